@@ -1,0 +1,170 @@
+"""Three-way comparison of person and CRM record against the baseline: what changed, and who wins.
+
+Pure functions of (base, person, CRM record, policy): no clock, no order, no batch size has a say.
+Rules: D1 collision = both sides differ from the base and from each other; D2 one side changed →
+it goes across; D3 equal changes write nothing; R40/R41 winner by type; D4 no baseline → every
+difference is a collision and empty never beats a value; D86 and DECISIONS 3 for consent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import polars as pl
+
+from include.leadsync.model import Direction, Entity, FieldMap, Flow, SyncField, System, Winner
+
+
+class Change(StrEnum):
+    """What happened to a field since the baseline."""
+
+    PERSON = "person_changed"
+    CRM = "crm_changed"
+    CONVERGED = "converged"
+    COLLISION = "collision"
+    FIRST_LINK = "first_link"
+
+
+DECISION_SCHEMA = {
+    "row": pl.UInt32,
+    "field": pl.String,
+    "change": pl.String,
+    "direction": pl.String,  # null: nothing to write
+    "base": pl.String,
+    "person": pl.String,
+    "crm": pl.String,
+    "after": pl.String,
+    "rule": pl.String,
+}
+"""One row per field of a pair that differs from its baseline; `row` is the pair's position."""
+
+_OUT, _IN = Direction.OUTBOUND.value, Direction.INBOUND.value
+_BY_TYPE = {Entity.LEAD: (System.MARKETO, "R40"), Entity.CONTACT: (System.DYNAMICS, "R41")}
+
+
+def merge(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+    """Compare every pair of one entity; returns `DECISION_SCHEMA`.
+
+    `pairs` is wide as `baseline` describes it (`b. n. p. c.` and sparse `ps. cs.` columns). Cost: one
+    vectorised comparison per field; only cells that differ are gathered (facts: performance).
+    """
+    parts = list(_decisions(pairs, field_map))
+    if not parts:
+        return pl.DataFrame(schema=DECISION_SCHEMA)
+    return pl.concat(parts).sort("row", "field")
+
+
+def _decisions(pairs: pl.DataFrame, field_map: FieldMap) -> Iterator[pl.DataFrame]:
+    columns = set(pairs.columns)
+    for field in field_map.fields:
+        touched = _touched(pairs, field, columns)
+        if touched.height:
+            yield _classify(touched, field, field_map.entity)
+
+
+def _touched(pairs: pl.DataFrame, field: SyncField, columns: set[str]) -> pl.DataFrame:
+    """The cells of one field in which a side differs from the base as that side spells it."""
+    name = field.name
+    person, crm, base = pl.col(f"p.{name}"), pl.col(f"c.{name}"), pl.col(f"b.{name}")
+    person_base = pl.col(f"ps.{name}") if f"ps.{name}" in columns else base
+    crm_base = pl.col(f"cs.{name}") if f"cs.{name}" in columns else base
+    moved_p, moved_c = person.ne_missing(person_base), crm.ne_missing(crm_base)
+    rows = pairs.select(pl.arg_where(moved_p | moved_c)).to_series()
+    if rows.is_empty():
+        return pl.DataFrame()
+    cells = pairs.select(
+        base.gather(rows).alias("base"),
+        person.gather(rows).alias("person"),
+        crm.gather(rows).alias("crm"),
+        pl.col(f"n.{name}").gather(rows).alias("unlinked"),
+        moved_p.gather(rows).alias("moved_p"),
+        moved_c.gather(rows).alias("moved_c"),
+    )
+    return cells.with_columns(rows.cast(pl.UInt32).alias("row"))
+
+
+def _classify(cells: pl.DataFrame, field: SyncField, entity: Entity) -> pl.DataFrame:
+    equal = pl.col("person").eq_missing(pl.col("crm"))
+    change = (
+        pl.when(equal)
+        .then(pl.lit(Change.CONVERGED))
+        .when(pl.col("unlinked"))
+        .then(pl.lit(Change.FIRST_LINK))
+        .when(pl.col("moved_p") & pl.col("moved_c"))
+        .then(pl.lit(Change.COLLISION))
+        .when(pl.col("moved_p"))
+        .then(pl.lit(Change.PERSON))
+        .otherwise(pl.lit(Change.CRM))
+    )
+    cells = cells.with_columns(change.alias("change"))
+    direction, rule = _verdict(field, entity)
+    decided = cells.with_columns(direction.alias("direction"), rule.alias("rule"), pl.lit(field.name).alias("field"))
+    after = (
+        pl.when(pl.col("direction") == _OUT)
+        .then(pl.col("person"))
+        .when(pl.col("direction") == _IN)
+        .then(pl.col("crm"))
+        .when(equal)
+        .then(pl.col("person"))
+        .otherwise(pl.col("base"))
+    )
+    return decided.with_columns(after.alias("after")).select(
+        pl.col(name).cast(dtype) for name, dtype in DECISION_SCHEMA.items()
+    )
+
+
+def _verdict(field: SyncField, entity: Entity) -> tuple[pl.Expr, pl.Expr]:
+    """Direction of the write (null: none) and the rule that decided, per touched cell."""
+    change = pl.col("change")
+    winner_direction, winner_rule = _winner(field, entity)
+    direction = (
+        pl.when(change == Change.CONVERGED)
+        .then(None)
+        .when(change == Change.PERSON)
+        .then(pl.lit(_OUT))
+        .when(change == Change.CRM)
+        .then(pl.lit(_IN))
+        .otherwise(winner_direction)
+    )
+    rule = (
+        pl.when(change == Change.CONVERGED)
+        .then(pl.lit("D3"))
+        .when(change.is_in([Change.PERSON.value, Change.CRM.value]))
+        .then(pl.lit("D2"))
+        .otherwise(winner_rule)
+    )
+    flow = Flow.INBOUND if field.rule.outbound_on_create_only and field.rule.flow is Flow.BOTH else field.rule.flow
+    if flow is Flow.INBOUND:  # what the person shows has no say; the CRM record's changes go across
+        crm_speaks = pl.col("moved_c") & (change != Change.CONVERGED)
+        direction = pl.when(crm_speaks).then(pl.lit(_IN)).otherwise(None)
+        rule = pl.when(crm_speaks).then(pl.lit("inbound")).otherwise(pl.lit("inbound-only"))
+    elif flow is Flow.OUTBOUND:
+        person_speaks = pl.col("moved_p") & (change != Change.CONVERGED)
+        direction = pl.when(person_speaks).then(pl.lit(_OUT)).otherwise(None)
+        rule = pl.when(person_speaks).then(pl.lit("outbound")).otherwise(pl.lit("outbound-only"))
+    return direction, rule
+
+
+def _winner(field: SyncField, entity: Entity) -> tuple[pl.Expr, pl.Expr]:
+    """Who survives where both sides differ: policy of the field, then the exceptions by name."""
+    person, crm, unlinked = pl.col("person"), pl.col("crm"), pl.col("unlinked")
+    policy = field.rule.winner
+    system, rule = _BY_TYPE[entity]
+    if policy in {Winner.MARKETO, Winner.DYNAMICS}:
+        system, rule = System(policy.value), "D5"
+    # Empty never beats a value: always under never_blank, else only where there is no baseline (D4).
+    keeps_value = pl.lit(value=True) if policy is Winner.NEVER_BLANK else unlinked
+    direction: pl.Expr = (
+        pl.when(keeps_value & person.is_null())
+        .then(pl.lit(_IN))
+        .when(keeps_value & crm.is_null())
+        .then(pl.lit(_OUT))
+        .otherwise(pl.lit(_OUT if system is System.MARKETO else _IN))
+    )
+    reason: pl.Expr = pl.when(unlinked).then(pl.lit("D4")).otherwise(pl.lit(rule if keeps_value is unlinked else "D5"))
+    if field.rule.consent or policy is Winner.OPT_OUT:
+        # With a baseline a boolean cannot truly collide; without one an opt-out wins on both types (DECISIONS 3).
+        opted_out = pl.when(person == "true").then(pl.lit(_OUT)).when(crm == "true").then(pl.lit(_IN))
+        direction, reason = opted_out.otherwise(direction), pl.lit("D86")
+    return direction, reason

@@ -1,0 +1,142 @@
+"""Parquet in and out: immutable datasets per run, published whole or not at all.
+
+A dataset is written under a temporary name and moved to its own when complete, so a reader
+sees all of it or none (facts: performance, "Staging"). Paths are fsspec URLs: a local folder,
+S3, ADLS. Steps pass run ids, never data: where a dataset lies follows from run and name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.leadsync.errors import AnswerMalformed, RetryLater
+
+ROW_GROUP = 131_072
+_COLLECT = 20_000  # rows gathered before a row group is written: 300-row groups read up to 13 times slower
+
+
+class Staging:
+    """The datasets of one run below `url`. `url` is any fsspec URL or a plain folder."""
+
+    def __init__(self, url: str, run_id: str) -> None:
+        self.run_id = run_id
+        self._root = url.rstrip("/")
+        self._fs, base = fsspec.core.url_to_fs(self._root)
+        self._folder = f"{base}/{run_id}"
+
+    def path(self, name: str) -> str:
+        """Where a file of this run lies, as the file system names it."""
+        return f"{self._folder}/{name}"
+
+    def write(self, name: str, table: pa.Table | pl.DataFrame) -> int:
+        """Publish one dataset; returns its number of rows."""
+        arrow = table.to_arrow() if isinstance(table, pl.DataFrame) else table
+        return self.write_stream(name, [arrow], arrow.schema)
+
+    def write_stream(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
+        """Publish one dataset from a stream of tables, in row groups of a decent size."""
+        rows = 0
+        temporary = self._temporary(name)
+        try:
+            with (
+                self._fs.open(temporary, "wb") as sink,
+                pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1) as writer,
+            ):
+                for table in _gathered(tables):
+                    writer.write_table(table.cast(schema), row_group_size=ROW_GROUP)
+                    rows += table.num_rows
+            self._publish(temporary, self.path(f"{name}.parquet"))
+        except OSError as error:
+            raise RetryLater(
+                f"staging {self._root} cannot be written ({error.strerror or type(error).__name__});"
+                " free space or check LEADSYNC_STAGING, the next run starts over"
+            ) from error
+        return rows
+
+    def read(self, name: str) -> pl.DataFrame:
+        """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
+        return pl.from_arrow(self._read_arrow(name))  # type: ignore[return-value]
+
+    def _read_arrow(self, name: str) -> pa.Table:
+        path = self.path(f"{name}.parquet")
+        try:
+            with self._fs.open(path, "rb") as source:
+                return pq.ParquetFile(source).read()
+        except FileNotFoundError as error:
+            raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
+        except pa.ArrowInvalid as error:
+            raise AnswerMalformed("staging", f"dataset {name} of run {self.run_id}", str(error)) from error
+
+    def exists(self, name: str) -> bool:
+        """Whether a Parquet dataset of this name is published."""
+        return bool(self._fs.exists(self.path(f"{name}.parquet")))
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Publish a small JSON document."""
+        self.write_text(f"{name}.json", json.dumps(value, ensure_ascii=False))
+
+    def read_json(self, name: str) -> Any:
+        """A small JSON document; None when it is not there."""
+        path = self.path(f"{name}.json")
+        if not self._fs.exists(path):
+            return None
+        with self._fs.open(path, "rb") as source:
+            return json.loads(source.read())
+
+    def write_text(self, file_name: str, text: str) -> str:
+        """Publish a text file such as a report; returns its path."""
+        temporary = self._temporary(file_name)
+        with self._fs.open(temporary, "wb") as sink:
+            sink.write(text.encode())
+        target = self.path(file_name)
+        self._publish(temporary, target)
+        return target
+
+    def discard(self) -> None:
+        """Drop everything this run staged."""
+        if self._fs.exists(self._folder):
+            self._fs.rm(self._folder, recursive=True)
+
+    def _temporary(self, name: str) -> str:
+        self._fs.makedirs(self._folder, exist_ok=True)
+        return self.path(f".{name}.{uuid4().hex}.tmp")
+
+    def _publish(self, temporary: str, target: str) -> None:
+        self._fs.mv(temporary, target)
+
+
+def sweep(url: str, keep: timedelta, now: datetime) -> int:
+    """Delete the staging of runs older than `keep`; returns how many. The run id begins with its time."""
+    fs, base = fsspec.core.url_to_fs(url.rstrip("/"))
+    if not fs.exists(base):
+        return 0
+    oldest = (now - keep).strftime("%Y%m%dT%H%M%SZ")
+    gone = 0
+    for folder in fs.ls(base, detail=False):
+        name = str(folder).rstrip("/").rsplit("/", 1)[-1]
+        if name[:8].isdigit() and name[:16] < oldest:
+            fs.rm(folder, recursive=True)
+            gone += 1
+    return gone
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        if rows >= _COLLECT:
+            yield pa.concat_tables(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
