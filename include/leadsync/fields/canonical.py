@@ -1,0 +1,127 @@
+"""Whole tables into canonical form: one text column per field, the same spelling from both systems.
+
+Vectorised: a column costs a few passes of polars, plus one Python call per *distinct* value that is
+not canonical yet. Texts are not trimmed, NFC and NFD are not unified and control characters stay:
+they are content, and validation has the word on them. Empty text is null (DECISIONS 7).
+
+polars is used here, so call nothing of this in a process that forks afterwards (facts: performance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.errors import AnswerMalformed
+from include.leadsync.fields.choices import choices
+from include.leadsync.fields.columns import display_column
+from include.leadsync.fields.spelling import is_guid, scale_of, spell
+from include.leadsync.model import Canonical, FieldMap, FieldType, SyncField, System
+
+_PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,36})$"
+_PLAIN_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_PLAIN_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
+_PLAIN = {
+    FieldType.INTEGER: _PLAIN_INTEGER,
+    FieldType.DECIMAL: _PLAIN_INTEGER,
+    FieldType.MONEY: _PLAIN_INTEGER,
+    FieldType.DATE: _PLAIN_DAY,
+    FieldType.DATETIME: _PLAIN_MOMENT,
+    FieldType.BOOLEAN: r"^(true|false)$",
+}
+_TEXT = {FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL, FieldType.TEXT, FieldType.LOOKUP}
+_CHOICE = {FieldType.CHOICE, FieldType.MULTI_CHOICE}
+
+
+def canonical_persons(raw: pa.Table, field_map: FieldMap) -> pa.Table:
+    """Persons as read from Marketo → canonical.
+
+    `raw` has columns by REST name in the types of `marketo_columns`. The result keeps `raw`'s columns
+    that are no field (`id`, …) as they are, followed by one large_string column per field that
+    `raw` has, in layout order. A field that was not read has no column: unset is not null.
+    Raises `AnswerMalformed` for a number that is none (NaN, infinite).
+    """
+    sources = {field.name: field.name for field in field_map.fields}
+    return _canonical(raw, field_map, System.MARKETO, sources)
+
+
+def canonical_rows(raw: pa.Table, field_map: FieldMap) -> pa.Table:
+    """CRM records as read from Dynamics → canonical, columns named by field id (= REST name).
+
+    `raw` has the columns of `dynamics_columns`, lookups with their name in `<column>@name`. The result
+    keeps the columns that no field is read from (`id`, `etag`, …), then one large_string column per field.
+    """
+    sources = {field.name: display_column(field) for field in field_map.fields}
+    return _canonical(raw, field_map, System.DYNAMICS, sources)
+
+
+def _canonical(raw: pa.Table, field_map: FieldMap, system: System, sources: dict[str, str]) -> pa.Table:
+    present = set(raw.column_names)
+    fields = [field for field in field_map.fields if sources[field.name] in present]
+    taken = {sources[field.name] for field in fields} | {field.name for field in fields}
+    taken |= {field.column for field in field_map.fields} if system is System.DYNAMICS else set()
+    columns = {name: raw.column(name) for name in raw.column_names if name not in taken}
+    for field in fields:
+        columns[field.name] = _column(raw, sources[field.name], field, system)
+    return pa.table(columns)
+
+
+def _column(raw: pa.Table, source: str, field: SyncField, system: System) -> pa.Array:
+    column = pl.Series(source, raw.column(source))
+    if column.dtype.is_float():
+        column = _refuse_nan(column, system, source)
+    if system is System.DYNAMICS and field.rule.type in _CHOICE:
+        spelled = _labels(column, field)
+    else:
+        spelled = _spelled(column, field)
+    return spelled.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _labels(column: pl.Series, field: SyncField) -> pl.Series:
+    """Dynamics' numbers (or its text of numbers) as labels."""
+    table = choices(field)
+    read = table.labels if field.rule.type is FieldType.MULTI_CHOICE else _single(table.label)
+    return by_distinct(column.cast(pl.String), read)
+
+
+def _single(label: Callable[[int], str]) -> Callable[[str], Canonical]:
+    return lambda text: label(int(text))
+
+
+def _spelled(column: pl.Series, field: SyncField) -> pl.Series:
+    kind = field.rule.type
+    if column.dtype.is_decimal() and kind in {FieldType.DECIMAL, FieldType.MONEY, FieldType.INTEGER}:
+        return _plain_decimal(column, None if kind is FieldType.INTEGER else scale_of(field))
+    text = column.cast(pl.String)
+    if kind in _TEXT:
+        cleared = text.set(text == "", None)
+        return cleared.str.to_lowercase() if is_guid(field) else cleared
+    spelled = by_distinct(text, partial(spell, field), _PLAIN.get(kind))
+    return spelled.fill_null("false") if kind is FieldType.BOOLEAN else spelled
+
+
+def _plain_decimal(column: pl.Series, scale: int | None) -> pl.Series:
+    """Decimals as plain text at `scale` places, half to even as in `spelling.decimal`."""
+    rounded = column if scale is None else column.round(scale, mode="half_to_even")
+    text = rounded.cast(pl.String)
+    has_point = isinstance(rounded.dtype, pl.Decimal) and rounded.dtype.scale > 0
+    return text.str.strip_chars_end("0").str.strip_chars_end(".") if has_point else text
+
+
+def _refuse_nan(column: pl.Series, system: System, source: str) -> pl.Series:
+    """Floats as decimals; what is no number never gets further (facts: performance, gotchas)."""
+    if not column.is_finite().all():
+        raise AnswerMalformed(system.value, f"a number in column {source} is NaN or infinite", "NaN")
+    return column.map_elements(repr, return_dtype=pl.String)
+
+
+def by_distinct(column: pl.Series, read: Callable[[str], Canonical], plain: str | None = None) -> pl.Series:
+    """Apply `read` once per distinct text; texts that match the pattern `plain` are canonical already."""
+    odd = column if plain is None else column.filter(~column.str.contains(plain))
+    changed = {text: spelled for text in odd.drop_nulls().unique().to_list() if (spelled := read(text)) != text}
+    if not changed:
+        return column
+    return column.replace(list(changed), pl.Series(list(changed.values()), dtype=pl.String))
