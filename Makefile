@@ -1,0 +1,49 @@
+# Lead Sync. `make help` lists the targets. Needs Python 3.11 or newer and make, nothing else.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PYTEST_WORKERS ?= 2
+
+export LEADSYNC_HOME ?= $(CURDIR)/.leadsync
+# Byte code is wanted: without it every Airflow command takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup setup-dev demo test lint format up bench lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install the pinned dependencies into .venv (does nothing the second time)
+	@$(PYTHON) scripts/setup_environment.py runtime
+
+setup-dev: ## the same, with the tools for tests and linting
+	@$(PYTHON) scripts/setup_environment.py dev
+
+demo: setup ## play the story: Airflow, both systems, every rule; checks the outcome
+	@$(RUN) -m scripts.demo
+
+up: setup ## Airflow and the sandbox in the foreground; Ctrl-C stops both
+	@$(RUN) -m scripts.up
+
+test: setup-dev ## the whole test suite
+	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+lint: setup-dev ## ruff and mypy
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+format: setup-dev ## apply ruff's safe fixes
+	@$(VENV)/bin/ruff check --fix .
+
+bench: setup ## the benchmarks; prints a table and writes bench-results.json
+	@$(RUN) -m scripts.bench
+
+lock: setup ## resolve requirements/*.lock afresh within the bounds of requirements.txt
+	@$(RUN) -m scripts.lock $(LOCK_ARGS)
+
+clean: ## remove the environment, run-time data and caches
+	rm -rf $(VENV) .leadsync .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

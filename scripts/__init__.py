@@ -1,0 +1,1 @@
+"""What the Makefile runs: environment, local Airflow, and the programs around them."""

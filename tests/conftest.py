@@ -1,0 +1,38 @@
+"""Every test process gets homes of its own before the first import of Airflow or of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# pytest-xdist starts its workers afresh, so this runs once per worker and no two share a database.
+_HOME = Path(tempfile.mkdtemp(prefix="leadsync-tests-"))
+# What a developer has exported must not decide what a test sees.
+for _name in [n for n in os.environ if n.startswith(("AIRFLOW", "LEADSYNC_"))]:
+    del os.environ[_name]
+os.environ.update(
+    AIRFLOW_HOME=str(_HOME / "airflow"),
+    AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
+    AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
+    LEADSYNC_HOME=str(_HOME / "leadsync"),
+)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the homes of this process."""
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def project_root() -> Path:
+    """The folder that holds dags/, plugins/, include/ and the rest."""
+    return ROOT
