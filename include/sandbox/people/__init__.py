@@ -1,0 +1,1 @@
+"""Believable people in many scripts, reproducible from a seed, for both systems at once."""

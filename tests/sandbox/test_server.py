@@ -1,0 +1,118 @@
+"""The host: sockets, life cycle, the state that outlives it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from include.sandbox.folder import FolderInUse
+from include.sandbox.server import Address, SandboxServer
+from tests.sandbox.conftest import Client
+
+Start = Callable[..., SandboxServer]
+
+
+def test_a_sandbox_starts_on_free_ports_in_well_under_a_second(start_sandbox: Start) -> None:
+    start_sandbox(folder="warm")  # imports are paid once
+    before = time.perf_counter()
+    sandbox = start_sandbox()
+    elapsed = time.perf_counter() - before
+    assert Client(sandbox.marketo_url).call("GET", "/notes")[0] == 200
+    assert Client(sandbox.dynamics_url).call("GET", "/notes")[0] == 200
+    assert elapsed < 0.8
+
+
+def test_each_port_leads_to_its_own_emulator(marketo: Client, dynamics: Client) -> None:
+    marketo.call("POST", "/notes", b"for marketo")
+    dynamics.call("POST", "/notes", b"for dynamics")
+    assert marketo.notes() == ["for marketo"]
+    assert dynamics.notes() == ["for dynamics"]
+
+
+def test_a_request_arrives_as_it_was_sent(dynamics: Client) -> None:
+    path = "/rest/../bulk/v1//leads(%27a%20b%27)/x?$select=a,b&q=%C3%A5&empty="
+    connection = socket.create_connection((dynamics.host, dynamics.port))
+    head = f"GET /mirror?{path} HTTP/1.1\r\nHost: crm.example:99\r\nPrefer: a\r\nPREFER: b\r\nConnection: close\r\n\r\n"
+    connection.sendall(head.encode())
+    with connection:
+        text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    shown = json.loads(text.partition("\r\n\r\n")[2])
+    assert shown["query"] == path
+    assert shown["headers"]["prefer"] == "a, b"
+    assert shown["base_url"] == "http://crm.example:99"
+
+
+@pytest.mark.parametrize("target", ["/rest/../bulk/x.json", "//rest/v1/x.json", "/api/data(a%2Fb)/%7Bx%7D", "/a;b=c/d"])
+def test_the_path_reaches_the_emulator_undecoded_and_unnormalised(
+    sandbox: SandboxServer, marketo: Client, target: str
+) -> None:
+    marketo.call("GET", target)
+    seen = []
+    handle = sandbox.marketo.handle
+    sandbox.marketo.handle = lambda request: (seen.append(request.target), handle(request))[1]  # type: ignore[method-assign]
+    marketo.call("GET", target)
+    assert seen == [target]
+
+
+def test_an_answer_without_body_has_no_length_and_keeps_the_connection(marketo: Client) -> None:
+    status, body, headers = marketo.call("GET", "/nothing")
+    assert (status, body) == (204, b"")
+    assert "content-length" not in headers
+
+
+def test_an_error_inside_an_emulator_is_an_answer_that_names_it(
+    marketo: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, body, _ = marketo.call("GET", "/crash")
+    assert status == 500
+    assert b"marketo emulator" in body
+    assert b"planted" in body
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_a_hundred_requests_at_once_are_all_answered(sandbox: SandboxServer, marketo: Client) -> None:
+    threads = [threading.Thread(target=marketo.call, args=("POST", "/notes", b"x")) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(marketo.notes()) == 100
+
+
+def test_state_is_there_again_after_a_restart(start_sandbox: Start) -> None:
+    first = start_sandbox()
+    Client(first.marketo_url).call("POST", "/notes", b"kept")
+    first.stop()
+    assert Client(start_sandbox().marketo_url).notes() == ["kept"]
+
+
+def test_two_sandboxes_never_share_a_folder(start_sandbox: Start) -> None:
+    start_sandbox()
+    with pytest.raises(FolderInUse, match="another sandbox"):
+        start_sandbox()
+
+
+def test_a_taken_port_is_an_error_and_frees_the_folder(start_sandbox: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
+        start_sandbox(address=Address(dynamics_port=other.getsockname()[1]))
+    assert Client(start_sandbox().marketo_url).notes() == []
+
+
+def test_stopping_closes_the_emulators_and_the_connections_that_are_idle(start_sandbox: Start) -> None:
+    sandbox = start_sandbox()
+    emulator = sandbox.marketo
+    client = Client(sandbox.marketo_url)
+    idle = socket.create_connection((client.host, client.port))
+    idle.sendall(b"GET /notes HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert idle.recv(65536).startswith(b"HTTP/1.1 200")
+    before = time.perf_counter()
+    assert sandbox.stop()
+    assert time.perf_counter() - before < 2
+    assert idle.recv(1) == b""
+    idle.close()
+    assert emulator.closed  # type: ignore[attr-defined]
