@@ -1,0 +1,197 @@
+"""The seam to the network: one request in, one complete response out.
+
+Only `RequestsTransport` touches a socket, and only it imports requests. A test passes a function's
+worth of `Transport` instead. A transport follows no redirect (the Authorization header must not travel
+to another host), reads no .netrc, and never returns half a body.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from include.leadsync.clock import Clock, SystemClock
+from include.leadsync.errors import ConnectionBroken, FixConfiguration, LeadSyncError
+
+MAX_BODY: Final = 64 * 1024 * 1024
+"""No answer we ask for is larger, so a larger one is a fault; bytes, after decompression."""
+
+_CHUNK: Final = 64 * 1024
+
+
+class Headers(Mapping[str, str]):
+    """HTTP headers; names in any case (dataverse-api §1.4)."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = {name.lower(): value for name, value in (values or {}).items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({sorted(self._values)})"  # names only: values may be secrets (P10)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request. `timeout` bounds the whole exchange in seconds, not just one read of the socket."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    timeout: float = 60.0
+
+    @property
+    def path(self) -> str:
+        """Path without query: queries carry people's data and tokens, so this is all that a log may show."""
+        return urlsplit(self.url).path
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """One complete response; `body` is decompressed."""
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = field(default=b"", repr=False)
+
+
+class Transport(Protocol):
+    """One HTTP exchange."""
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Send and wait for the whole answer.
+
+        Raises:
+            ConnectionBroken: no complete answer; `maybe_committed` is False only if the request never left.
+            FixConfiguration: the address or the certificate cannot be right.
+        """
+        ...
+
+
+class AnswerTooLarge(ConnectionBroken):
+    """The answer exceeds `MAX_BODY`; what it says is unknown."""
+
+
+class RequestsTransport:
+    """HTTP by requests: pooled connections, a bound on time and size of every exchange."""
+
+    def __init__(
+        self,
+        *,
+        verify: str | bool = True,
+        clock: Clock | None = None,
+        connections: int = 16,
+        connect_timeout: float = 10.0,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._verify = verify
+        self._clock = clock or SystemClock()
+        self._connections = connections
+        self._connect_timeout = connect_timeout
+        self._max_body = max_body
+        self._local = threading.local()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Send and wait for the whole answer (see `Transport`)."""
+        deadline = self._clock.monotonic() + request.timeout
+        try:
+            with self._session().request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers=dict(request.headers),
+                timeout=(min(self._connect_timeout, request.timeout), request.timeout),
+                allow_redirects=False,
+                stream=True,
+                verify=self._verify,
+            ) as answer:
+                body = self._read(answer.raw, deadline)
+                return HttpResponse(answer.status_code, Headers(answer.headers), body)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise translate(error, request) from error
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        session = getattr(self._local, "session", None)
+        if session is not None:
+            session.close()
+            del self._local.session
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.auth = _leave_as_is  # otherwise a .netrc entry would replace our Authorization
+            adapter = HTTPAdapter(pool_connections=4, pool_maxsize=self._connections, max_retries=0)
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
+            self._local.session = session
+        return session
+
+    def _read(self, raw: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+        body = bytearray()
+        while chunk := raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > self._max_body:
+                raise AnswerTooLarge(f"an answer of more than {self._max_body} bytes was cut off", maybe_committed=True)
+            if self._clock.monotonic() > deadline:
+                raise TimeoutError("the answer dripped in too slowly")
+        return bytes(body)
+
+
+def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+_WRONG_ADDRESS: Final = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidProxyURL,
+    urllib3.exceptions.LocationValueError,
+)
+_NEVER_SENT: Final = (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)
+_NOT_CONNECTED: Final = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or None
+    except ValueError:
+        return None
+
+
+def translate(error: Exception, request: HttpRequest) -> LeadSyncError:
+    """Map an error of requests, urllib3 or the socket to ours; texts name the host, never a query or header."""
+    kind = type(error).__name__
+    host = _host_of(request.url)
+    if host is None or isinstance(error, _WRONG_ADDRESS):
+        place = host or "of the service"
+        return FixConfiguration(f"the address {place} cannot be used ({kind}); check the connection's host")
+    if isinstance(error, requests.exceptions.SSLError):
+        return FixConfiguration(
+            f"the certificate of {host} is not trusted ({kind}); check the host name or give the connection its CA file"
+        )
+    reason = error.args[0] if error.args else None
+    cause = getattr(reason, "reason", None)
+    sent = not (isinstance(error, _NEVER_SENT) or isinstance(cause, _NOT_CONNECTED))
+    what = "gave no complete answer" if sent else "cannot be reached"
+    return ConnectionBroken(f"{host} {what} ({kind})", maybe_committed=sent)
