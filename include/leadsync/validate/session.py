@@ -1,0 +1,168 @@
+"""One Great Expectations context per process, quiet, offline and fast.
+
+Great Expectations takes seconds to import, so it is loaded by the first column that is judged.
+A context shared by two threads gave wrong results without an error (facts/airflow-gx.md): a lock
+lets one thread in at a time, and a forked child makes a context of its own.
+
+Fast mode, as measured in facts/airflow-gx.md: one column per batch, positions instead of index
+queries, and no hash over the data of each batch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import logging
+import os
+import re
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from include.leadsync.validate.rule import Rule, digest
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+
+FAST = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+"""The result format: failing positions, all of them, without a query text (facts/airflow-gx.md)."""
+
+KEPT_SUITES = 1024
+
+_RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule says of one column: positions that fail, or the error inside the rule.
+
+    `error` is the class of the error only: its text may hold values (P10). With an error, every
+    position fails.
+    """
+
+    rule: Rule
+    checked: int
+    failing: Sequence[int]
+    error: str | None = None
+
+
+class Session:
+    """A context with its one data source, and the suites made so far."""
+
+    def __init__(self) -> None:
+        _load()
+        import great_expectations
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+        _skip_fingerprints()
+        self.process = os.getpid()
+        self._context = great_expectations.get_context(mode="ephemeral")
+        self._context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+        source = self._context.data_sources.add_pandas("writes")
+        self._batches = source.add_dataframe_asset("column").add_batch_definition_whole_dataframe("all")
+        self._suites: OrderedDict[str, ExpectationSuite] = OrderedDict()
+
+    def suite(self, rules: Sequence[Rule]) -> ExpectationSuite:
+        """The suite of these rules, built once per digest: unchanged metadata builds nothing."""
+        from include.leadsync.validate.suites import build_suite
+
+        key = digest(rules)
+        if key not in self._suites:
+            self._suites[key] = build_suite(rules)
+            while len(self._suites) > KEPT_SUITES:
+                self._suites.popitem(last=False)
+        self._suites.move_to_end(key)
+        return self._suites[key]
+
+    def judge(self, rules: Sequence[Rule], values: pa.ChunkedArray) -> list[Finding]:
+        """Let the suite of one field judge one column of canonical texts; one finding per rule."""
+        import pandas as pd
+
+        from include.leadsync.validate.suites import VALUE
+
+        frame = pd.DataFrame({VALUE: values.to_pandas()})
+        batch = self._batches.get_batch({"dataframe": frame})
+        outcome: Any = batch.validate(self.suite(rules), result_format=FAST)
+        answers = {answer.expectation_config.meta["kind"]: answer for answer in outcome.results}
+        return [_finding(rule, answers.get(rule.kind.value), len(frame)) for rule in rules]
+
+
+def _finding(rule: Rule, answer: Any, rows: int) -> Finding:
+    """Read one answer. What cannot be read as a clear verdict counts as an error: fail closed."""
+    if answer is None:
+        return Finding(rule, rows, range(rows), "NoAnswer")
+    error = _error(answer.exception_info)
+    if error is not None:
+        return Finding(rule, rows, range(rows), error)
+    checked = answer.result.get("element_count", 0) - answer.result.get("missing_count", 0)
+    failing = answer.result.get("unexpected_index_list") or []
+    if bool(answer.success) != (not failing):
+        return Finding(rule, rows, range(rows), "NoPositions")
+    return Finding(rule, checked, failing)
+
+
+def _error(info: Mapping[str, Any] | None) -> str | None:
+    """Class of the error inside a rule. `info` is one record, or one record per broken metric."""
+    if not info:
+        return None
+    records = [info] if "raised_exception" in info else list(info.values())
+    for record in records:
+        if record.get("raised_exception"):
+            cause = _RAISED.search(record.get("exception_traceback") or "")  # the first of a chain
+            return cause[1].rpartition(".")[2] if cause else "Exception"
+    return None
+
+
+def _load() -> None:
+    """Import Great Expectations without usage statistics, log lines and deprecation warnings of its own."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logger = logging.getLogger("great_expectations")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)  # a failing metric is logged with its values (P10); `_error` reads it anyway
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        importlib.import_module("great_expectations")
+        importlib.import_module("include.leadsync.validate.suites")
+
+
+def _skip_fingerprints() -> None:
+    """Give every batch a number instead of a hash over its data."""
+    from great_expectations.execution_engine import pandas_execution_engine
+
+    numbers = itertools.count()
+    pandas_execution_engine.hash_pandas_dataframe = lambda _: f"batch-{next(numbers)}"
+
+
+_lock = threading.Lock()
+_session: Session | None = None
+
+
+def _forget() -> None:
+    global _lock, _session
+    _lock, _session = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def judge_columns(columns: Sequence[tuple[Sequence[Rule], pa.ChunkedArray]]) -> list[list[Finding]]:
+    """Judge several columns, one after the other; one list of findings per column, in order."""
+    global _session  # noqa: PLW0603 - one context per process is the point
+    with _lock:
+        if _session is None or _session.process != os.getpid():
+            _session = Session()
+        return [_session.judge(rules, values) for rules, values in columns]
+
+
+def suite_for(rules: Sequence[Rule]) -> ExpectationSuite:
+    """The suite that judges these rules of one field. Raises ValueError for rules of several fields."""
+    with _lock:
+        _load()
+        from include.leadsync.validate.suites import build_suite
+
+        return build_suite(rules)
