@@ -1,0 +1,84 @@
+"""Run some commands side by side until standard input closes or one of them ends; then stop them all.
+
+`python -m scripts.local_airflow.supervise GRACE LOGDIR NAME=COMMAND…`. The parent holds the other end of
+standard input, so whatever becomes of it – Ctrl-C, an error, SIGKILL – nothing stays behind: the pipe closes,
+every process gets TERM, and what is left after GRACE seconds gets KILL, with all it started. Airflow puts
+tasks into process groups of their own, hence descendants are found through the process table, not by group.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_CHECK_EVERY = 0.5  # seconds
+
+
+def start(name: str, command: str, logs: Path) -> subprocess.Popen[bytes]:
+    """Start one command with its output in `logs`/NAME.log."""
+    with (logs / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def wait(processes: dict[str, subprocess.Popen[bytes]]) -> str | None:
+    """Until the parent lets go (None) or one process ends (its name)."""
+    while True:
+        readable, _, _ = select.select([sys.stdin], [], [], _CHECK_EVERY)
+        if readable and not os.read(sys.stdin.fileno(), 4096):
+            return None
+        for name, process in processes.items():
+            if process.poll() is not None:
+                return name
+
+
+def stop(grace: float) -> int:
+    """End every descendant; the number that had to be killed."""
+    mine = psutil.Process()
+    family = mine.children(recursive=True)
+    for child in mine.children():
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    psutil.wait_procs(mine.children(), timeout=grace)
+    # Those that lost their parent meanwhile are no longer found as descendants, hence the list from before.
+    known = {process.pid: process for process in (*family, *mine.children(recursive=True))}
+    left = [process for process in known.values() if process.is_running()]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=5)
+    return len(left)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when the parent ended it, 1 when a command ended by itself."""
+    grace, folder, *commands = sys.argv[1:] if arguments is None else arguments
+    # A terminal's Ctrl-C is the parent's business; it closes our input when it wants us to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    logs = Path(folder)
+    logs.mkdir(parents=True, exist_ok=True)
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    ended: str | None = "start"
+    try:
+        for pair in commands:
+            name, _, command = pair.partition("=")
+            processes[name] = start(name, command, logs)
+        ended = wait(processes)
+        if ended:
+            print(f"{ended} ended with status {processes[ended].returncode}; see {ended}.log", flush=True)
+    finally:
+        stop(float(grace))
+    return 1 if ended else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
