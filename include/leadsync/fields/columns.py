@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from include.leadsync.model import FieldMap, FieldType, SyncField
+from include.leadsync.model import Entity, FieldMap, FieldType, SyncField
 
 Wire = Literal["text", "integer", "number", "boolean"]
 """Arrow types in a client's table: string, int64, decimal128(38, 10), bool."""
@@ -41,9 +41,10 @@ def dynamics_wire(attribute_type: str) -> Wire:
     return _DYNAMICS.get(attribute_type, "text")
 
 
-def marketo_columns(maps: Iterable[FieldMap]) -> dict[str, Wire]:
-    """REST name → wire type of every field of the given maps, for `MarketoClient.persons`."""
-    return {field.name: marketo_wire(field.marketo.type) for field_map in maps for field in field_map.fields}
+def marketo_columns(maps: Mapping[Entity, FieldMap] | Iterable[FieldMap]) -> dict[str, Wire]:
+    """REST name → wire type of every field of any of the maps, for `MarketoClient.persons`."""
+    each = maps.values() if isinstance(maps, Mapping) else maps
+    return {field.name: marketo_wire(field.marketo.type) for field_map in each for field in field_map.fields}
 
 
 def dynamics_columns(field_map: FieldMap) -> dict[str, Wire]:

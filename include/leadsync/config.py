@@ -1,0 +1,22 @@
+"""leadsync.yaml and the environment → typed, validated settings: the doorway to `settings`."""
+
+from __future__ import annotations
+
+from include.leadsync.settings.environment import Paths, connection_from_parts, connections_from_environment
+from include.leadsync.settings.loading import load_settings
+from include.leadsync.settings.resolution import field_warnings, resolve_fields
+from include.leadsync.settings.setup import setup_fields
+from include.leadsync.settings.tree import Settings, SystemFields, SystemLimits
+
+__all__ = [
+    "Paths",
+    "Settings",
+    "SystemFields",
+    "SystemLimits",
+    "connection_from_parts",
+    "connections_from_environment",
+    "field_warnings",
+    "load_settings",
+    "resolve_fields",
+    "setup_fields",
+]
