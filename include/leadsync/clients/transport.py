@@ -18,7 +18,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from include.leadsync.clock import Clock, SystemClock
-from include.leadsync.errors import ConnectionBroken, FixConfiguration, LeadSyncError
+from include.leadsync.errors import AnswerMalformed, ConnectionBroken, FixConfiguration, LeadSyncError
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """No answer we ask for is larger, so a larger one is a fault; bytes, after decompression."""
@@ -81,12 +81,9 @@ class Transport(Protocol):
         Raises:
             ConnectionBroken: no complete answer; `maybe_committed` is False only if the request never left.
             FixConfiguration: the address or the certificate cannot be right.
+            AnswerMalformed: the answer exceeds `MAX_BODY`.
         """
         ...
-
-
-class AnswerTooLarge(ConnectionBroken):
-    """The answer exceeds `MAX_BODY`; what it says is unknown."""
 
 
 class RequestsTransport:
@@ -150,7 +147,7 @@ class RequestsTransport:
         while chunk := raw.read1(_CHUNK, decode_content=True):
             body += chunk
             if len(body) > self._max_body:
-                raise AnswerTooLarge(f"an answer of more than {self._max_body} bytes was cut off", maybe_committed=True)
+                raise AnswerMalformed("the service", f"more than {self._max_body} bytes", "")
             if self._clock.monotonic() > deadline:
                 raise TimeoutError("the answer dripped in too slowly")
         return bytes(body)

@@ -119,16 +119,16 @@ MARKETO: Final = _table(
     ("1013", Action.GONE, "No such list, campaign or object"),
     ("1014", Action.RETRY, "Marketo could not create the object"),
     ("1015", Action.GONE, "The person is not in the list"),
-    ("1016", Action.THROTTLE, "10 imports are queued already", 60.0),
+    ("1016", Action.RETRY, "10 imports are queued already", 60.0),
     ("1017", Action.EXISTS, "The object exists already"),
     ("1018", Action.CONFIGURATION, "A native CRM sync owns this object"),
-    ("1019", Action.THROTTLE, "The list is being imported to", 60.0),
+    ("1019", Action.RETRY, "The list is being imported to", 60.0),
     ("1021", Action.ROW, "The person's company cannot be updated through the person"),
     ("1022", Action.EXISTS, "The object is in use"),
     ("1026", Action.CONFIGURATION, "The subscription lacks custom objects"),
     ("1027", Action.CONFIGURATION, "The instance has its 10 custom activity types already"),
     ("1028", Action.CONFIGURATION, "The activity type has its 20 attributes already"),
-    ("1029", Action.THROTTLE, "The export queue is full or the day's 500 MB are used up", 60.0),
+    ("1029", Action.RETRY, "The export queue is full or the day's 500 MB are used up", 60.0),
     ("1035", Action.CONFIGURATION, "The subscription cannot filter exports by this; use createdAt or a static list"),
     ("1036", Action.ROW, "The same key twice in one call"),
     ("1049", Action.ROW, "The activity's attributes exceed 65,536 bytes"),
@@ -234,7 +234,7 @@ def refusal(system: str, meaning: VendorCode, message: str, *, after: float | No
     text = f"{system} answered {meaning.code} ({message}): {meaning.text}"
     match meaning.action:
         case Action.RETRY:
-            return ServiceUnavailable(text, after=after)
+            return ServiceUnavailable(text, after=wait)
         case Action.THROTTLE:
             return Throttled(text, after=wait)
         case Action.CONFIGURATION | Action.RENEW_TOKEN:

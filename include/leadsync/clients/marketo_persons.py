@@ -1,0 +1,170 @@
+"""Persons and static lists of Marketo: read by key, write, delete (facts/marketo-api §5, §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+
+from include.leadsync.clients.decode import Column, Rows, Wire, rows
+from include.leadsync.clients.exchange import Repeat
+from include.leadsync.clients.marketo_session import (
+    PAGE,
+    Envelope,
+    MarketoSession,
+    chunks,
+    encode,
+    outcomes,
+    typed,
+)
+from include.leadsync.clients.records import RecordResult
+from include.leadsync.errors import AnswerMalformed, RowFailed
+from include.leadsync.model import System
+
+_MOST_BYTES: Final = 1_000_000  # a body may have 1 MB (M13)
+_TOO_MANY: Final = {"1003", "413"}
+_REPEAT: Final = {
+    "updateOnly": Repeat.ALWAYS,
+    "createOrUpdate": Repeat.ANSWERED,  # a first call that still runs would create a second person (M47)
+    "createOnly": Repeat.NEVER,
+    "createDuplicate": Repeat.NEVER,
+}
+
+
+class _StaticList(msgspec.Struct):
+    id: int
+    name: str = ""
+
+
+class MarketoPersons(MarketoSession):
+    """Persons and static lists."""
+
+    def persons(self, filter_type: str, values: Sequence[str], columns: Mapping[str, Wire]) -> pa.Table:
+        """All persons whose `filter_type` equals one of `values`; any number of values, each person once.
+
+        Columns: `id` int64, then `columns`. An empty value, and one with a comma, cannot be asked for (§5.2): it finds
+        nobody. Several persons may have one value (M31); e-mail is matched without regard to case (M45).
+
+        Raises:
+            AccessRefused: 1011, the field cannot be searched; 1006, a column does not exist.
+            RowFailed: a single value matches more than 1,000 persons (M29).
+        """
+        wanted = person_columns(columns)
+        askable = [value for value in dict.fromkeys(values) if value and "," not in value]
+        found: list[msgspec.Struct] = []
+        for part in chunks(askable, PAGE):
+            found.extend(self._matching(filter_type, part, wanted))
+        return _each_once(Rows(System.MARKETO, wanted, found).table())
+
+    def list_members(self, list_id: int, columns: Mapping[str, Wire]) -> Iterator[pa.Table]:
+        """The members of a static list, page by page, columns as `persons`."""
+        wanted = person_columns(columns)
+        for page in self._pages(f"/rest/v1/lists/{list_id}/leads.json", {}, wanted):
+            yield _each_once(page.table())
+
+    def find_list(self, name: str) -> int | None:
+        """The id of the static list of exactly this name; the oldest if there are several."""
+        envelope = self._read("/rest/v1/lists.json", {"name": name, "batchSize": PAGE})
+        ids = [each.id for each in typed(envelope.result, list[_StaticList]) if each.name == name]
+        return min(ids, default=None)
+
+    def add_to_list(self, list_id: int, ids: Sequence[int]) -> list[RecordResult]:
+        """Put persons on a static list; a member stays one and is `ok` (M50)."""
+        return self._by_id(f"/rest/v1/lists/{list_id}/leads.json", ids, "POST")
+
+    def remove_from_list(self, list_id: int, ids: Sequence[int]) -> list[RecordResult]:
+        """Take persons off a static list; 1015 for those who are not on it (M50)."""
+        return self._by_id(f"/rest/v1/lists/{list_id}/leads.json", ids, "DELETE")
+
+    def delete_persons(self, ids: Sequence[int]) -> list[RecordResult]:
+        """Delete persons; 1004 for those who are gone already, also by an attempt that had no answer (M48)."""
+        return self._by_id("/rest/v1/leads/delete.json", ids, "POST")
+
+    def sync_persons(
+        self, records: Sequence[Mapping[str, object]], *, action: str, lookup_field: str
+    ) -> list[RecordResult]:
+        """Create or update at most 300 persons in one call (two or more if the body exceeds 1 MB); results in order.
+
+        What is repeated after an unknown outcome: updateOnly always; createOrUpdate only when Marketo itself said that
+        nothing happened (604, 608, 611, 713); creations never (P4, DECISIONS 22).
+
+        Raises:
+            ConnectionBroken: with `maybe_committed`: look the records up before sending them again.
+            WriteAnswerMalformed: likewise; results and records do not correspond.
+            ValueError: no or too many records, unknown action.
+        """
+        if not 0 < len(records) <= PAGE or action not in _REPEAT:
+            raise ValueError(f"{action} of {len(records)} records; 1 to {PAGE} of {sorted(_REPEAT)} are possible")
+        body: dict[str, object] = {"action": action, "input": list(records)}
+        if action in {"updateOnly", "createOrUpdate"}:
+            body["lookupField"] = lookup_field
+        if len(encode(body)) > _MOST_BYTES:
+            return self._in_halves(records, action, lookup_field)
+        return self._write("/rest/v1/leads.json", body, _reader(len(records)), repeat=_REPEAT[action])
+
+    def _in_halves(self, records: Sequence[Mapping[str, object]], action: str, lookup_field: str) -> list[RecordResult]:
+        if len(records) == 1:
+            return [RecordResult(False, None, "skipped", "413", "the record exceeds the 1 MB that a call may have")]
+        middle = len(records) // 2
+        return [
+            *self.sync_persons(records[:middle], action=action, lookup_field=lookup_field),
+            *self.sync_persons(records[middle:], action=action, lookup_field=lookup_field),
+        ]
+
+    def _by_id(self, path: str, ids: Sequence[int], method: str) -> list[RecordResult]:
+        results: list[RecordResult] = []
+        for part in chunks(ids, PAGE):
+            body = {"input": [{"id": each} for each in part]}
+            results += self._write(path, body, _reader(len(part)), repeat=Repeat.ALWAYS, method=method)
+        return results
+
+    def _matching(self, filter_type: str, values: Sequence[str], columns: tuple[Column, ...]) -> list[msgspec.Struct]:
+        parameters = {"filterType": filter_type, "filterValues": ",".join(values)}
+        try:
+            pages = list(self._pages("/rest/v1/leads.json", parameters, columns))
+        except RowFailed as error:  # more than 1,000 persons match (M29): ask for fewer values
+            if error.code not in _TOO_MANY or len(values) == 1:
+                raise
+            middle = len(values) // 2
+            return [
+                *self._matching(filter_type, values[:middle], columns),
+                *self._matching(filter_type, values[middle:], columns),
+            ]
+        return [record for page in pages for record in page.records]
+
+    def _pages(self, path: str, parameters: Mapping[str, str], columns: tuple[Column, ...]) -> Iterator[Rows]:
+        """Pages while there is a token; `moreResult` is not reliable here (§5.2, trap 12)."""
+        fields = ",".join(column.key for column in columns)
+        token: str | None = None
+        seen: set[str] = set()
+        while True:
+            query = {**parameters, "fields": fields, "batchSize": PAGE, "nextPageToken": token}
+            envelope = self._read(path, query)
+            yield rows(System.MARKETO, envelope.result, columns)
+            token = envelope.next_page_token
+            if not token or envelope.more_result is False:
+                return
+            if token in seen:
+                raise AnswerMalformed(System.MARKETO, "paging leads back to a page already read", "")
+            seen.add(token)
+
+
+def _reader(expected: int) -> Callable[[Envelope], list[RecordResult]]:
+    return lambda answer: outcomes(answer, expected)
+
+
+def person_columns(columns: Mapping[str, Wire]) -> tuple[Column, ...]:
+    """The columns of a person table: `id` first."""
+    rest = (Column(name, name, wire) for name, wire in columns.items() if name != "id")
+    return (Column("id", "id", "integer"), *rest)
+
+
+def _each_once(table: pa.Table) -> pa.Table:
+    """Each person once, as last read; a person without id spoils the answer."""
+    ids = table["id"].to_pylist()
+    last = {person: row for row, person in enumerate(ids)}
+    if None in last:
+        raise AnswerMalformed(System.MARKETO, "a person without id", "")
+    return table if len(last) == len(ids) else table.take(sorted(last.values()))
