@@ -1,0 +1,186 @@
+"""The activities of the instance: appended in the order of commits, read onwards from a position.
+
+A position is (earliest activity date, last sequence number seen): rows above that number whose
+date is not before that date. `high` is the largest activity date up to a row; it never falls, so
+the first row of a date is found by index even when single rows are dated out of order. A page
+seeks each wanted type (or field, or person) by its own index and merges: it costs what it returns.
+
+Facts: marketo-api.md section 8; M53-M64.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from include.sandbox.marketo.database import Database
+from include.sandbox.marketo.options import Options
+from include.sandbox.service import Json
+
+NEW_LEAD, CHANGE_DATA_VALUE, CHANGE_SCORE, ADD_TO_LIST, REMOVE_FROM_LIST = 12, 13, 22, 24, 25
+MERGE_LEADS, DELETE_LEAD, CHANGE_PARTITION = 32, 37, 100
+
+
+@dataclass(slots=True)
+class Activity:
+    """One activity to be appended. `attributes` keeps its order; empty values are left out (M57)."""
+
+    type: int
+    person: int
+    at: int
+    primary_id: int | None = None
+    primary_text: str | None = None
+    attributes: Mapping[str, Json] = field(default_factory=dict)
+    campaign: int | None = None
+
+
+class FeedRow(NamedTuple):
+    """One stored activity."""
+
+    seq: int
+    at: int
+    type: int
+    person: int
+    primary_id: int | None
+    primary_text: str | None
+    campaign: int | None
+    attributes: dict[str, Json]
+
+
+class Position(NamedTuple):
+    """A place in the feed."""
+
+    since: int
+    seq: int
+
+
+class Selector(NamedTuple):
+    """One indexed way into the activities: an SQL condition that starts with its index's first column."""
+
+    condition: str
+    arguments: tuple[Json, ...]
+
+
+@dataclass(slots=True)
+class FeedPage:
+    """What a read returned, where the next one starts, and whether it would find more now."""
+
+    rows: list[FeedRow]
+    next: Position
+    more: bool
+
+
+class Feed:
+    """Appends and pages. Appending happens inside the transaction that makes the change."""
+
+    def __init__(self, database: Database, options: Options) -> None:
+        """Find the largest activity date so far."""
+        self._options = options
+        with database.read() as connection:
+            row = connection.execute("SELECT high FROM activity ORDER BY seq DESC LIMIT 1").fetchone()
+        self._high: int = row[0] if row else 0
+
+    def append(self, connection: sqlite3.Connection, activities: Iterable[Activity], now: int) -> list[int]:
+        """Store activities; returns their sequence numbers."""
+        return [self._append(connection, activity, now) for activity in activities]
+
+    def _append(self, connection: sqlite3.Connection, activity: Activity, now: int) -> int:
+        self._high = max(self._high, activity.at)
+        attributes = {name: value for name, value in activity.attributes.items() if value is not None and value != ""}
+        cursor = connection.execute(
+            "INSERT INTO activity (at, high, type, person, primary_id, primary_text, campaign, attributes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (activity.at, self._high, activity.type, activity.person, activity.primary_id, activity.primary_text,
+             activity.campaign, msgspec.json.encode(attributes).decode()),
+        )  # fmt: skip
+        seq = int(cursor.lastrowid or 0)
+        every = self._options.late_every
+        if every and seq % every == 0:
+            visible = now + self._options.late_seconds
+            connection.execute("UPDATE activity SET visible = ? WHERE seq = ?", (visible, seq))
+        return seq
+
+    @staticmethod
+    def start(connection: sqlite3.Connection, since: int) -> Position:
+        """The position just before the first activity dated `since` or later."""
+        first = "SELECT seq FROM activity WHERE high >= ? ORDER BY high, seq LIMIT 1"
+        row = connection.execute(first, (since,)).fetchone()
+        return Position(since, row[0] - 1 if row else _last(connection))
+
+    def page(
+        self, connection: sqlite3.Connection, position: Position, selectors: Sequence[Selector], size: int, now: int,
+        oldest: int = 0,
+    ) -> FeedPage:  # fmt: skip
+        """The next rows that one of the selectors wants, in order of sequence.
+
+        `oldest` hides rows dated before it (the 14 days of deleted persons).
+        """
+        last = _last(connection)
+        end = self._block_end(connection, position, last)
+        since = max(position.since, oldest)
+        found = heapq.merge(
+            *(_numbers(connection, chosen, position.seq, end, since, now, size + 1) for chosen in selectors)
+        )
+        numbers = list(dict.fromkeys(found))
+        if len(numbers) > size:
+            reached, more = numbers[size - 1], True
+        else:
+            reached, more = max(end, position.seq), end < last
+        return FeedPage(_rows(connection, numbers[:size]), Position(position.since, reached), more)
+
+    def _block_end(self, connection: sqlite3.Connection, position: Position, last: int) -> int:
+        """The last number that this page may look at (M55)."""
+        if not self._options.feed_block:
+            return last
+        block = "SELECT max(seq) FROM (SELECT seq FROM activity WHERE seq > ? ORDER BY seq LIMIT ?)"
+        row = connection.execute(block, (position.seq, self._options.feed_block)).fetchone()
+        return int(row[0] or last)
+
+
+def by_type(type_ids: Iterable[int]) -> list[Selector]:
+    """Ways into all activities of some types."""
+    return [Selector("type = ?", (type_id,)) for type_id in dict.fromkeys(type_ids)]
+
+
+def of_persons(selectors: Iterable[Selector], person_ids: Sequence[int]) -> list[Selector]:
+    """The selectors narrowed to some persons, through the persons' index."""
+    selectors = list(selectors)
+    chosen = [f"({selector.condition})" for selector in selectors]
+    arguments = tuple(value for selector in selectors for value in selector.arguments)
+    condition = f"person = ? AND ({' OR '.join(chosen)})"
+    return [Selector(condition, (person, *arguments)) for person in dict.fromkeys(person_ids)]
+
+
+def narrowed(selectors: Iterable[Selector], condition: str, arguments: Sequence[Json]) -> list[Selector]:
+    """The selectors with one more condition each."""
+    return [Selector(f"{one.condition} AND {condition}", (*one.arguments, *arguments)) for one in selectors]
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT max(seq) FROM activity").fetchone()
+    return int(row[0] or 0)
+
+
+def _numbers(
+    connection: sqlite3.Connection, chosen: Selector, after: int, end: int, since: int, now: int, limit: int
+) -> list[int]:
+    sql = (
+        f"SELECT seq FROM activity WHERE {chosen.condition} AND seq > ? AND seq <= ? AND at >= ?"  # noqa: S608
+        " AND (visible IS NULL OR visible <= ?) ORDER BY seq LIMIT ?"
+    )
+    rows = connection.execute(sql, (*chosen.arguments, after, end, since, now, limit))
+    return [seq for (seq,) in rows]
+
+
+def _rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[FeedRow]:
+    sql = (
+        "SELECT seq, at, type, person, primary_id, primary_text, campaign, attributes FROM activity"
+        " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
+    )
+    rows: Iterable[Any] = connection.execute(sql, (msgspec.json.encode(list(numbers)).decode(),))
+    return [FeedRow._make((*row[:-1], msgspec.json.decode(row[-1]))) for row in rows]

@@ -1,0 +1,183 @@
+"""Static lists over the wire: membership, browsing, creation as an asset (facts/marketo-api.md 5.3, 6.3; M32, M50)."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from include.sandbox.marketo import tokens
+from include.sandbox.marketo.identity import Permission
+from include.sandbox.marketo.instance import Instance
+from include.sandbox.marketo.list_store import StaticList
+from include.sandbox.marketo.person_reading import LEAD
+from include.sandbox.marketo.person_removal import NOT_FOUND, WRITE, input_ids
+from include.sandbox.marketo.routes import Body, Route
+from include.sandbox.marketo.wire import Call, Refusal, Reply, Skip, stamp
+from include.sandbox.marketo.writer import API_SOURCE
+from include.sandbox.service import Json
+
+NOTHING_FOUND = "No assets found for the given search criteria."
+ASSETS = (Permission.READ_ASSETS, Permission.WRITE_ASSETS)
+
+
+class StaticLists:
+    """The list endpoints of the lead database and of the asset API."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Keep the instance."""
+        self._at = instance
+
+    def routes(self) -> list[Route]:
+        """Its resources."""
+        members, asset = "/rest/v1/lists/{id}/leads.json", "/rest/asset/v1/staticList"
+        return [
+            Route("GET", "/rest/v1/lists.json", self.browse, LEAD),
+            Route("GET", "/rest/v1/lists/{id}.json", self.one, LEAD),
+            Route("POST", members, self.add, WRITE, Body.OPTIONAL_JSON),
+            Route("DELETE", members, self.remove, WRITE, Body.OPTIONAL_JSON),
+            Route("GET", "/rest/v1/lists/{id}/leads/ismember.json", self.is_member, LEAD),
+            Route("GET", "/rest/v1/leads/{id}/listMembership.json", self.memberships, ASSETS),
+            Route("POST", f"{asset}s.json", self.create_asset, (Permission.WRITE_ASSETS,), Body.ANY),
+            Route("GET", f"{asset}s.json", self.assets, ASSETS),
+            Route("GET", f"{asset}/byName.json", self.asset_by_name, ASSETS),
+            Route("GET", f"{asset}/{{id}}.json", self.asset, ASSETS),
+        ]
+
+    def browse(self, call: Call) -> Reply:
+        """Lists by id, name, program or workspace; paged without moreResult."""
+        size, token = call.batch_size(), call.text("nextPageToken")
+        (after,) = self._at.tokens.read(tokens.LISTS, token) if token else (0,)
+        condition = ["id > ?"]
+        arguments: list[Json] = [after]
+        filters = (("id", call.integers("id")), ("name", call.many("name")), ("program", call.many("programName")))
+        for column, values in filters:
+            if values:
+                condition.append(f"{column} IN ({', '.join('?' * len(values))})")
+                arguments += values
+        if (spaces := call.many("workspaceName")) and "Default" not in spaces:
+            condition.append("0")
+        with self._at.database.read() as connection:
+            lists = self._at.lists.find(connection, " AND ".join(condition), arguments, size + 1)
+        more = {"nextPageToken": self._at.tokens.write(tokens.LISTS, lists[size - 1].id)} if lists[size:] else {}
+        return Reply([one.record() for one in lists[:size]], more)
+
+    def one(self, call: Call) -> Reply:
+        """One list."""
+        with self._at.database.read() as connection:
+            return Reply([self._at.lists.need(connection, call.place("id")).record()])
+
+    def add(self, call: Call) -> Reply:
+        """Add members; one who is already is `added` too. updatedAt of the person does not move (M50)."""
+        ids = input_ids(call, "Lead ids not specified")
+        with self._at.database.write() as connection:
+            target = self._at.lists.need(connection, call.place("id"))
+            return Reply([self._added(connection, target, one, call.second) for one in ids])
+
+    def _added(self, connection: sqlite3.Connection, to: StaticList, one: int | None, now: int) -> dict[str, Json]:
+        if one is None or not self._at.people.existing(connection, [one]):
+            return NOT_FOUND.result(**_named(one))
+        self._at.lists.add(connection, to, one, API_SOURCE, now)
+        return {"id": one, "status": "added"}
+
+    def remove(self, call: Call) -> Reply:
+        """Remove members (M50)."""
+        ids = input_ids(call, "Lead ids not specified")
+        with self._at.database.write() as connection:
+            target = self._at.lists.need(connection, call.place("id"))
+            return Reply([self._removed(connection, target, one, call.second) for one in ids])
+
+    def _removed(self, connection: sqlite3.Connection, of: StaticList, one: int | None, now: int) -> dict[str, Json]:
+        if one is None or not self._at.people.existing(connection, [one]):
+            return NOT_FOUND.result(**_named(one))
+        if not self._at.lists.remove(connection, of, one, API_SOURCE, now):
+            return Skip("1015", "Lead not in list").result(id=one)
+        return {"id": one, "status": "removed"}
+
+    def is_member(self, call: Call) -> Reply:
+        """`memberof` or `notmemberof` for each id; an unknown person is skipped with 1004 (assumption)."""
+        ids = input_ids(call, "Lead ids not specified")
+        known = [one for one in ids if one is not None]
+        with self._at.database.read() as connection:
+            target = self._at.lists.need(connection, call.place("id"))
+            people = self._at.people.existing(connection, known)
+            members = self._at.lists.members(connection, target.id, known)
+        return Reply([
+            {"id": one, "status": "memberof" if one in members else "notmemberof"}
+            if one in people else NOT_FOUND.result(**_named(one))
+            for one in ids
+        ])  # fmt: skip
+
+    def memberships(self, call: Call) -> Reply:
+        """The lists of a person, with moreResult (M32)."""
+        size, token = call.batch_size(), call.text("nextPageToken")
+        (after,) = self._at.tokens.read(tokens.MEMBERSHIP, token) if token else (0,)
+        sql = "SELECT list_id, added FROM member WHERE person_id = ? AND list_id > ? ORDER BY list_id LIMIT ?"
+        with self._at.database.read() as connection:
+            rows = connection.execute(sql, (call.place("id"), after, size + 1)).fetchall()
+        result = [{"listId": one, "createdAt": stamp(added), "updatedAt": stamp(added)} for one, added in rows[:size]]
+        more: dict[str, Json] = {"moreResult": len(rows) > size}
+        if rows[size:]:
+            more["nextPageToken"] = self._at.tokens.write(tokens.MEMBERSHIP, rows[size - 1][0])
+        return Reply(result, more)
+
+    def create_asset(self, call: Call) -> Reply:
+        """A new list in a folder: form or query members name, folder, description.
+
+        Assumption: `folder` is accepted as sent (JSON text or a number) and not checked: there are no folders.
+        """
+        name = call.text("name")
+        if name is None:
+            raise Refusal("701", "name cannot be blank")
+        if call.text("folder") is None:
+            raise Refusal("701", "folder cannot be blank")
+        with self._at.database.write() as connection:
+            if self._at.lists.find(connection, "name = ?", (name,), 1):
+                raise Refusal("709", f"Static List with name '{name}' already exists")
+            description, folder = call.text("description"), _folder_id(call.required("folder"))
+            made = self._at.lists.create(connection, name, call.second, description=description, folder=folder)
+        return _assets(call, [made])
+
+    def assets(self, call: Call) -> Reply:
+        """Browse by offset and maxReturn (20 unless given, 200 at most)."""
+        size = min(int(call.text("maxReturn") or 20), 200)
+        with self._at.database.read() as connection:
+            offset = int(call.text("offset") or 0)
+            lists = self._at.lists.find(connection, "1", (), offset + size)
+        return _assets(call, lists[offset:])
+
+    def asset_by_name(self, call: Call) -> Reply:
+        """One list by its name."""
+        with self._at.database.read() as connection:
+            return _assets(call, self._at.lists.find(connection, "name = ?", (call.required("name"),), 1))
+
+    def asset(self, call: Call) -> Reply:
+        """One list by its id."""
+        with self._at.database.read() as connection:
+            return _assets(call, self._at.lists.find(connection, "id = ?", (call.place("id"),), 1))
+
+
+def _named(one: int | None) -> dict[str, Json]:
+    return {} if one is None else {"id": one}
+
+
+def _folder_id(text: str) -> int | None:
+    try:
+        sent = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+    number = sent.get("id") if isinstance(sent, dict) else sent
+    return number if isinstance(number, int) else None
+
+
+def _assets(call: Call, lists: list[StaticList]) -> Reply:
+    result = [
+        {
+            "id": one.id, "name": one.name, "description": one.description or "",
+            "createdAt": f"{stamp(one.created)}+0000", "updatedAt": f"{stamp(one.updated)}+0000",
+            "url": f"{call.request.base_url}/#ST{one.id}A1", "workspace": "Default", "computedUrl": "",
+            "folder": {"id": one.folder or 1, "type": "Folder"},
+        }
+        for one in lists
+    ]  # fmt: skip
+    return Reply(result or None, asset=True, warnings=() if result else (NOTHING_FOUND,))
