@@ -7,6 +7,7 @@ is; validation then names it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from include.leadsync.model import Option, SyncField
 SEPARATOR = ";"
 """Between the labels of a multi-choice in Marketo (D55)."""
 
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 Aliases = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -53,7 +55,7 @@ class ChoiceTable:
     def labels(self, numbers: str) -> str | None:
         """Labels of Dynamics' multi-choice text `"1,3"`, sorted and joined; nothing chosen is null."""
         parts = (part.strip() for part in numbers.split(","))
-        return _joined(self.label(int(part)) if part.isascii() and part.isdigit() else part for part in parts)
+        return _joined(self.label(int(part)) if _INTEGER.fullmatch(part) else part for part in parts)
 
     def canonical(self, text: str) -> str:
         """Canonical label of a Marketo text; an unknown text stays as it is."""
@@ -63,7 +65,8 @@ class ChoiceTable:
 
     def canonical_many(self, text: str) -> str | None:
         """Canonical labels of a Marketo text with several; order and repeats carry no meaning."""
-        return _joined(self.canonical(part.strip()) for part in text.split(SEPARATOR))
+        parts = text.split(SEPARATOR)
+        return _joined(part if part in self._number_by_label else self.canonical(part.strip()) for part in parts)
 
     def number(self, text: str) -> int | None:
         """Number to write for a label or other known spelling; None when Dynamics has no such option."""

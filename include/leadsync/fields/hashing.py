@@ -42,6 +42,6 @@ def _hash(frame: pl.DataFrame, names: Sequence[str]) -> pl.Series:
 @cache
 def hash_tag() -> str:
     """Algorithm, polars version and the hash of a fixed record. Uses polars: not at import time."""
-    frame = pl.DataFrame(_FIXED, schema={name: pl.String for name in _FIXED})
+    frame = pl.DataFrame(_FIXED, schema=dict.fromkeys(_FIXED, pl.String))
     combined = hashlib.blake2b(repr(_hash(frame, list(_FIXED)).to_list()).encode(), digest_size=6).hexdigest()
     return f"{_ALGORITHM}/{pl.__version__}/{combined}"
