@@ -24,6 +24,7 @@ class Change(StrEnum):
     CONVERGED = "converged"
     COLLISION = "collision"
     FIRST_LINK = "first_link"
+    OVERWRITTEN = "overwritten"  # an edit that a write of ours ran over and that the rule lets go
 
 
 DECISION_SCHEMA = {

@@ -1,0 +1,72 @@
+"""The command line: one command per question a data engineer has.
+
+Exit status: 0 done (or skipped because another cycle is at work), 1 done with failed rows, 2 could not
+run (the message says what to fix).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from include.leadsync import commands
+from include.leadsync.errors import LeadSyncError, redact
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn every expected error into one message and exit status 2."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    command: Command = options.command
+    try:
+        return command(options)
+    except LeadSyncError as error:
+        print(redact(str(error)), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was stored goes on with the next run", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m include.leadsync", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("-v", "--verbose", action="store_true", help="log each step and call")
+    sub = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        entry = sub.add_parser(name, help=text, description=text)
+        entry.set_defaults(command=command)
+        return entry
+
+    add("check", commands.run_check, "look at connections, rights and schema; say what to fix")
+    add("setup", commands.run_setup, "create the custom fields and the activity type in Marketo")
+    cycle = add("cycle", commands.run_one_cycle, "one pass of the sync")
+    cycle.add_argument("--json", action="store_true", help="print the report as one JSON object on the last line")
+    cycle.add_argument("--approve", metavar="HASH", help="let the held plan with this hash pass the brake")
+    planned = add("plan", commands.run_plan, "what a cycle would write, without writing it")
+    planned.add_argument("--json", action="store_true", help="print the plan as one JSON object on the last line")
+    backfill = add("backfill", commands.run_backfill, "read a window or chosen persons afresh, by the usual rules")
+    backfill.add_argument("--since", metavar="WHEN", help="ISO 8601 date or date-time")
+    backfill.add_argument("--until", metavar="WHEN", help="ISO 8601 date or date-time")
+    backfill.add_argument("--entity", choices=["lead", "contact"])
+    backfill.add_argument("--person", metavar="MARKETO_ID", type=int, action="append", default=[])
+    backfill.add_argument("--field", metavar="NAME", action="append", default=[], help="only these fields (Marketo names)")
+    backfill.add_argument("--dry-run", action="store_true", help="plan only")
+    backfill.add_argument("--json", action="store_true")
+    request = add("sync-person", commands.run_sync_person, "create a CRM record for persons that have none")
+    request.add_argument("persons", metavar="MARKETO_ID", type=int, nargs="+")
+    request.add_argument("--as", dest="sync_as", choices=["lead", "contact"], default="lead")
+    request.add_argument("--owner", metavar="GUID", help="Dynamics user who owns the new record")
+    request.add_argument("--json", action="store_true")
+    status = add("status", commands.run_status, "backlog, last run, API budgets, held plans")
+    status.add_argument("--json", action="store_true")
+    errors = add("errors", commands.run_errors, "records that did not cross, and why")
+    errors.add_argument("--export", choices=["csv"], help="all of them, to standard output")
+    why = add("why", commands.run_why, "where a person's values came from, when and by which rule")
+    why.add_argument("person", metavar="MARKETO_ID", type=int)
+    why.add_argument("field", metavar="FIELD", nargs="?")
+    return parser

@@ -1,0 +1,140 @@
+"""What every step of a run is handed: who asked for what, and the tools to do it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
+
+from include.leadsync.clients.dynamics import DynamicsClient
+from include.leadsync.clients.marketo import MarketoClient
+from include.leadsync.clients.transport import RequestsTransport, Transport
+from include.leadsync.clock import Clock, SystemClock, parse_iso
+from include.leadsync.config import Paths, Settings
+from include.leadsync.model import Connection, Entity, System, Window
+from include.leadsync.staging import Staging
+from include.leadsync.state import SharedBudget, StateStore
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run, as the command line or a DAG asks for it. JSON-able; the same in every step.
+
+    `kind`: "cycle" follows the cursors; "backfill" reads the selection (window, entity, persons,
+    fields) afresh and leaves the cursors alone; "request" serves Sync Person to Microsoft.
+    `since`, `until`: ISO 8601. `approve`: the plan hash that the brake may let pass.
+    """
+
+    run_id: str
+    kind: str = "cycle"
+    since: str | None = None
+    until: str | None = None
+    entity: str | None = None
+    persons: tuple[int, ...] = ()
+    fields: tuple[str, ...] = ()
+    dry_run: bool = False
+    approve: str | None = None
+    stream: str | None = None  # of a mapped extract: "lead", "contact" or "person"
+
+    @property
+    def incremental(self) -> bool:
+        """Whether this run follows the cursors, and so may advance them."""
+        return self.kind == "cycle"
+
+    @property
+    def window(self) -> Window:
+        """The selected span of time; open ends are None."""
+        return Window(
+            parse_iso(self.since) if self.since else None,
+            parse_iso(self.until) if self.until else None,
+        )
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """The tables this run looks at."""
+        return (Entity(self.entity),) if self.entity else tuple(Entity)
+
+    def for_stream(self, stream: str) -> RunRequest:
+        """The same run, narrowed to one stream of the extract step."""
+        return replace(self, stream=stream)
+
+    def to_json(self) -> dict[str, Json]:
+        """Plain values for XCom and the run table."""
+        return asdict(self)
+
+
+def new_run_id(clock: Clock, seed: str | None = None) -> str:
+    """`YYYYMMDDTHHMMSSZ-xxxxxx`: sorts by time; with `seed` the same run always gets the same id."""
+    tail = hashlib.sha256(seed.encode()).hexdigest()[:6] if seed else uuid4().hex[:6]
+    return f"{clock.now():%Y%m%dT%H%M%SZ}-{tail}"
+
+
+@dataclass
+class Engine:
+    """The tools of one process: settings, state store, staging, clients. Close it when done."""
+
+    settings: Settings
+    paths: Paths
+    connections: Mapping[System, Connection]
+    store: StateStore
+    clock: Clock = field(default_factory=SystemClock)
+    transport: Transport = field(default_factory=RequestsTransport)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        paths: Paths,
+        connections: Mapping[System, Connection],
+        *,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+    ) -> Engine:
+        """Open the state store (migrating it) and prepare the clients; nothing is called yet."""
+        clock = clock or SystemClock()
+        store = StateStore.open(paths.state_url, clock)
+        return cls(settings, paths, connections, store, clock, transport or RequestsTransport())
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+    @cached_property
+    def marketo(self) -> MarketoClient:
+        """The Marketo client, on the shared budget."""
+        return MarketoClient(
+            self.connections[System.MARKETO],
+            transport=self.transport,
+            budget=self.budget(System.MARKETO),
+            clock=self.clock,
+        )
+
+    @cached_property
+    def dynamics(self) -> DynamicsClient:
+        """The Dynamics client, on the shared budget."""
+        return DynamicsClient(
+            self.connections[System.DYNAMICS],
+            transport=self.transport,
+            budget=self.budget(System.DYNAMICS),
+            clock=self.clock,
+        )
+
+    def budget(self, system: System) -> SharedBudget:
+        """The API budget of one system, shared by all processes through the store (P7)."""
+        return SharedBudget(self.store, system, self.settings.limits.of(system), self.clock)
+
+    def staging(self, run: RunRequest) -> Staging:
+        """The staged datasets of a run."""
+        return Staging(self.paths.staging_url, run.run_id)
+
+    def now(self) -> datetime:
+        """The clock's time."""
+        return self.clock.now()

@@ -1,0 +1,117 @@
+"""One pass of the sync: the steps in order, the same for the DAG and the command line.
+
+Each step is given the run and the engine and leaves staged datasets; what a step returns are
+counts and paths. The DAG runs each as a task, the command line all in one process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from include.leadsync.activity import deliver_activities
+from include.leadsync.config import Paths, load_settings
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.enqueue import enqueue
+from include.leadsync.errors import AnotherRunAtWork, LeadSyncError, StopRun
+from include.leadsync.extract.crm import extract_crm
+from include.leadsync.extract.persons import extract_persons
+from include.leadsync.judge import validate
+from include.leadsync.link import link
+from include.leadsync.load import load
+from include.leadsync.model import Connection, Entity, System
+from include.leadsync.plan import merge, plan
+from include.leadsync.recover import CYCLE, CYCLE_SECONDS, recover
+from include.leadsync.staging import sweep
+from include.leadsync.state import Leases, Retention, Runs
+
+__all__ = ["STEPS", "STREAMS", "RunRequest", "run_cycle", "run_step"]
+
+log = logging.getLogger(__name__)
+
+STREAMS = ("lead", "contact", "person")
+"""What the extract step may be narrowed to, each on its own."""
+
+
+def extract(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Stage the changed records; all streams, or the one that `run.stream` names."""
+    counts: dict[str, Json] = {}
+    for stream in [run.stream] if run.stream else STREAMS:
+        counts[stream] = extract_persons(engine, run) if stream == "person" else extract_crm(engine, run, Entity(stream))
+    return counts
+
+
+def finish(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Close the run and sweep what is past its time."""
+    Runs(engine.store).finish(run.run_id, "done", {})
+    return _end(engine, run)
+
+
+def _end(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    Leases(engine.store).release_by(CYCLE, run.run_id)
+    keep = timedelta(days=engine.settings.retention.staging_days)
+    staged = sweep(engine.paths.staging_url, keep, engine.now())
+    return {"swept_runs": staged, "swept_rows": Retention(engine.store, engine.settings.retention).sweep(engine.now())}
+
+
+STEPS: Mapping[str, Callable[[Engine, RunRequest], dict[str, Json]]] = {
+    "recover": recover,
+    "extract": extract,
+    "link": link,
+    "merge": merge,
+    "plan": plan,
+    "validate": validate,
+    "enqueue": enqueue,
+    "load": load,
+    "activity": deliver_activities,
+    "finish": finish,
+}
+"""The steps in order. A dry run ends after `validate`."""
+
+_DRY = ("recover", "extract", "link", "merge", "plan", "validate")
+
+
+def run_step(name: str, run: RunRequest, *, connections: Mapping[System, Connection]) -> dict[str, Json]:
+    """Carry out one step in a process of its own, as an Airflow task does.
+
+    Raises what the step raises; see `errors` for what happens next.
+    """
+    paths = Paths.from_environment()
+    with Engine.open(load_settings(paths.config), paths, connections) as engine:
+        return step(engine, name, run)
+
+
+def step(engine: Engine, name: str, run: RunRequest) -> dict[str, Json]:
+    """Carry out one step with an open engine, keeping the cycle's lease alive."""
+    if run.incremental and name != "recover":
+        Leases(engine.store).extend_by(CYCLE, run.run_id, CYCLE_SECONDS)
+    log.info("run %s: %s", run.run_id, name)
+    result = STEPS[name](engine, run)
+    Runs(engine.store).note(run.run_id, name if not run.stream else f"{name}.{run.stream}", result)
+    return result
+
+
+def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """All steps in one process; returns the report of the run.
+
+    `outcome` is "done", "planned" (dry run), "skipped" (another run is at work, DECISIONS 14). Errors that need a human
+    or another try are raised after the run is closed as failed; what was stored stays and goes on.
+    """
+    report: dict[str, Json] = {"run_id": run.run_id, "kind": run.kind, "outcome": "planned" if run.dry_run else "done", "steps": {}}
+    try:
+        for name in _DRY if run.dry_run else STEPS:
+            report["steps"][name] = step(engine, name, run)
+    except AnotherRunAtWork as other:
+        report |= {"outcome": "skipped", "reason": str(other)}
+        engine.staging(run).discard()
+    except LeadSyncError as error:
+        Runs(engine.store).finish(run.run_id, "failed", {"error": str(error)})
+        Leases(engine.store).release_by(CYCLE, run.run_id)
+        if isinstance(error, StopRun):
+            engine.staging(run).discard()
+        raise
+    if run.dry_run or report["outcome"] == "skipped":
+        Runs(engine.store).finish(run.run_id, report["outcome"], {})
+        Leases(engine.store).release_by(CYCLE, run.run_id)
+    return report

@@ -1,0 +1,83 @@
+"""Pairs and decisions → link rows as they are to be stored: base, sides, hashes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from include.leadsync.baseline import encode_base, encode_sides, side_entries
+from include.leadsync.fields import hash_tag, row_hash
+from include.leadsync.merge import Change
+from include.leadsync.model import FieldMap
+
+
+def link_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMap, layout_id: int, now: datetime) -> pl.DataFrame:
+    """Rows for the link table, `link_id` < 0 for those to insert; `expected_version` for the others.
+
+    Equal changes move the base (D3). What a side shows and the other side does not have yet is kept
+    as an open value until it is acknowledged; a drift that the direction of a field ignores is kept
+    as a spelling, so that it counts as nothing.
+    """
+    names = field_map.names
+    decisions = decisions.filter(pl.col("change") != Change.OVERWRITTEN.value)
+    based = _with_converged(pairs, decisions, names)
+    rows = based.select(
+        "link_id",
+        pl.lit(field_map.entity.value).alias("entity"),
+        "person_id",
+        "crm_id",
+        pl.when(pl.col("create").is_null()).then(pl.lit("active")).otherwise(pl.lit("creating")).alias("status"),
+        (pl.col("version") + 1).alias("version"),
+        pl.col("version").alias("expected_version"),
+        pl.lit(layout_id).alias("layout_id"),
+        pl.col("etag").alias("crm_etag"),
+        pl.lit(hash_tag()).alias("hash_tag"),
+        pl.lit(None, pl.String).alias("dirty"),
+        pl.lit(now).alias("changed_at"),
+        "create",
+    ).with_columns(encode_base(based, names))
+    for prefix, side, missing in (("p", "person", "person"), ("c", "crm", "crm")):
+        shown = pairs.select(pl.col(f"{prefix}.{name}").alias(name) for name in names)
+        digest = pl.Series(row_hash(shown.to_arrow(), names), dtype=pl.Int64)
+        rows = rows.with_columns(pl.when(pl.col("create").ne_missing(missing)).then(digest).alias(f"{side}_hash"))
+        entries = _entries(pairs, decisions, prefix, side)
+        rows = rows.join(encode_sides(entries, side), on="link_id", how="left", maintain_order="left")
+    return rows.drop("create")
+
+
+def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+    agreed = decisions.filter(pl.col("change") == Change.CONVERGED.value)
+    columns = []
+    for name in agreed["field"].unique().to_list():
+        if name in names:
+            cells = agreed.filter(pl.col("field") == name)
+            columns.append(pairs[f"b.{name}"].scatter(cells["row"], cells["after"]))
+    return pairs.with_columns(columns)
+
+
+def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: str) -> pl.DataFrame:
+    """What the side shows differently from the base after this run: link_id, field, value, open."""
+    shown_column = "person" if side == "person" else "crm"
+    decided = decisions.join(pairs.select("link_id").with_row_index("row"), on="row", how="left")
+    kept = side_entries(pairs, side).join(decided, on=["link_id", "field"], how="anti")
+    open_now = decided.filter(pl.col("change") != Change.CONVERGED.value)
+    # A restored edit goes both ways although both sides show the base: both must stay open until acknowledged.
+    twice = open_now.filter(pl.col("direction").is_not_null()).select("link_id", "field")
+    twice = twice.filter(twice.is_duplicated()).unique()
+    moved = open_now.filter(pl.col(shown_column).ne_missing(pl.col("base")))
+    moved = moved.select("link_id", "field", pl.col(shown_column).alias("value"), pl.col("direction").is_not_null().alias("open"))
+    both = twice.join(_actual(pairs, twice, prefix), on=["link_id", "field"]).with_columns(pl.lit(value=True).alias("open"))
+    fresh = pl.concat([both, moved]).unique(["link_id", "field"], keep="first", maintain_order=True)
+    return pl.concat([kept, fresh.select(kept.columns)])
+
+
+def _actual(pairs: pl.DataFrame, cells: pl.DataFrame, prefix: str) -> pl.DataFrame:
+    """What the side really shows in the given cells."""
+    parts = [pl.DataFrame(schema={"link_id": pl.Int64, "field": pl.String, "value": pl.String})]
+    for name in cells["field"].unique().to_list():
+        here = cells.filter(pl.col("field") == name)["link_id"]
+        shown = pairs.filter(pl.col("link_id").is_in(here.to_list()))
+        parts.append(shown.select("link_id", pl.lit(name).alias("field"), pl.col(f"{prefix}.{name}").alias("value")))
+    return pl.concat(parts)
+

@@ -1,0 +1,107 @@
+"""Plan rows → operations, ledger rows and activity rows as they are to be stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from include.leadsync.merge import Change
+from include.leadsync.model import Direction, OperationState
+from include.leadsync.plan.brake import Held
+
+_WRITE = ("field", "after", "before", "base", "change", "lost", "rule", "system")
+"""Members of one write in an operation's payload."""
+
+_TARGET = ("link_id", "entity", "direction", "kind", "lane", "person_id", "crm_id", "version")
+
+
+def operation_rows(
+    plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str], held: Held, run_id: str, now: datetime
+) -> pl.DataFrame:
+    """One row per operation. Refused ones are parked with their first failure, braked ones held."""
+    if plan.is_empty():
+        return plan.select("op_id", "link_id")
+    grouped = plan.group_by("op_id", maintain_order=True).agg(
+        pl.col(*_TARGET, "request_id", "owner").first(), pl.struct(*_WRITE).alias("writes")
+    )
+    grouped = grouped.with_columns(pl.struct("writes", "request_id", "owner").struct.json_encode().alias("payload"))
+    reasons = failures.unique("op_id", keep="first", maintain_order=True).select("op_id", "code", "message")
+    state = (
+        pl.when(pl.col("op_id").is_in(refused)).then(pl.lit(OperationState.PARKED.value))
+        .when(pl.col("op_id").is_in(list(held.op_ids))).then(pl.lit(OperationState.HELD.value))
+        .otherwise(pl.lit(OperationState.PENDING.value))
+    )
+    is_held = pl.col("op_id").is_in(list(held.op_ids))
+    return grouped.join(reasons, on="op_id", how="left", maintain_order="left").select(
+        "op_id",
+        pl.lit(run_id).alias("run_id"),
+        "link_id", "entity", "direction", "kind", "lane", "person_id", "crm_id", "payload",
+        pl.col("version").alias("base_version"),
+        state.alias("state"),
+        pl.lit(0).alias("attempts"),
+        pl.when(pl.col("op_id").is_in(refused)).then("code").alias("code"),
+        pl.when(pl.col("op_id").is_in(refused)).then("message").alias("message"),
+        pl.when(is_held).then(pl.lit(held.plan_hash)).alias("plan_hash"),
+        pl.lit(now).alias("created_at"),
+        pl.lit(now).alias("updated_at"),
+    )
+
+
+def decision_ledger(pairs: pl.DataFrame, decisions: pl.DataFrame, entity: str, run_id: str, now: datetime) -> pl.DataFrame:
+    """Ledger rows for what the merge decided beyond plain writes: collisions and edits that lost (P2, P9).
+
+    `lost` is the value that does not survive; the writes themselves enter the ledger when acknowledged.
+    """
+    notable = [Change.COLLISION.value, Change.FIRST_LINK.value, Change.OVERWRITTEN.value]
+    rows = decisions.filter(pl.col("change").is_in(notable)).join(
+        pairs.select("link_id", "person_id", "crm_id").with_row_index("row"), on="row", how="left"
+    )
+    person_lost = (pl.col("direction") == Direction.INBOUND.value) | (pl.col("change") == Change.OVERWRITTEN.value)
+    lost = pl.when(person_lost).then(pl.col("person")).otherwise(pl.col("crm"))
+    return rows.select(
+        pl.lit(run_id).alias("run_id"),
+        "link_id", "person_id", "crm_id",
+        pl.lit(entity).alias("entity"),
+        "field",
+        pl.coalesce("direction", pl.lit(Direction.INBOUND.value)).alias("direction"),
+        pl.col("change").alias("kind"),
+        "base",
+        pl.lit(None, pl.String).alias("before"),
+        "after",
+        lost.alias("lost"),
+        "rule",
+        pl.lit(now).alias("at"),
+    )
+
+
+def failure_activities(plan: pl.DataFrame, failures: pl.DataFrame, run_id: str, now: datetime) -> pl.DataFrame:
+    """Activity rows for values that validation refused (R110, P6)."""
+    operations = plan.unique("op_id").select("op_id", "link_id", "entity", "direction", "kind", "person_id", "crm_id")
+    rows = failures.join(operations, on="op_id", how="inner", maintain_order="left")
+    return _activities(rows.with_columns(pl.col("kind").alias("operation")), "failed", run_id, now)
+
+
+def held_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.DataFrame:
+    """Activity rows for records that wait for a human (D13, D24, D51) and for requests that failed."""
+    waiting = (pl.col("kind") == "held") | ((pl.col("kind") == "request") & pl.col("outcome").is_in(["held", "failed"]))
+    outbound = pl.col("kind") == "request"
+    rows = events.filter(waiting).with_columns(
+        pl.when(outbound).then(pl.lit(Direction.OUTBOUND.value)).otherwise(pl.lit(Direction.INBOUND.value)).alias("direction"),
+        pl.when(outbound).then(pl.lit("sync_person")).otherwise(pl.lit("link")).alias("operation"),
+        pl.lit(None, pl.String).alias("field"),
+        pl.lit(None, pl.String).alias("value"),
+        pl.lit(None, pl.String).alias("op_id"),
+    )
+    return _activities(rows, "held", run_id, now)
+
+
+def _activities(rows: pl.DataFrame, outcome: str, run_id: str, now: datetime) -> pl.DataFrame:
+    return rows.select(
+        pl.lit(outcome).alias("outcome"),
+        "operation", "direction", "field", "value", "code", "message", "rule",
+        pl.lit(run_id).alias("run_id"),
+        "link_id", "person_id", "crm_id", "entity",
+        pl.lit(now).alias("at"),
+        "op_id",
+    )

@@ -1,0 +1,180 @@
+"""The transaction that turns a run's plan into stored work."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.enqueue.links import link_rows
+from include.leadsync.enqueue.operations import decision_ledger, failure_activities, held_activities, operation_rows
+from include.leadsync.link.step import slices
+from include.leadsync.model import LinkStatus
+from include.leadsync.plan.brake import Held
+from include.leadsync.schema import Schema, staged_schema
+from include.leadsync.state import (
+    ActivityLog,
+    Cursors,
+    Echoes,
+    Ledger,
+    Links,
+    Outbox,
+    Requests,
+    SeenActivities,
+    Transaction,
+)
+
+STREAMS = ("dynamics:lead", "dynamics:contact", "marketo:changes", "marketo:deletes", "marketo:overlap")
+
+
+def enqueue(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Store everything a run decided, or nothing.
+
+    Raises `AnotherRunAtWork` when another run moved a cursor since this one read it.
+    """
+    return _Enqueue(engine, run, staged_schema(engine, run)).store()
+
+
+class _Enqueue:
+    def __init__(self, engine: Engine, run: RunRequest, schema: Schema) -> None:
+        self._engine, self._run, self._schema = engine, run, schema
+        self._staging = engine.staging(run)
+        self._store = engine.store
+        self._now = engine.now()
+        self._links = Links(self._store)
+        self._real: dict[int, int] = {}  # provisional link id → stored one
+        self._lost: set[int] = set()  # links that another run changed meanwhile
+
+    def store(self) -> dict[str, Json]:
+        staging = self._staging
+        plan = staging.read("plan").join(staging.read("dropped"), on=["op_id", "field"], how="anti")
+        failures, refused = staging.read("failures"), staging.read("refused")["op_id"].to_list()
+        summary = staging.read_json("plan_summary")
+        held = Held(frozenset(summary["held_ops"]), summary["plan_hash"], tuple(summary["held_because"]))
+        events = staging.read("events")
+        with self._store.begin() as tx:
+            self._advance_cursors(tx)
+            ledger = self._store_links(tx)
+            plan, events = self._settled_ids(plan), self._settled_ids(events)
+            operations = operation_rows(plan, failures, refused, held, self._run.run_id, self._now)
+            self._links_after_events(events, operations, held, tx)
+            outbox = Outbox(self._store)
+            outbox.supersede(sorted(set(self._touched)), tx)
+            outbox.add(_arrow(operations), tx)
+            Ledger(self._store).add(_arrow(ledger), tx)
+            log = ActivityLog(self._store)
+            activities = failure_activities(plan, failures, self._run.run_id, self._now)
+            written = log.record(_arrow(activities), tx)
+            written += log.record(_arrow(held_activities(events, self._run.run_id, self._now)), tx)
+            recovered = log.settle_absent(sorted(self._touched), _arrow(_still_open(plan)), self._run.run_id, tx)
+            first = failures.unique("op_id", keep="first", maintain_order=True).filter(pl.col("op_id").is_in(refused))
+            asked = plan.unique("op_id").select("op_id", "request_id")
+            self._requests(events, plan, first.join(asked, on="op_id"), tx)
+            self._bookkeeping(tx)
+        return {
+            "operations": operations.height,
+            "parked": len(refused),
+            "held": len(held.op_ids),
+            "failures_logged": written,
+            "recovered": recovered,
+            "dropped_for_newer": len(self._lost),
+        }
+
+    def _advance_cursors(self, tx: Transaction) -> None:
+        if not self._run.incremental:
+            return
+        cursors = Cursors(self._store)
+        for stream in STREAMS:
+            staged = self._staging.read_json(f"cursor.{stream.replace(':', '_')}")
+            if staged:
+                cursors.advance(stream, staged["token"], staged["as_of"], staged["version"], tx)
+
+    def _store_links(self, tx: Transaction) -> pl.DataFrame:
+        ledgers: list[pl.DataFrame] = []
+        self._touched: list[int] = []
+        for entity, number in slices(self._engine, self._run):
+            field_map = self._schema.map(entity)
+            layout = self._links.layout(entity, [(f.name, f.rule.type.value) for f in field_map.fields], tx)
+            pairs = self._staging.read(f"pairs.{entity.value}.{number}")
+            decisions = self._staging.read(f"decisions.{entity.value}.{number}")
+            rows = link_rows(pairs, decisions, field_map, layout, self._now)
+            self._insert(rows.filter(pl.col("link_id") < 0), tx)
+            known = rows.filter(pl.col("link_id") > 0)
+            lost = self._links.update(_arrow(known), tx) if known.height else []
+            self._lost |= set(lost)
+            self._touched += [i for i in known["link_id"].to_list() if i not in self._lost]
+            ledger = decision_ledger(pairs, decisions, entity.value, self._run.run_id, self._now)
+            ledgers.append(self._settled_ids(ledger))
+        if self._lost:
+            self._links.set_dirty(sorted(self._lost), "changed by another run meanwhile", tx)
+        empty = pl.DataFrame(schema=_LEDGER_SCHEMA)
+        return pl.concat([empty, *(ledger.select(list(_LEDGER_SCHEMA)).cast(_LEDGER_SCHEMA) for ledger in ledgers)])  # type: ignore[arg-type]
+
+    def _insert(self, rows: pl.DataFrame, tx: Transaction) -> None:
+        if rows.is_empty():
+            return
+        new = rows.drop("expected_version").with_columns(
+            pl.lit(self._run.run_id).alias("created_run"), pl.lit(self._now).alias("created_at")
+        )
+        stored = self._links.insert(_arrow(new.drop("link_id")), tx)
+        self._real |= dict(zip(rows["link_id"].to_list(), stored["link_id"].to_pylist(), strict=True))
+
+    def _settled_ids(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Stored link ids for provisional ones; rows of links that another run changed are dropped."""
+        if rows.is_empty():
+            return rows
+        real = pl.col("link_id").replace_strict(self._real, default=pl.col("link_id"), return_dtype=pl.Int64) if self._real else pl.col("link_id")
+        return rows.with_columns(real.alias("link_id")).filter(~pl.col("link_id").is_in(list(self._lost)).fill_null(value=False))
+
+    def _links_after_events(self, events: pl.DataFrame, operations: pl.DataFrame, held: Held, tx: Transaction) -> None:
+        waiting = set(operations.filter(pl.col("op_id").is_in(list(held.op_ids)))["link_id"].to_list()) if held.op_ids else set()
+        ends = {"crm_deleted": LinkStatus.CRM_DELETED, "person_deleted": LinkStatus.PERSON_DELETED}
+        for kind, status in ends.items():
+            ids = [i for i in events.filter(pl.col("kind") == kind)["link_id"].to_list() if i not in waiting]
+            if ids:
+                self._links.update(_arrow(pl.DataFrame({"link_id": ids, "status": [status.value] * len(ids)}).with_columns(
+                    pl.lit(None, pl.String).alias("dirty"), pl.lit(self._now).alias("changed_at"))), tx)
+                self._touched += ids
+        seen = events.filter(pl.col("kind").is_in(["held", "refreshed"]) & pl.col("link_id").is_not_null())["link_id"].to_list()
+        if seen:
+            self._links.update(_arrow(pl.DataFrame({"link_id": seen}).with_columns(pl.lit(None, pl.String).alias("dirty"))), tx)
+
+    def _requests(self, events: pl.DataFrame, plan: pl.DataFrame, refused: pl.DataFrame, tx: Transaction) -> None:
+        """Requests without a create end here; the others end when their record is created or refused."""
+        requests = Requests(self._store)
+        requests.accept(plan["request_id"].drop_nulls().unique().to_list(), tx)
+        for request_id, message in refused.select("request_id", "message").drop_nulls("request_id").iter_rows():
+            requests.finish(request_id, "failed", message, None, tx)
+        settled = events.filter(pl.col("request_id").is_not_null())
+        for row in settled.iter_rows(named=True):
+            requests.finish(row["request_id"], row["outcome"], f"{row['code']}: {row['message']}", row["crm_id"], tx)
+
+    def _bookkeeping(self, tx: Transaction) -> None:
+        staging = self._staging
+        for entity in ("lead", "contact"):
+            if staging.exists(f"crm_seen.{entity}"):
+                seen = staging.read(f"crm_seen.{entity}").rename({"etag": "crm_etag"})
+                if seen.height:
+                    self._links.update(_arrow(seen), tx)
+        if staging.exists("echoes"):
+            Echoes(self._store).remove(_arrow(staging.read("echoes")), tx)
+        if staging.exists("activities_seen"):
+            SeenActivities(self._store).add(_arrow(staging.read("activities_seen")), tx)
+
+
+_LEDGER_SCHEMA = {
+    **dict.fromkeys(("run_id", "crm_id", "entity", "field", "direction", "kind"), pl.String),
+    "link_id": pl.Int64,
+    "person_id": pl.Int64,
+    **dict.fromkeys(("base", "before", "after", "lost", "rule"), pl.String),
+    "at": pl.Datetime("us", "UTC"),
+}
+
+
+def _still_open(plan: pl.DataFrame) -> pl.DataFrame:
+    """Fields whose outcome this run does not settle yet: link_id, direction, field."""
+    return plan.select("link_id", "direction", "field").unique()
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    return frame.to_arrow()

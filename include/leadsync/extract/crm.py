@@ -1,0 +1,168 @@
+"""Dynamics → staging: one table's changed, deleted and selected rows.
+
+Datasets of entity E:
+`crm.E` rows to merge: link_id (int64, null when unlinked), id, etag, hash (int64), origin (id of the
+lead a contact was qualified from), then one canonical column per field ·
+`crm_seen.E` rows that changed in no mapped field: link_id, etag · `crm_deleted.E` id ·
+`crm_missing.E` ids asked for that do not exist · `crm_ids.E` every id, after a full read only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.clients.dynamics import TrackedPage
+from include.leadsync.clock import iso
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.errors import ReadAgain
+from include.leadsync.fields import canonical_rows, hash_tag, row_hash
+from include.leadsync.model import Entity, FieldMap
+from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
+from include.leadsync.staging import Staging
+from include.leadsync.state import Cursors, Links
+
+ORIGIN = "_originatingleadid_value"
+_SEEN = pa.schema([("link_id", pa.int64()), ("etag", pa.string())])
+_IDS = pa.schema([("id", pa.string())])
+
+
+def stream_name(entity: Entity) -> str:
+    """Name of the cursor of one table."""
+    return f"dynamics:{entity.value}"
+
+
+def extract_crm(engine: Engine, run: RunRequest, entity: Entity) -> dict[str, Json]:
+    """Stage one table's part of the run; returns counts.
+
+    Raises nothing for an expired delta link: the table is then read in full (D91), after its
+    metadata was read again, because a change of metadata is one cause of expiry (V29).
+    """
+    schema = staged_schema(engine, run)
+    reader = CrmReader(engine, run, entity, schema)
+    if not run.incremental:
+        return reader.selected()
+    cursor = Cursors(engine.store).get(stream_name(entity))
+    try:
+        return reader.tracked(cursor.token if cursor else None, cursor.version if cursor else 0)
+    except ReadAgain:
+        schema = current_schema(engine, refresh=True)
+        stage_schema(engine, run, schema)
+        return CrmReader(engine, run, entity, schema).tracked(None, cursor.version if cursor else 0)
+
+
+class CrmReader:
+    """Reads one table for one run and sorts its rows into the datasets above."""
+
+    def __init__(self, engine: Engine, run: RunRequest, entity: Entity, schema: Schema) -> None:
+        self._engine, self._run, self._entity = engine, run, entity
+        self._map: FieldMap = schema.map(entity)
+        self._columns = schema.row_columns(entity)
+        if entity is Entity.CONTACT:
+            self._columns[ORIGIN] = "text"
+        self._staging: Staging = engine.staging(run)
+        self._links = Links(engine.store)
+        self._counts = {"changed": 0, "unchanged": 0, "deleted": 0, "missing": 0}
+
+    def tracked(self, token: str | None, version: int) -> dict[str, Json]:
+        """Follow change tracking from `token` (None: read in full) and stage the next delta link."""
+        started = self._engine.now()
+        full = token is None
+        with ExitStack() as stack:
+            changed = stack.enter_context(self._staging.writer(self._name("crm"), self._row_schema()))
+            seen = stack.enter_context(self._staging.writer(self._name("crm_seen"), _SEEN))
+            deleted = stack.enter_context(self._staging.writer(self._name("crm_deleted"), _IDS))
+            every = stack.enter_context(self._staging.writer(self._name("crm_ids"), _IDS)) if full else None
+            for page in self._engine.dynamics.track(self._entity, self._columns, token):
+                rows, unchanged = self._sorted_out(page.rows)
+                changed.write(rows)
+                seen.write(unchanged)
+                deleted.write(pa.table({"id": page.deleted}, schema=_IDS))
+                self._counts["deleted"] += len(page.deleted)
+                if every is not None:
+                    every.write(page.rows.select(["id"]).cast(_IDS))
+                self._stage_cursor(page, version, iso(started))
+            changed.write(self._asked_for())
+        return dict(self._counts)
+
+    def selected(self) -> dict[str, Json]:
+        """Stage the rows a backfill or request selects, all of them, changed or not."""
+        with self._staging.writer(self._name("crm"), self._row_schema()) as changed:
+            for table in self._window_rows():
+                changed.write(self._with_links(table, keep_unchanged=True)[0])
+            changed.write(self._asked_for())
+        self._staging.write(self._name("crm_seen"), _SEEN.empty_table())
+        self._staging.write(self._name("crm_deleted"), _IDS.empty_table())
+        return dict(self._counts)
+
+    def _window_rows(self) -> Iterator[pa.Table]:
+        window = self._run.window
+        if self._run.persons or (window.since is None and window.until is None) or self._entity not in self._run.entities:
+            return
+        bounds = []
+        if window.since:
+            bounds.append(f"modifiedon ge {iso(window.since)}")
+        if window.until:
+            bounds.append(f"modifiedon lt {iso(window.until)}")
+        yield from self._engine.dynamics.rows_where(self._entity, " and ".join(bounds), self._columns)
+
+    def _asked_for(self) -> pa.Table:
+        """Rows of links that must be read afresh, and of selected persons; missing ids are staged apart."""
+        selection = self._staging.read("selection").filter(
+            (pl.col("entity") == self._entity.value) & pl.col("crm_id").is_not_null()
+        )
+        ids = selection["crm_id"].unique(maintain_order=True).to_list()
+        raw = self._engine.dynamics.rows(self._entity, ids, self._columns) if ids else None
+        found = set(raw["id"].to_pylist()) if raw is not None else set()
+        missing = [crm_id for crm_id in ids if crm_id not in found]
+        self._staging.write(self._name("crm_missing"), pa.table({"id": missing}, schema=_IDS))
+        self._counts["missing"] = len(missing)
+        if raw is None:
+            return self._row_schema().empty_table()
+        return self._with_links(raw, keep_unchanged=True)[0]
+
+    def _sorted_out(self, raw: pa.Table) -> tuple[pa.Table, pa.Table]:
+        return self._with_links(raw, keep_unchanged=False)
+
+    def _with_links(self, raw: pa.Table, *, keep_unchanged: bool) -> tuple[pa.Table, pa.Table]:
+        """Canonical rows with their links; rows whose hash is the one last seen go to the second table."""
+        if raw.num_rows == 0:
+            return self._row_schema().empty_table(), _SEEN.empty_table()
+        rows = self._canonical(raw)
+        known = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))
+        known = known.select("link_id", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty")  # type: ignore[union-attr]
+        joined = rows.join(known, left_on="id", right_on="crm_id", how="left", maintain_order="left")
+        same = (
+            (pl.col("hash") == pl.col("crm_hash")) & (pl.col("hash_tag") == hash_tag()) & pl.col("dirty").is_null()
+        ).fill_null(value=False)
+        names = self._row_schema().names
+        if keep_unchanged:
+            self._counts["changed"] += joined.height
+            return joined.select(names).to_arrow(), _SEEN.empty_table()
+        unchanged = joined.filter(same & pl.col("crm_etag").ne_missing(pl.col("etag"))).select("link_id", "etag")
+        changed = joined.filter(~same)
+        self._counts["changed"] += changed.height
+        self._counts["unchanged"] += joined.height - changed.height
+        return changed.select(names).to_arrow(), unchanged.to_arrow()
+
+    def _canonical(self, raw: pa.Table) -> pl.DataFrame:
+        canonical = canonical_rows(raw, self._map)
+        frame: pl.DataFrame = pl.from_arrow(canonical)  # type: ignore[assignment]
+        origin = raw[ORIGIN] if ORIGIN in raw.column_names else pa.nulls(raw.num_rows, pa.string())
+        digest = pl.Series("hash", row_hash(canonical, self._map.names), dtype=pl.Int64)
+        return frame.with_columns(digest, pl.Series("origin", origin, dtype=pl.String)).unique("id", keep="last", maintain_order=True)
+
+    def _row_schema(self) -> pa.Schema:
+        fixed = [("link_id", pa.int64()), ("id", pa.string()), ("etag", pa.string()), ("hash", pa.int64()), ("origin", pa.string())]
+        return pa.schema(fixed + [(name, pa.string()) for name in self._map.names])
+
+    def _stage_cursor(self, page: TrackedPage, version: int, as_of: str) -> None:
+        if page.delta_link:
+            document = {"token": page.delta_link, "version": version, "as_of": as_of}
+            self._staging.write_json(f"cursor.{stream_name(self._entity).replace(':', '_')}", document)
+
+    def _name(self, dataset: str) -> str:
+        return f"{dataset}.{self._entity.value}"

@@ -1,0 +1,74 @@
+"""Whose change is it? Telling our own writes in Marketo's feed from everybody else's.
+
+The feed marks no writer, so a write of ours is recognised by what it did (DECISIONS 19): the ledger
+says which value we put over which. A row that ends in our value is ours; if it began with another
+value than the one we had read, somebody edited the field between our read and our write, and
+that edit was overwritten: it comes back as a concurrent edit, never as a loss (P2, ARCHITECTURE §5.9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from include.leadsync.fields import from_activity_text
+from include.leadsync.model import SyncField
+
+CLOCK_SKEW = timedelta(seconds=120)
+"""How far Marketo's clock may be behind ours when a feed row is held against our time of writing."""
+
+OVERWRITTEN_SCHEMA = {
+    "person_id": pl.Int64,
+    "field": pl.String,
+    "before": pl.String,
+    "value": pl.String,
+    "after": pl.String,
+    "op_id": pl.String,
+    "at": pl.Datetime("us", "UTC"),
+}
+"""Edits that our writes ran over: `before` is what we had read, `value` the edit, `after` what we wrote."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A stretch of the feed, taken apart."""
+
+    foreign: list[int]  # persons with at least one change that is not ours
+    overwritten: pl.DataFrame  # OVERWRITTEN_SCHEMA
+    matched: pl.DataFrame  # person_id, field, op_id of the echoes that were found
+
+
+def explain(rows: pl.DataFrame, echoes: pl.DataFrame, fields: dict[str, SyncField]) -> Explained:
+    """Hold feed rows (as `MarketoClient.lead_changes`) against the echoes our writes left.
+
+    `echoes`: person_id, field, before, after, written_at, op_id. Rows without a field (new persons)
+    and rows of unmapped fields are nobody's change here.
+    """
+    changes = _canonical(rows.filter(pl.col("field").is_in(list(fields))), fields)
+    expected = echoes.select("person_id", "field", "before", "after", "written_at", "op_id")
+    candidates = changes.join(
+        expected, left_on=["person_id", "field", "new"], right_on=["person_id", "field", "after"], nulls_equal=True
+    ).filter(pl.col("at") >= pl.col("written_at") - CLOCK_SKEW)
+    own = (
+        candidates.sort("at", "guid")
+        .unique(["person_id", "field", "op_id"], keep="first", maintain_order=True)
+        .unique("guid", keep="first", maintain_order=True)
+    )
+    lost = own.filter(pl.col("old").ne_missing(pl.col("before")) & pl.col("old").ne_missing(pl.col("new")))
+    overwritten = lost.select(
+        "person_id", "field", "before", pl.col("old").alias("value"), pl.col("new").alias("after"), "op_id", "at"
+    ).cast(OVERWRITTEN_SCHEMA)  # type: ignore[arg-type]
+    foreign = changes.join(own.select("guid"), on="guid", how="anti")["person_id"].unique().sort().to_list()
+    return Explained(foreign, overwritten, own.select("person_id", "field", "op_id"))
+
+
+def _canonical(rows: pl.DataFrame, fields: dict[str, SyncField]) -> pl.DataFrame:
+    """Old and new value in canonical form; feed rows are few, their texts need their field's type."""
+    named = rows["field"].to_list()
+    old = [from_activity_text(fields[name], text) for name, text in zip(named, rows["old"], strict=True)]
+    new = [from_activity_text(fields[name], text) for name, text in zip(named, rows["new"], strict=True)]
+    return rows.select("guid", "person_id", "field", pl.col("at").cast(pl.Datetime("us", "UTC"))).with_columns(
+        pl.Series("old", old, dtype=pl.String), pl.Series("new", new, dtype=pl.String)
+    )

@@ -1,0 +1,178 @@
+"""Marketo → staging: which persons changed, their full current values, deletions.
+
+Datasets: `persons` id and every mapped and system column as Marketo spells it · `persons_missing`
+ids asked for that do not exist · `persons_deleted` id · `overwritten` as `feed.OVERWRITTEN_SCHEMA` ·
+`echoes` person_id, field, op_id of own writes found again · `activities_seen` guid, at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.clients.marketo import FeedPage
+from include.leadsync.clock import iso, parse_iso
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.errors import ReadAgain
+from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA, explain
+from include.leadsync.model import SyncField
+from include.leadsync.schema import Schema, staged_schema
+from include.leadsync.state import Cursor, Cursors, Echoes, Links, SeenActivities
+
+CHANGES, DELETES, OVERLAP = "marketo:changes", "marketo:deletes", "marketo:overlap"
+_START_MARGIN = timedelta(minutes=1)
+_READ_CHUNK = 6_000  # persons held in memory at once: 20 calls
+
+
+def extract_persons(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Stage Marketo's part of the run; returns counts.
+
+    The feeds are read before the persons, so that a value read later than its feed row is at
+    worst newer, never older. An edit after the read shows in the next run's feed.
+    """
+    return PersonReader(engine, run, staged_schema(engine, run)).extract()
+
+
+class PersonReader:
+    """Reads Marketo for one run."""
+
+    def __init__(self, engine: Engine, run: RunRequest, schema: Schema) -> None:
+        self._engine, self._run = engine, run
+        self._staging = engine.staging(run)
+        self._fields: dict[str, SyncField] = {f.name: f for m in reversed(list(schema.maps.values())) for f in m.fields}
+        names = engine.settings.marketo.system_fields
+        self._columns = {**schema.person_columns(), names.id: "text", names.type: "text", names.is_deleted: "boolean"}
+        self._known = {field.name for field in schema.marketo}
+        self._cursors = Cursors(engine.store)
+
+    def extract(self) -> dict[str, Json]:
+        """Feeds first, then persons."""
+        wanted = set(self._selected())
+        overwritten = pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
+        deleted: list[int] = []
+        if self._run.incremental:
+            rows = self._feed_rows()
+            echoes = self._echoes(rows)
+            explained = explain(rows, echoes, self._fields)
+            overwritten = explained.overwritten
+            wanted |= set(explained.foreign) | set(overwritten["person_id"])
+            self._staging.write("echoes", explained.matched)
+            deleted = self._deleted()
+            wanted -= set(deleted)
+        self._staging.write("overwritten", overwritten)
+        self._staging.write("persons_deleted", pl.DataFrame({"id": deleted}, schema={"id": pl.Int64}))
+        read = self._read(sorted(self._linked(wanted)))
+        return {"read": read, "deleted": len(deleted), "overwritten": overwritten.height}
+
+    def _selected(self) -> list[int]:
+        selection = self._staging.read("selection")
+        selected = selection.filter(pl.col("person_id").is_not_null())["person_id"].to_list()
+        window = self._run.window
+        if not self._run.incremental and not self._run.persons and window.since:
+            selected += self._changed_between(window.since, window.until)
+        return selected
+
+    def _linked(self, ids: set[int]) -> Iterable[int]:
+        """Only persons with a link, or asked for by name, are worth a call."""
+        if not ids:
+            return []
+        linked = set(Links(self._engine.store).by_person(sorted(ids))["person_id"].to_pylist())
+        return ids & (linked | set(self._selected_by_name()))
+
+    def _selected_by_name(self) -> list[int]:
+        return self._staging.read("selection").filter(pl.col("person_id").is_not_null())["person_id"].to_list()
+
+    def _changed_between(self, since: datetime, until: datetime | None) -> list[int]:
+        token = self._engine.marketo.paging_token(since)
+        ids: set[int] = set()
+        for page in self._engine.marketo.lead_changes(token, self._feed_fields()):
+            rows: pl.DataFrame = pl.from_arrow(page.rows)  # type: ignore[assignment]
+            if until is not None:
+                rows = rows.filter(pl.col("at") < until)
+            ids.update(rows["person_id"].to_list())
+        return sorted(ids)
+
+    def _feed_fields(self) -> list[str]:
+        return sorted(name for name in self._fields if name in self._known)
+
+    def _feed_rows(self) -> pl.DataFrame:
+        """Rows since the cursor, plus now and then an overlap that catches late rows (M63, DECISIONS 18)."""
+        cursor = self._cursors.get(CHANGES)
+        pages = [*self._follow(CHANGES, cursor), *self._overlap()]
+        tables = [page.rows for page in pages]
+        rows = _frame(tables).unique("guid", maintain_order=True)
+        seen = SeenActivities(self._engine.store)
+        unseen = set(seen.unseen(rows["guid"].to_list()))
+        fresh = rows.filter(pl.col("guid").is_in(list(unseen)))
+        self._staging.write("activities_seen", fresh.select("guid", "at"))
+        return fresh
+
+    def _follow(self, stream: str, cursor: Cursor | None) -> Iterator[FeedPage]:
+        """All pages since the cursor; the last token is staged as the next cursor."""
+        started = self._engine.now()
+        token = cursor.token if cursor else self._engine.marketo.paging_token(started - _START_MARGIN)
+        try:
+            pages = list(self._pages(stream, token))
+        except ReadAgain:
+            overlap = timedelta(hours=self._engine.settings.marketo.overlap_hours)
+            since = (parse_iso(cursor.as_of) if cursor else started) - overlap
+            pages = list(self._pages(stream, self._engine.marketo.paging_token(since)))
+        last = pages[-1].next_token if pages else token
+        document = {"token": last, "version": cursor.version if cursor else 0, "as_of": iso(started)}
+        self._staging.write_json(f"cursor.{stream.replace(':', '_')}", document)
+        yield from pages
+
+    def _pages(self, stream: str, token: str) -> Iterator[FeedPage]:
+        if stream == DELETES:
+            return self._engine.marketo.deleted_leads(token)
+        return self._engine.marketo.lead_changes(token, self._feed_fields())
+
+    def _overlap(self) -> Iterator[FeedPage]:
+        settings = self._engine.settings.marketo
+        cursor = self._cursors.get(OVERLAP)
+        now = self._engine.now()
+        due = cursor is None or now - parse_iso(cursor.as_of) >= timedelta(minutes=settings.overlap_every_minutes)
+        if not due:
+            return
+        document = {"token": "", "version": cursor.version if cursor else 0, "as_of": iso(now)}
+        self._staging.write_json("cursor.marketo_overlap", document)
+        if cursor is None:  # the first run has nothing behind it
+            return
+        token = self._engine.marketo.paging_token(now - timedelta(hours=settings.overlap_hours))
+        yield from self._engine.marketo.lead_changes(token, self._feed_fields())
+
+    def _echoes(self, rows: pl.DataFrame) -> pl.DataFrame:
+        ids = rows["person_id"].unique().sort().to_list()
+        return pl.from_arrow(Echoes(self._engine.store).of_persons(ids))  # type: ignore[return-value]
+
+    def _deleted(self) -> list[int]:
+        pages = self._follow(DELETES, self._cursors.get(DELETES))
+        return sorted({person for page in pages for person in page.rows["person_id"].to_pylist()})
+
+    def _read(self, ids: list[int]) -> int:
+        """Full current values, in slices, so that memory does not grow with the number of persons."""
+        found: set[int] = set()
+        columns = {name: wire for name, wire in self._columns.items() if name in self._known}
+        schema = pa.schema([("id", pa.int64()), *((name, _ARROW[wire]) for name, wire in columns.items() if name != "id")])
+        with self._staging.writer("persons", schema) as writer:
+            for start in range(0, len(ids), _READ_CHUNK):
+                chunk = [str(person) for person in ids[start : start + _READ_CHUNK]]
+                table = self._engine.marketo.persons("id", chunk, columns)
+                found.update(table["id"].to_pylist())
+                writer.write(table.select(schema.names))
+        missing = [person for person in ids if person not in found]
+        self._staging.write("persons_missing", pl.DataFrame({"id": missing}, schema={"id": pl.Int64}))
+        return len(found)
+
+
+_ARROW = {"text": pa.string(), "integer": pa.int64(), "number": pa.decimal128(38, 10), "boolean": pa.bool_()}
+
+
+def _frame(tables: list[pa.Table]) -> pl.DataFrame:
+    if not tables:
+        schema = {"guid": pl.String, "person_id": pl.Int64, "at": pl.Datetime("ms", "UTC"), "field": pl.String}
+        return pl.DataFrame(schema={**schema, "old": pl.String, "new": pl.String})
+    return pl.from_arrow(pa.concat_tables(tables))  # type: ignore[return-value]

@@ -1,0 +1,54 @@
+"""The validate step: every planned value is judged before anything is stored for writing (ARCHITECTURE §5.6).
+
+Staged: `failures` (op_id, field, value, code, message, rule), `refused` (op_id of operations that are not
+written), `dropped` (op_id, field: single values left out under `on_invalid: field`), `report.html`.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.model import Direction, Entity, OperationKind
+from include.leadsync.schema import staged_schema
+from include.leadsync.validate import ReportSection, render_report, validate_writes
+
+FAILURE_SCHEMA = dict.fromkeys(("op_id", "field", "value", "code", "message", "rule"), pl.String)
+REPORT = "report.html"
+
+
+def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Judge the plan; returns counts and the path of the report.
+
+    The sync's own Microsoft … fields are not judged: no user value is in them.
+    """
+    staging, schema = engine.staging(run), staged_schema(engine, run)
+    plan = staging.read("plan").filter(~pl.col("system"))
+    on_invalid = engine.settings.policies.on_invalid
+    sections: list[ReportSection] = []
+    dropped = pl.DataFrame(schema={"op_id": pl.String, "field": pl.String})
+    for (entity, kind, direction), rows in plan.group_by(["entity", "kind", "direction"], maintain_order=True):
+        field_map = schema.map(str(entity))
+        writes: pa.Table = rows.select(pl.col("op_id").alias("op"), "field", pl.col("after").alias("value")).to_arrow()
+        verdicts = validate_writes(writes, field_map, OperationKind(str(kind)), Direction(str(direction)), on_invalid)
+        sections.append(ReportSection(Entity(str(entity)), OperationKind(str(kind)), Direction(str(direction)), verdicts))
+        if on_invalid == "field":
+            kept: pl.DataFrame = pl.from_arrow(verdicts.accepted(writes).select(["op", "field"]))  # type: ignore[assignment]
+            lost = rows.select("op_id", "field").join(kept, left_on=["op_id", "field"], right_on=["op", "field"], how="anti")
+            dropped = pl.concat([dropped, lost.filter(~pl.col("op_id").is_in(verdicts.failed_ops))])
+    failures, refused = _collected(sections)
+    staging.write("failures", failures)
+    staging.write("refused", pl.DataFrame({"op_id": refused}, schema={"op_id": pl.String}))
+    staging.write("dropped", dropped)
+    summary = staging.read_json("plan_summary")
+    report = staging.write_text(REPORT, render_report(run.run_id, sections, made_at=engine.now()))
+    return {"operations": summary["operations"], "refused": len(refused), "failures": failures.height, "report": report}
+
+
+def _collected(sections: list[ReportSection]) -> tuple[pl.DataFrame, list[str]]:
+    refused = [op for section in sections for op in section.verdicts.failed_ops]
+    tables = [pl.from_arrow(section.verdicts.failures) for section in sections if section.verdicts.failures.num_rows]
+    frames = [frame.rename({"op": "op_id"}) for frame in tables if isinstance(frame, pl.DataFrame)]
+    empty = pl.DataFrame(schema=FAILURE_SCHEMA)
+    return pl.concat([empty, *(frame.select(list(FAILURE_SCHEMA)) for frame in frames)]), refused

@@ -1,0 +1,101 @@
+"""The shape of a pair: person and CRM record side by side, ready to be merged.
+
+One row per link that this run looks at. `link_id` < 0 marks a link that does not exist yet; `create`
+says which side is missing ("person" or "crm", null when both exist). `sys_*` are the person's
+system fields when it was read; the stored sparse sides travel along, because the enqueue step writes
+them back changed. After them follow the wide columns of `baseline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from include.leadsync.model import Lane
+
+PAIR_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "link_id": pl.Int64,
+    "status": pl.String,
+    "person_id": pl.Int64,
+    "crm_id": pl.String,
+    "version": pl.Int64,
+    "etag": pl.String,
+    "create": pl.String,
+    "lane": pl.Int64,
+    "request_id": pl.String,
+    "owner": pl.String,
+    "p_fresh": pl.Boolean,
+    "c_fresh": pl.Boolean,
+    "sys_id": pl.String,
+    "sys_type": pl.String,
+    "sys_deleted": pl.Boolean,
+    "person_side": pl.String,
+    "person_open": pl.String,
+    "crm_side": pl.String,
+    "crm_open": pl.String,
+}
+
+EVENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "kind": pl.String,  # crm_deleted, person_deleted, held, request, refreshed
+    "entity": pl.String,
+    "link_id": pl.Int64,
+    "person_id": pl.Int64,
+    "crm_id": pl.String,
+    "code": pl.String,
+    "message": pl.String,
+    "rule": pl.String,
+    "request_id": pl.String,
+    "outcome": pl.String,
+}
+"""What happened to links besides field changes; `request_id` with `outcome` settles a request."""
+
+
+def events(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
+    """Event rows as a frame; members left out are null."""
+    return pl.DataFrame([{name: row.get(name) for name in EVENT_SCHEMA} for row in rows], schema=EVENT_SCHEMA)
+
+
+def unlinked_pairs(
+    fixed: pl.DataFrame, persons: pl.DataFrame, rows: pl.DataFrame, names: Sequence[str]
+) -> pl.DataFrame:
+    """Pairs without baseline: `fixed` has PAIR_SCHEMA columns (some may be missing); the sides are joined by id.
+
+    `persons` has `id` and canonical columns plus `sys_*`; `rows` has `id`, `etag` and canonical columns.
+    """
+    frame = _completed(fixed)
+    person_side = frame.select(pl.col("person_id").alias("id")).join(persons, on="id", how="left", maintain_order="left")
+    crm_side = frame.select(pl.col("crm_id").alias("id")).join(rows, on="id", how="left", maintain_order="left")
+    wide: list[pl.Series] = []
+    for name in names:
+        wide += [
+            pl.Series(f"b.{name}", [None], dtype=pl.String).new_from_index(0, frame.height),
+            pl.Series(f"n.{name}", [True], dtype=pl.Boolean).new_from_index(0, frame.height),
+            person_side[name].alias(f"p.{name}"),
+            crm_side[name].alias(f"c.{name}"),
+        ]
+    system = [person_side[column] for column in ("sys_id", "sys_type", "sys_deleted")]
+    etag = crm_side["etag"] if "etag" in crm_side.columns else pl.Series("etag", [None] * frame.height, dtype=pl.String)
+    return frame.with_columns(*system, etag.alias("etag")).hstack(wide)
+
+
+def _completed(fixed: pl.DataFrame) -> pl.DataFrame:
+    defaults: dict[str, pl.Expr] = {
+        "status": pl.lit("active"),
+        "version": pl.lit(0),
+        "lane": pl.lit(int(Lane.INCREMENT)),
+        "p_fresh": pl.lit(value=True),
+        "c_fresh": pl.lit(value=True),
+    }
+    columns = [
+        (pl.col(name) if name in fixed.columns else defaults.get(name, pl.lit(None))).cast(dtype).alias(name)
+        for name, dtype in PAIR_SCHEMA.items()
+    ]
+    return fixed.select(columns)
+
+
+def empty_side(names: Sequence[str], key: type[pl.DataType]) -> pl.DataFrame:
+    """A side with no records: `id`, the field columns, and what goes with either side."""
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {"id": key, "etag": pl.String, "sys_id": pl.String}
+    schema |= {"sys_type": pl.String, "sys_deleted": pl.Boolean}
+    return pl.DataFrame(schema=schema | dict.fromkeys(names, pl.String))

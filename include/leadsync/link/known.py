@@ -1,0 +1,64 @@
+"""Pairs that are linked already: open their baseline and lay the fresh values over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.baseline import decode_links, refresh
+from include.leadsync.fields import hash_tag, row_hash
+from include.leadsync.link.frames import PAIR_SCHEMA
+from include.leadsync.model import FieldMap, Lane, LinkStatus
+
+
+def known_pairs(
+    links: pl.DataFrame,
+    layouts: dict[int, list[str]],
+    rows: pl.DataFrame,
+    persons: pl.DataFrame,
+    field_map: FieldMap,
+    *,
+    forced: Sequence[int] = (),
+    lane: Lane = Lane.INCREMENT,
+) -> pl.DataFrame:
+    """Linked pairs with what each side shows now.
+
+    `links`: link rows of one entity. `rows`, `persons`: fresh records, keyed by `id`. A person whose
+    hash is the one last seen is an echo or an unmapped change: the pair is left out, unless its
+    CRM record changed too or the link is in `forced` (facts: performance, "Hash first").
+    """
+    names = field_map.names
+    wide = decode_links(links, layouts, names)
+    wide = refresh(wide, rows, "crm_id", "id", "c", names)
+    wide = refresh(wide, persons, "person_id", "id", "p", names)
+    seen_hash = row_hash(_person_values(wide, names), names)
+    unchanged = (
+        (pl.Series(seen_hash) == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())
+    ).fill_null(value=False)
+    keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | wide["link_id"].is_in(list(forced))
+    etags = wide.select("crm_id").join(rows.select("id", "etag"), left_on="crm_id", right_on="id", how="left", maintain_order="left")
+    system = wide.select("person_id").join(
+        persons.select("id", "sys_id", "sys_type", "sys_deleted"), left_on="person_id", right_on="id", how="left", maintain_order="left"
+    )
+    creating = pl.col("status") == LinkStatus.CREATING
+    missing = (
+        pl.when(creating & pl.col("person_id").is_null()).then(pl.lit("person"))
+        .when(creating & ~pl.col("c_fresh")).then(pl.lit("crm"))
+    )
+    fixed = wide.with_columns(
+        pl.coalesce(etags["etag"], wide["crm_etag"]).alias("etag"),
+        missing.alias("create"),
+        pl.lit(int(lane)).alias("lane"),
+        pl.lit(None, pl.String).alias("request_id"),
+        pl.lit(None, pl.String).alias("owner"),
+        *(system[name] for name in ("sys_id", "sys_type", "sys_deleted")),
+    )
+    value_columns = [name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}]
+    ordered = [pl.col(name).cast(dtype) for name, dtype in PAIR_SCHEMA.items()]
+    return fixed.filter(keep).select(*ordered, *value_columns)
+
+
+def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pa.Table:
+    return wide.select(pl.col(f"p.{name}").alias(name) for name in names).to_arrow()

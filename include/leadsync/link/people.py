@@ -1,0 +1,65 @@
+"""Persons as the link step needs them: canonical values of one entity's map plus system fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.context import Engine
+from include.leadsync.fields import canonical_persons
+from include.leadsync.link.frames import empty_side
+from include.leadsync.model import Entity
+from include.leadsync.schema import Schema
+
+
+class People:
+    """Reads and canonicalises Marketo persons for the link step."""
+
+    def __init__(self, engine: Engine, schema: Schema) -> None:
+        self._engine, self._schema = engine, schema
+        self._names = engine.settings.marketo.system_fields
+        known = {field.name for field in schema.marketo}
+        wanted = {
+            **schema.person_columns(),
+            self._names.id: "text",
+            self._names.type: "text",
+            self._names.is_deleted: "boolean",
+            "email": "text",
+        }
+        self.columns = {name: wire for name, wire in wanted.items() if name in known}
+        self.keyed = self._names.id in known
+
+    def canonical(self, raw: pa.Table, entity: Entity) -> pl.DataFrame:
+        """`id`, one column per field of the entity, `sys_id`, `sys_type`, `sys_deleted`, `sys_email` (lower case)."""
+        field_map = self._schema.map(entity)
+        if raw.num_rows == 0:
+            return empty_side(field_map.names, pl.Int64).with_columns(pl.lit(None, pl.String).alias("sys_email"))
+        frame: pl.DataFrame = pl.from_arrow(canonical_persons(raw, field_map))  # type: ignore[assignment]
+        texts = {
+            "sys_id": (self._names.id, pl.String),
+            "sys_type": (self._names.type, pl.String),
+            "sys_deleted": (self._names.is_deleted, pl.Boolean),
+            "sys_email": ("email", pl.String),
+        }
+        system = []
+        for alias, (name, dtype) in texts.items():
+            has = name in raw.column_names
+            values = raw[name] if has else [None] * raw.num_rows
+            system.append(pl.Series(alias, values, dtype=dtype))
+        return frame.select("id", *field_map.names).with_columns(system).with_columns(
+            pl.col("sys_id").str.to_lowercase(), pl.col("sys_email").str.to_lowercase()
+        )
+
+    def nobody(self, entity: Entity) -> pl.DataFrame:
+        """No person at all, in the shape of `canonical`."""
+        return self.canonical(pa.table({}), entity)
+
+    def by_microsoft_id(self, crm_ids: Sequence[str]) -> pa.Table | None:
+        """Persons that carry one of these CRM ids (D11); None when the instance has no such field."""
+        return self._engine.marketo.persons(self._names.id, crm_ids, self.columns) if self.keyed and crm_ids else None
+
+    def by_email(self, emails: Sequence[str]) -> pa.Table | None:
+        """Persons with one of these e-mail addresses, linked or not."""
+        return self._engine.marketo.persons("email", emails, self.columns) if emails else None

@@ -1,0 +1,157 @@
+"""The link step: known pairs, arrivals, requests and removals of one run, in slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.link.arrivals import Arrivals
+from include.leadsync.link.frames import events
+from include.leadsync.link.known import known_pairs
+from include.leadsync.link.people import People
+from include.leadsync.link.removals import removed_persons, removed_rows
+from include.leadsync.link.requests import Requests
+from include.leadsync.model import Entity, Lane, LinkStatus
+from include.leadsync.schema import Schema, staged_schema
+from include.leadsync.state import Links
+
+SLICE = 50_000
+"""Pairs held in memory at once; each slice is a staged dataset of its own."""
+
+_SETTLING = timedelta(seconds=90)
+"""Marketo may still commit a create for this long after we lost its answer (DECISIONS 22)."""
+
+
+def link(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Stage the pairs and events of a run; returns counts per entity."""
+    return _LinkStep(engine, run, staged_schema(engine, run)).stage()
+
+
+class _LinkStep:
+    def __init__(self, engine: Engine, run: RunRequest, schema: Schema) -> None:
+        self._engine, self._run, self._schema = engine, run, schema
+        self._staging = engine.staging(run)
+        self._links = Links(engine.store)
+        self._people = People(engine, schema)
+        self._claimed: set[int] = set()
+        self._next_id = (-number for number in count(1))
+        self._slices: list[tuple[str, int]] = []
+        self._events: list[pl.DataFrame] = []
+        self._counts: dict[str, Json] = {"pairs": 0}
+
+    def stage(self) -> dict[str, Json]:
+        raw_persons: pa.Table = self._staging.read("persons").to_arrow()
+        selection = self._staging.read("selection")
+        for entity in Entity:
+            rows = self._rows(entity)
+            self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
+            self._arrived(entity, rows.filter(pl.col("link_id").is_null()))
+            self._removed(entity, rows["id"].to_list())
+        self._requested(selection, raw_persons)
+        deleted = self._staging.read("persons_deleted")["id"].to_list()
+        missing = self._staging.read("persons_missing")["id"].to_list()
+        self._events.append(removed_persons(self._engine, deleted, missing))
+        all_events = pl.concat([events([]), *self._events])
+        self._staging.write("events", all_events)
+        self._staging.write_json("slices", self._slices)
+        return {**self._counts, "events": all_events.height}
+
+    def _rows(self, entity: Entity) -> pl.DataFrame:
+        """Extracted rows, the freshest reading of each last; those found gone left out."""
+        rows = self._staging.read(f"crm.{entity.value}").unique("id", keep="last", maintain_order=True)
+        gone = self._staging.read(f"crm_deleted.{entity.value}")["id"].to_list()
+        return rows.filter(~pl.col("id").is_in(gone))
+
+    def _known(self, entity: Entity, rows: pl.DataFrame, raw_persons: pa.Table, selection: pl.DataFrame) -> None:
+        by_person = self._links.by_person(raw_persons["id"].to_pylist())
+        by_person_frame: pl.DataFrame = pl.from_arrow(by_person)  # type: ignore[assignment]
+        of_entity = by_person_frame.filter(pl.col("entity") == entity.value)["link_id"].to_list()
+        chosen = selection.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
+        overwritten = self._staging.read("overwritten")["person_id"].to_list()
+        forced = set(chosen["link_id"].to_list())
+        forced |= set(by_person_frame.filter(pl.col("person_id").is_in(overwritten))["link_id"].to_list())
+        link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list()})
+        lane = Lane.INCREMENT if self._run.incremental else Lane.BACKFILL
+        layouts = self._links.layouts()
+        for start in range(0, len(link_ids), SLICE):
+            links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
+            links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
+            persons = pl.concat(
+                [self._people.canonical(extra, entity), self._people.canonical(self._of(raw_persons, links), entity)]
+            ).unique("id", keep="first", maintain_order=True)
+            field_map = self._schema.map(entity)
+            self._publish(
+                entity, known_pairs(links, layouts, rows, persons, field_map, forced=sorted(forced), lane=lane)
+            )
+
+    @staticmethod
+    def _of(raw_persons: pa.Table, links: pl.DataFrame) -> pa.Table:
+        wanted = pa.array(links["person_id"].drop_nulls().to_list(), pa.int64())
+        return raw_persons.filter(pa.compute.is_in(raw_persons["id"], value_set=wanted))
+
+    def _found_again(self, links: pl.DataFrame) -> tuple[pl.DataFrame, pa.Table]:
+        """Creations in Marketo whose answer was lost: the person is looked up by its CRM id before anything else."""
+        lost = links.filter(
+            (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_null() & pl.col("dirty").is_not_null()
+        )
+        nobody = pa.table({})
+        if lost.is_empty():
+            return links, nobody
+        too_early = lost.filter(pl.col("changed_at") > self._engine.now() - _SETTLING)["link_id"].to_list()
+        links = links.filter(~pl.col("link_id").is_in(too_early))
+        lost = lost.filter(~pl.col("link_id").is_in(too_early))
+        raw = self._people.by_microsoft_id(lost["crm_id"].to_list())
+        if raw is None or raw.num_rows == 0:
+            return links, nobody
+        found = self._people.canonical(raw, Entity.LEAD).unique("sys_id", keep="first", maintain_order=True)
+        known = found.select(pl.col("sys_id").alias("crm_id"), pl.col("id").alias("_found"))
+        joined = links.join(known, on="crm_id", how="left", maintain_order="left")
+        person = pl.coalesce("person_id", "_found").alias("person_id")
+        return joined.with_columns(person).drop("_found"), raw
+
+    def _arrived(self, entity: Entity, rows: pl.DataFrame) -> None:
+        arrivals = Arrivals(self._people, self._links, self._schema.map(entity), entity, self._claimed)
+        for part in rows.iter_slices(SLICE):
+            self._publish(entity, arrivals.pairs(part, self._next_id))
+        self._events += arrivals.events
+        self._counts[f"{entity.value}_arrived"] = rows.height
+
+    def _removed(self, entity: Entity, living: list[str]) -> None:
+        names = (f"crm_deleted.{entity.value}", f"crm_missing.{entity.value}")
+        suspects = [crm_id for name in names for crm_id in self._staging.read(name)["id"].to_list()]
+        if self._staging.exists(f"crm_ids.{entity.value}"):  # a full read says nothing of deletions (§4.3)
+            present = self._staging.read(f"crm_ids.{entity.value}")["id"].to_list()
+            suspects += self._links.absent(entity, present)
+            living = living or present[:SLICE]
+        if suspects:
+            self._events.append(removed_rows(self._engine, entity, suspects, living))
+
+    def _requested(self, selection: pl.DataFrame, raw_persons: pa.Table) -> None:
+        requests = self._staging.read("requests")
+        if requests.is_empty():
+            return
+        answers = Requests(self._engine, self._schema, self._people, self._claimed, self._next_id)
+        outcome = answers.answer(requests, raw_persons)
+        self._events.append(outcome.events)
+        for entity, frames in outcome.pairs.items():
+            if frames:
+                self._publish(entity, pl.concat(frames))
+
+    def _publish(self, entity: Entity, pairs: pl.DataFrame) -> None:
+        if pairs.is_empty():
+            return
+        number = len(self._slices)
+        self._staging.write(f"pairs.{entity.value}.{number}", pairs)
+        self._slices.append((entity.value, number))
+        self._counts["pairs"] += pairs.height
+
+
+def slices(engine: Engine, run: RunRequest) -> Iterator[tuple[Entity, int]]:
+    """The slices the link step staged, as (entity, number)."""
+    for entity, number in engine.staging(run).read_json("slices") or []:
+        yield Entity(entity), int(number)

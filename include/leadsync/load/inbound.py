@@ -1,0 +1,77 @@
+"""Operations for Marketo: 300 persons a call; creation by a stored key (DECISIONS 22, M34–M38)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from include.leadsync.clients.marketo import MarketoClient, RecordResult
+from include.leadsync.errors import ConnectionBroken, RetryLater, RowFailed
+from include.leadsync.fields import marketo_value
+from include.leadsync.load.outcome import Fate, Operation, Outcome, Write
+from include.leadsync.model import OperationKind, SyncField
+from include.leadsync.schema import Schema
+
+_NOT_FOUND = "1004"
+
+
+def send_to_marketo(client: MarketoClient, schema: Schema, key_field: str, operations: Sequence[Operation]) -> list[Outcome]:
+    """Send operations, creations apart from updates; one outcome each, in order.
+
+    A creation upserts on `key_field` (Microsoft Id), so that a repeat finds the first (P4), also where
+    another person has the same e-mail address (D14).
+    """
+    outcomes: dict[str, Outcome] = {}
+    creates = [op for op in operations if op.kind == OperationKind.CREATE]
+    updates = [op for op in operations if op.kind != OperationKind.CREATE]
+    for group, action, lookup in ((creates, "createOrUpdate", key_field), (updates, "updateOnly", "id")):
+        for outcome in _send(client, schema, group, action, lookup):
+            outcomes[outcome.operation.op_id] = outcome
+    return [outcomes[operation.op_id] for operation in operations]
+
+
+def _send(client: MarketoClient, schema: Schema, group: list[Operation], action: str, lookup: str) -> list[Outcome]:
+    records: list[dict[str, Any]] = []
+    sent: list[Operation] = []
+    outcomes: list[Outcome] = []
+    for operation in group:
+        try:
+            records.append(_record(schema, operation, lookup))
+            sent.append(operation)
+        except RowFailed as failed:
+            outcomes.append(Outcome(operation, Fate.REFUSED, failed.code, failed.message, failed.field))
+    if not records:
+        return outcomes
+    try:
+        results = client.sync_persons(records, action=action, lookup_field=lookup)
+    except ConnectionBroken as broken:
+        fate = Fate.UNKNOWN if broken.maybe_committed else Fate.LATER
+        return outcomes + [Outcome(op, fate, "connection", str(broken), retry_after=broken.after) for op in sent]
+    except RetryLater as later:
+        name = type(later).__name__
+        return outcomes + [Outcome(op, Fate.LATER, name, str(later), retry_after=later.after) for op in sent]
+    return outcomes + [_outcome(op, result) for op, result in zip(sent, results, strict=True)]
+
+
+def _record(schema: Schema, operation: Operation, lookup: str) -> dict[str, Any]:
+    fields = {field.name: field for field in schema.map(operation.entity).fields}
+    record: dict[str, Any] = {"id": operation.person_id} if lookup == "id" else {lookup: operation.crm_id}
+    for write in operation.writes:
+        record[write.field] = _value(fields.get(write.field), write)
+    return record
+
+
+def _value(field: SyncField | None, write: Write) -> Any:
+    if write.system:
+        return {"true": True, "false": False}.get(write.after or "", write.after)
+    if field is None:
+        raise RowFailed("unmapped_field", f"{write.field} is no longer in the field map", field=write.field)
+    return marketo_value(field, write.after)
+
+
+def _outcome(operation: Operation, result: RecordResult) -> Outcome:
+    if result.ok:
+        return Outcome(operation, Fate.DONE, person_id=int(str(result.id)) if result.id is not None else None)
+    if result.code == _NOT_FOUND:
+        return Outcome(operation, Fate.CONFLICT, result.code, result.message)
+    return Outcome(operation, Fate.REFUSED, result.code or result.status, result.message or "Marketo skipped the record")

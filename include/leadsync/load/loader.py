@@ -1,0 +1,84 @@
+"""The loop that empties the outbox: highest lane first, one batch at a time, under the writer lease."""
+
+from __future__ import annotations
+
+from collections import Counter
+from uuid import uuid4
+
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.errors import RetryLater, Throttled
+from include.leadsync.load.inbound import send_to_marketo
+from include.leadsync.load.outbound import send_to_dynamics
+from include.leadsync.load.outcome import Fate, Operation, Outcome
+from include.leadsync.load.settle import Settling
+from include.leadsync.model import Direction
+from include.leadsync.schema import staged_schema
+from include.leadsync.state import Lease, Leases, Outbox
+
+WRITER = "writer"
+LEASE_SECONDS = 45.0
+"""A dead holder's lease is free within a minute (DECISIONS 13)."""
+
+
+def load(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Write what the outbox holds, whoever planned it; returns counts per direction and fate.
+
+    When another loader is at work, it picks our operations up between two batches, requests first:
+    then this returns at once with `handed_over`. Raises `RetryLater` after settling what was
+    sent, when a service could not take the rest; that rest stays pending.
+    """
+    leases = Leases(engine.store)
+    lease = leases.acquire(WRITER, run.run_id, LEASE_SECONDS)
+    if lease is None:
+        return {"handed_over": True}
+    loader = _Loader(engine, run, lease)
+    try:
+        loader.empty()
+    finally:
+        leases.release(lease)
+    if loader.stopped_by:
+        raise RetryLater(
+            f"{sum(loader.counts.values())} operations were handled, the rest stays pending: {loader.stopped_by}"
+        )
+    return {"handed_over": False, **{f"{d}_{fate}": n for (d, fate), n in sorted(loader.counts.items())}}
+
+
+class _Loader:
+    def __init__(self, engine: Engine, run: RunRequest, lease: Lease) -> None:
+        self._engine, self._run, self._lease = engine, run, lease
+        self._schema = staged_schema(engine, run)
+        self._outbox, self._leases = Outbox(engine.store), Leases(engine.store)
+        self._settling = Settling(engine, self._schema, run.run_id, lease)
+        self._open = {Direction.OUTBOUND, Direction.INBOUND}
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.stopped_by: str | None = None
+
+    def empty(self) -> None:
+        """Until nothing can be claimed, or both services stopped us."""
+        while self._open and any([self._batch(direction) for direction in sorted(self._open)]):
+            self._lease = self._leases.renew(self._lease)
+
+    def _batch(self, direction: Direction) -> bool:
+        batches = self._engine.settings.batches
+        limit = self._engine.dynamics.batch_size if direction is Direction.OUTBOUND else batches.marketo
+        claimed = self._outbox.claim(direction, limit=limit, fence=self._lease, batch_id=uuid4().hex)
+        operations = [Operation.from_row(row) for row in claimed.to_pylist()]
+        if not operations:
+            return False
+        outcomes = self._send(direction, operations)
+        self._settling.settle(outcomes)
+        self.counts.update((direction.value, outcome.fate.value) for outcome in outcomes)
+        put_off = [outcome for outcome in outcomes if outcome.fate is Fate.LATER]
+        if put_off:
+            self._open.discard(direction)
+            self.stopped_by = put_off[0].message
+        return True
+
+    def _send(self, direction: Direction, operations: list[Operation]) -> list[Outcome]:
+        try:
+            if direction is Direction.OUTBOUND:
+                return send_to_dynamics(self._engine.dynamics, self._schema, operations)
+            key = self._engine.settings.marketo.system_fields.id
+            return send_to_marketo(self._engine.marketo, self._schema, key, operations)
+        except Throttled as throttled:
+            return [Outcome(op, Fate.LATER, "throttled", str(throttled), retry_after=throttled.after) for op in operations]

@@ -1,0 +1,96 @@
+"""Operations for Dynamics: one `$batch` of PATCH with If-Match and of POST with our key (P4, V41, V55)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from include.leadsync.clients.dynamics import DynamicsClient, RowWrite, WriteResult
+from include.leadsync.errors import ConnectionBroken, RetryLater, RowFailed
+from include.leadsync.fields import canonical_rows, dynamics_value
+from include.leadsync.load.outcome import Fate, Operation, Outcome
+from include.leadsync.model import Entity, OperationKind
+from include.leadsync.schema import Schema
+
+_VERSION_MISMATCH = "0x80060882"
+_EXISTS = "0x80040237"
+_GONE = 404
+_THROTTLED = 429
+_SERVER_FAULT = 500
+
+
+def send_to_dynamics(client: DynamicsClient, schema: Schema, operations: Sequence[Operation]) -> list[Outcome]:
+    """Send operations in one batch; one outcome each, in order.
+
+    An edit made since we read gives 412: the fields are merged again instead of being overwritten.
+    """
+    writes: list[RowWrite] = []
+    sent: list[Operation] = []
+    outcomes: dict[str, Outcome] = {}
+    for operation in operations:
+        try:
+            writes.append(_row_write(schema, operation))
+            sent.append(operation)
+        except RowFailed as failed:
+            outcomes[operation.op_id] = Outcome(operation, Fate.REFUSED, failed.code, failed.message, failed.field)
+    outcomes |= {outcome.operation.op_id: outcome for outcome in _send(client, schema, sent, writes)}
+    return [outcomes[operation.op_id] for operation in operations]
+
+
+def _send(client: DynamicsClient, schema: Schema, sent: list[Operation], writes: list[RowWrite]) -> list[Outcome]:
+    if not writes:
+        return []
+    try:
+        results = client.batch(writes)
+    except ConnectionBroken as broken:
+        fate = Fate.UNKNOWN if broken.maybe_committed else Fate.LATER
+        return [Outcome(op, fate, "connection", str(broken), retry_after=broken.after) for op in sent]
+    except RetryLater as later:
+        return [Outcome(op, Fate.LATER, type(later).__name__, str(later), retry_after=later.after) for op in sent]
+    return [_outcome(schema, op, result) for op, result in zip(sent, results, strict=True)]
+
+
+def _row_write(schema: Schema, operation: Operation) -> RowWrite:
+    entity = Entity(operation.entity)
+    fields = {field.name: field for field in schema.map(entity).fields}
+    body: dict[str, Any] = {}
+    for write in operation.writes:
+        if write.field not in fields:
+            raise RowFailed("unmapped_field", f"{write.field} is no longer in the field map", field=write.field)
+        field = fields[write.field]
+        body[field.dynamics.name] = dynamics_value(field, write.after)
+    create = operation.kind == OperationKind.CREATE
+    if create and operation.owner:
+        body["ownerid@odata.bind"] = f"/systemusers({operation.owner})"
+    return RowWrite(
+        entity=entity,
+        id=str(operation.crm_id),
+        kind="create" if create else "update",
+        body=body,
+        etag=None if create else (operation.etag or "*"),
+        returning=schema.row_columns(entity),
+    )
+
+
+def _outcome(schema: Schema, operation: Operation, result: WriteResult) -> Outcome:
+    if not result.answered:
+        return Outcome(operation, Fate.UNKNOWN, "unanswered", "the batch was cut off before this part was answered")
+    if result.ok:
+        return Outcome(operation, Fate.DONE, etag=result.etag, shown=_shown(schema, operation, result.row))
+    code = (result.code or "").lower()
+    message = result.message or f"Dynamics answered {result.status}"
+    if code == _VERSION_MISMATCH or result.status == _GONE or (code == _EXISTS and operation.kind == OperationKind.CREATE):
+        return Outcome(operation, Fate.CONFLICT, result.code, message)
+    if result.status == _THROTTLED or result.status >= _SERVER_FAULT:
+        return Outcome(operation, Fate.LATER, result.code, message, retry_after=result.retry_after)
+    return Outcome(operation, Fate.REFUSED, result.code or str(result.status), message)
+
+
+def _shown(schema: Schema, operation: Operation, row: pa.Table | None) -> dict[str, str | None] | None:
+    if row is None or row.num_rows != 1:
+        return None
+    field_map = schema.map(operation.entity)
+    record = canonical_rows(row, field_map).to_pylist()[0]
+    return {name: record[name] for name in field_map.names}

@@ -1,0 +1,55 @@
+"""Edits in Marketo that a write of ours ran over: merged as what they are, concurrent edits (ARCHITECTURE §5.9).
+
+When the rule says that the person's edit survives, both sides must get it: Dynamics never saw it, and
+in Marketo our own value stands over it. When the CRM record wins, the edit is written down as lost.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from include.leadsync.merge import DECISION_SCHEMA, Change, merge
+from include.leadsync.model import Direction, FieldMap
+
+
+def restored_edits(pairs: pl.DataFrame, overwritten: pl.DataFrame, field_map: FieldMap) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Decisions for edits that were overwritten, and the cells they take over from the ordinary merge.
+
+    `overwritten`: `extract.feed.OVERWRITTEN_SCHEMA`. Returns (DECISION_SCHEMA rows, frame row/field).
+    An edit that somebody has replaced since is only written down as lost.
+    """
+    index = pairs.select("person_id").with_row_index("row")
+    latest = overwritten.sort("at").unique(["person_id", "field"], keep="last", maintain_order=True)
+    cells = latest.join(index, on="person_id", how="inner")
+    parts: list[pl.DataFrame] = []
+    for field in field_map.fields:
+        here = cells.filter(pl.col("field") == field.name)
+        if not here.is_empty():
+            parts.append(_decide(pairs, here, FieldMap(field_map.entity, (field,))))
+    if not parts:
+        return pl.DataFrame(schema=DECISION_SCHEMA), pl.DataFrame(schema={"row": pl.UInt32, "field": pl.String})
+    decisions = pl.concat(parts)
+    taken = decisions.filter(pl.col("direction").is_not_null()).select("row", "field").unique()
+    return decisions, taken
+
+
+def _decide(pairs: pl.DataFrame, cells: pl.DataFrame, one: FieldMap) -> pl.DataFrame:
+    name = one.fields[0].name
+    rows = cells["row"]
+    shown = pairs[f"p.{name}"].gather(rows)
+    crm = pairs[f"c.{name}"].gather(rows)
+    still_ours = shown.eq_missing(cells["after"])
+    as_they_met = pl.DataFrame(
+        {f"b.{name}": cells["before"], f"n.{name}": [False] * cells.height, f"p.{name}": cells["value"], f"c.{name}": crm}
+    )
+    met = merge(as_they_met, one)
+    decided = met.with_columns(still_ours.gather(met["row"]).alias("live"), shown.gather(met["row"]).alias("shown"), rows.gather(met["row"]).alias("row"))
+    wins = pl.col("live") & (pl.col("direction") == Direction.OUTBOUND.value)
+    outbound = decided.filter(wins)
+    restore = outbound.with_columns(
+        pl.lit(Direction.INBOUND.value).alias("direction"), pl.col("after").alias("crm"), pl.col("shown").alias("person")
+    )
+    lost = decided.filter(~wins & (pl.col("change") != Change.CONVERGED.value)).with_columns(
+        pl.lit(None, pl.String).alias("direction"), pl.lit(Change.OVERWRITTEN.value).alias("change")
+    )
+    return pl.concat([part.select(list(DECISION_SCHEMA)) for part in (outbound, restore, lost)])

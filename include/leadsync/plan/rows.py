@@ -1,0 +1,192 @@
+"""Decisions about fields → rows of the plan, grouped into operations."""
+
+from __future__ import annotations
+
+import hashlib
+from string import Formatter
+
+import polars as pl
+
+from include.leadsync.merge import Change
+from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
+
+PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "op_id": pl.String,
+    "link_id": pl.Int64,
+    "entity": pl.String,
+    "person_id": pl.Int64,
+    "crm_id": pl.String,
+    "version": pl.Int64,
+    "direction": pl.String,
+    "kind": pl.String,
+    "lane": pl.Int64,
+    "field": pl.String,
+    "system": pl.Boolean,
+    "base": pl.String,
+    "before": pl.String,
+    "after": pl.String,
+    "change": pl.String,
+    "lost": pl.String,
+    "rule": pl.String,
+    "request_id": pl.String,
+    "owner": pl.String,
+}
+"""One row per intended field write. `before` is what the target shows now, `lost` the value that
+loses a collision; `system` marks a Microsoft … field that the sync itself owns (D12)."""
+
+_OPERATION = ("link_id", "direction", "kind", "lane")
+_IN, _OUT = Direction.INBOUND.value, Direction.OUTBOUND.value
+
+
+def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+    """Writes that the merge decided on, for pairs of which both sides exist."""
+    writes = decisions.filter(pl.col("direction").is_not_null())
+    if writes.is_empty():
+        return pl.DataFrame(schema=PLAN_SCHEMA)
+    consent = [f.name for f in field_map.fields if f.rule.consent]
+    outbound = pl.col("direction") == _OUT
+    differs = pl.col("change").is_in([Change.COLLISION.value, Change.FIRST_LINK.value])
+    loser = pl.when(outbound).then(pl.col("crm")).otherwise(pl.col("person"))
+    joined = _with_pair(pairs, writes).with_columns(
+        pl.lit(field_map.entity.value).alias("entity"),
+        pl.lit(OperationKind.UPDATE.value).alias("kind"),
+        pl.when(pl.col("field").is_in(consent)).then(pl.lit(int(Lane.CONSENT))).otherwise(pl.col("lane")).alias("lane"),
+        pl.lit(value=False).alias("system"),
+        loser.alias("before"),
+        pl.when(differs).then(loser).alias("lost"),
+    )
+    return _shaped(joined)
+
+
+def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+    """Everything that goes into records that do not exist yet (D32)."""
+    parts = [_shaped(_creations(pairs, field, field_map)) for field in field_map.fields]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=PLAN_SCHEMA)
+
+
+def _creations(pairs: pl.DataFrame, field: SyncField, field_map: FieldMap) -> pl.DataFrame:
+    name, rule = field.name, field.rule
+    inbound = (pl.col("create") == "person") & pl.lit(rule.flow is not Flow.OUTBOUND)
+    outbound = (pl.col("create") == "crm") & pl.lit(rule.flow is not Flow.INBOUND)
+    crm = pl.col(f"c.{name}")
+    if rule.consent:  # writing false would re-subscribe everyone with that address (D88)
+        crm = pl.when(crm != "false").then(crm)
+    person, change = pl.col(f"p.{name}"), pl.lit("created")
+    if rule.default_on_create:  # marked, so that the default travels back to the person afterwards
+        change = pl.when(outbound & person.is_null()).then(pl.lit("defaulted")).otherwise(change)
+        person = pl.coalesce(person, default_value(rule.default_on_create, field_map))
+    after = pl.when(inbound).then(crm).when(outbound).then(person)
+    return (
+        pairs.with_columns(after.alias("after"))
+        .filter(pl.col("after").is_not_null())
+        .with_columns(
+            pl.lit(field_map.entity.value).alias("entity"),
+            pl.when(pl.col("create") == "person").then(pl.lit(_IN)).otherwise(pl.lit(_OUT)).alias("direction"),
+            pl.lit(OperationKind.CREATE.value).alias("kind"),
+            pl.lit(name).alias("field"),
+            pl.lit(value=False).alias("system"),
+            pl.lit(None, pl.String).alias("base"),
+            pl.lit(None, pl.String).alias("before"),
+            change.alias("change"),
+            pl.lit(None, pl.String).alias("lost"),
+            pl.when(pl.col("create") == "person").then(pl.lit("R31")).otherwise(pl.lit("R47")).alias("rule"),
+        )
+    )
+
+
+def default_value(template: str, field_map: FieldMap) -> pl.Expr:
+    """A default such as "Lead from {company}" as an expression over the person's columns (D31)."""
+    parts: list[pl.Expr] = []
+    for literal, name, _, _ in Formatter().parse(template):
+        parts.append(pl.lit(literal))
+        if name:
+            known = name in field_map.names
+            parts.append(pl.col(f"p.{name}").fill_null("") if known else pl.lit(""))
+    text = pl.concat_str(parts).str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
+def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]) -> pl.DataFrame:
+    """Microsoft Id, Type and is Deleted on persons that gain a CRM record (R8, R9, D12, D47).
+
+    `names`: the Marketo names of the three fields. Only what differs from what the person shows.
+    """
+    type_text = entity.value.capitalize()
+    new = (pl.col("link_id") < 0) | (pl.col("status") == "creating")
+    wanted = [
+        (names[0], pl.col("crm_id"), pl.col("sys_id"), pl.lit(value=True)),
+        (names[1], pl.lit(type_text), pl.col("sys_type"), pl.lit(value=True)),
+        (names[2], pl.lit("false"), pl.when(pl.col("sys_deleted").fill_null(value=False)).then(pl.lit("true")).otherwise(pl.lit("false")), pl.col("create").ne_missing("person")),
+    ]
+    parts = []
+    for name, after, before, applies in wanted:
+        rows = pairs.filter(new & applies & after.ne_missing(before)).with_columns(
+            after.alias("after"),
+            before.alias("before"),
+            pl.lit(name).alias("field"),
+            pl.lit(entity.value).alias("entity"),
+            pl.lit(_IN).alias("direction"),
+            pl.when(pl.col("create") == "person").then(pl.lit("create")).otherwise(pl.lit("update")).alias("kind"),
+            pl.max_horizontal("lane", pl.lit(int(Lane.INCREMENT))).alias("lane"),
+            pl.lit(value=True).alias("system"),
+            pl.lit(None, pl.String).alias("base"),
+            pl.lit("linked").alias("change"),
+            pl.lit(None, pl.String).alias("lost"),
+            pl.lit("D12").alias("rule"),
+        )
+        parts.append(_shaped(rows))
+    return pl.concat(parts)
+
+
+def flag_rows(events: pl.DataFrame, deleted_name: str) -> pl.DataFrame:
+    """Microsoft is Deleted = true for confirmed deletions (R75)."""
+    gone = events.filter((pl.col("kind") == "crm_deleted") & pl.col("person_id").is_not_null())
+    return _shaped(
+        gone.with_columns(
+            pl.lit(0, pl.Int64).alias("version"),
+            pl.lit(_IN).alias("direction"),
+            pl.lit(OperationKind.FLAG_DELETED.value).alias("kind"),
+            pl.lit(int(Lane.CONSENT)).alias("lane"),
+            pl.lit(deleted_name).alias("field"),
+            pl.lit(value=True).alias("system"),
+            pl.lit(None, pl.String).alias("base"),
+            pl.lit("false").alias("before"),
+            pl.lit("true").alias("after"),
+            pl.lit("deleted").alias("change"),
+            pl.lit(None, pl.String).alias("lost"),
+            pl.lit(None, pl.String).alias("owner"),
+        )
+    )
+
+
+def with_operation_ids(plan: pl.DataFrame) -> pl.DataFrame:
+    """Group rows into operations: one per link, direction, kind and lane.
+
+    The id is a digest of what would be written, so that planning the same again gives the same id.
+    """
+    if plan.is_empty():
+        return plan
+    ordered = plan.sort(*_OPERATION, "field")
+    content = pl.concat_str(
+        pl.col("field"), pl.col("after").fill_null("\x00"), pl.col("before").fill_null("\x00"), separator="\x01"
+    )
+    key = pl.concat_str(
+        pl.coalesce("crm_id", pl.lit("-")), pl.col("person_id").cast(pl.String).fill_null("-"), *_OPERATION[1:], "version", separator="|"
+    ).first()
+    grouped = ordered.group_by(_OPERATION, maintain_order=True).agg(content.str.join("\x02").alias("_content"), key.alias("_key"))
+    texts = zip(grouped["_key"].to_list(), grouped["_content"].to_list(), strict=True)
+    digests = [hashlib.sha256(f"{key}|{text}".encode()).hexdigest()[:32] for key, text in texts]
+    ids = grouped.select(*_OPERATION).with_columns(pl.Series("op_id", digests, dtype=pl.String))
+    return ordered.drop("op_id").join(ids, on=list(_OPERATION), how="left", maintain_order="left").select(list(PLAN_SCHEMA))
+
+
+def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    fixed = pairs.select("link_id", "person_id", "crm_id", "version", "lane", "request_id", "owner")
+    return decisions.join(fixed.with_row_index("row"), on="row", how="left", maintain_order="left")
+
+
+def _shaped(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(
+        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in PLAN_SCHEMA.items()
+    )

@@ -1,0 +1,94 @@
+"""The merge and plan steps: pairs → decisions → rows of the plan, slice by slice."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.link.step import slices
+from include.leadsync.merge import DECISION_SCHEMA, Change
+from include.leadsync.merge import merge as merge_pairs
+from include.leadsync.model import Direction
+from include.leadsync.plan.brake import Limit, apply_brake
+from include.leadsync.plan.concurrent import restored_edits
+from include.leadsync.plan.rows import PLAN_SCHEMA, create_rows, flag_rows, system_rows, update_rows, with_operation_ids
+from include.leadsync.schema import staged_schema
+from include.leadsync.state import Links
+
+APPROVED = "approved:"
+"""Beginning of a link's `dirty` reason after its held operations were released."""
+
+_PERSONS_A_CALL = 300
+
+
+def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Stage `decisions.E.N` for every slice of pairs; returns how often each kind of change occurred."""
+    staging, schema = engine.staging(run), staged_schema(engine, run)
+    overwritten = staging.read("overwritten")
+    counts: dict[str, int] = dict.fromkeys(Change, 0)
+    for entity, number in slices(engine, run):
+        pairs = staging.read(f"pairs.{entity.value}.{number}").with_row_index("_row")
+        both = pairs.filter(pl.col("create").is_null())
+        field_map = schema.map(entity)
+        decisions = merge_pairs(both, field_map)
+        restored, taken = restored_edits(both, overwritten, field_map)
+        decisions = pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
+        decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
+        if run.fields:
+            decisions = decisions.filter(pl.col("field").is_in(list(run.fields)))
+        staging.write(f"decisions.{entity.value}.{number}", decisions.select(list(DECISION_SCHEMA)))
+        for change, count in decisions.group_by("change").len().iter_rows():
+            counts[change] += count
+    return {str(change): count for change, count in counts.items()}
+
+
+def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Stage `plan` and `plan_summary`; returns the summary: operations, fields, calls, what is held."""
+    staging, schema = engine.staging(run), staged_schema(engine, run)
+    system = engine.settings.marketo.system_fields
+    parts = [pl.DataFrame(schema=PLAN_SCHEMA)]
+    for entity, number in slices(engine, run):
+        pairs = staging.read(f"pairs.{entity.value}.{number}")
+        decisions = staging.read(f"decisions.{entity.value}.{number}")
+        field_map = schema.map(entity)
+        parts.append(update_rows(pairs, decisions, field_map))
+        parts.append(create_rows(pairs, field_map))
+        parts.append(system_rows(pairs, entity, (system.id, system.type, system.is_deleted)))
+    parts.append(flag_rows(staging.read("events"), system.is_deleted))
+    rows = with_operation_ids(pl.concat(parts))
+    brake = engine.settings.policies.brake
+    approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
+    held = apply_brake(
+        rows,
+        Links(engine.store).count(),
+        Limit(brake.deletes.count, brake.deletes.share),
+        Limit(brake.overwrites.count, brake.overwrites.share),
+        approved,
+    )
+    staging.write("plan", rows)
+    summary = {
+        **summarise(rows, engine.settings.batches.dynamics),
+        "held": len(held.op_ids),
+        "held_ops": sorted(held.op_ids),
+        "plan_hash": held.plan_hash,
+        "held_because": list(held.reasons),
+    }
+    staging.write_json("plan_summary", summary)
+    return {key: value for key, value in summary.items() if key != "held_ops"}
+
+
+def summarise(rows: pl.DataFrame, batch: int) -> dict[str, Json]:
+    """Counts per direction and kind, and the API calls that writing the plan costs."""
+    operations = rows.unique("op_id") if rows.height else rows
+    by = {f"{d}_{k}": n for d, k, n in operations.group_by("direction", "kind").len().sort("direction", "kind").iter_rows()}
+    outbound = operations.filter(pl.col("direction") == Direction.OUTBOUND.value).height
+    into_marketo = operations.filter(pl.col("direction") == Direction.INBOUND.value).group_by("kind").len()["len"].to_list()
+    return {
+        "operations": operations.height,
+        "field_writes": rows.height,
+        "by_kind": by,
+        "dynamics_calls": math.ceil(outbound / batch),
+        "marketo_calls": sum(math.ceil(count / _PERSONS_A_CALL) for count in into_marketo),
+    }

@@ -1,0 +1,123 @@
+"""The first step of a run: what a dead run left, what must be read afresh, what the run works on (ARCHITECTURE §5.1).
+
+Staged: `schema` · `selection` link_id, entity, person_id, crm_id, reason (links to read on both sides,
+persons selected by hand or by request) · `requests` request_id, person_id, sync_as, owner.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.errors import AnotherRunAtWork, ConfigurationInvalid, FixConfiguration, Problem
+from include.leadsync.load.loader import LEASE_SECONDS, WRITER
+from include.leadsync.plan.step import APPROVED
+from include.leadsync.schema import Schema, current_schema, stage_schema
+from include.leadsync.state import Leases, Links, Metadata, Outbox, Requests, Runs
+
+CYCLE = "cycle"
+CYCLE_SECONDS = 55.0
+_DIRTY_AT_ONCE = 20_000
+_SELECTION = {
+    "link_id": pl.Int64,
+    "entity": pl.String,
+    "person_id": pl.Int64,
+    "crm_id": pl.String,
+    "reason": pl.String,
+}
+_REQUESTS = {"request_id": pl.String, "person_id": pl.Int64, "sync_as": pl.String, "owner": pl.String}
+
+
+def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Begin a run; returns counts.
+
+    Raises `AnotherRunAtWork` when a cycle is running, `FixConfiguration` when the field map or
+    Marketo's set-up does not allow a run.
+    """
+    if run.incremental and Leases(engine.store).acquire(CYCLE, run.run_id, CYCLE_SECONDS) is None:
+        raise AnotherRunAtWork("another cycle is at work; this one leaves without touching anything")
+    Runs(engine.store).start(run.run_id, run.kind, run.to_json())
+    schema = current_schema(engine)
+    require_setup(engine, schema)
+    recovered = 0
+    if not run.dry_run:
+        _schema_changes(engine, schema)
+        recovered = _unknown_outcomes(engine, run)
+        if run.approve:
+            _release(engine, run.approve)
+    stage_schema(engine, run, schema)
+    selection, requests = _selection(engine, run), _requests(engine, run)
+    asked = requests.select(pl.lit(None, pl.Int64).alias("link_id"), pl.lit(None, pl.String).alias("entity"), "person_id",
+                            pl.lit(None, pl.String).alias("crm_id"), pl.lit("request").alias("reason"))
+    engine.staging(run).write("selection", pl.concat([selection, asked]))
+    engine.staging(run).write("requests", requests)
+    return {"recovered": recovered, "read_again": selection.height, "requests": requests.height}
+
+
+def require_setup(engine: Engine, schema: Schema) -> None:
+    """The Microsoft … fields must exist: without them no link survives a loss of state (D11, D12)."""
+    names = engine.settings.marketo.system_fields
+    known = {field.name: field for field in schema.marketo}
+    missing = [name for name in (names.id, names.type, names.is_deleted) if name not in known]
+    if missing:
+        raise FixConfiguration(
+            f"Marketo lacks the field(s) {', '.join(missing)}; run `python -m include.leadsync setup` once"
+        )
+    if not known[names.id].searchable:
+        problem = Problem("leadsync.yaml", "marketo.system_fields.id", f"{names.id}, which cannot be searched", "a custom string field")
+        raise ConfigurationInvalid([problem])
+
+
+def _schema_changes(engine: Engine, schema: Schema) -> None:
+    """Refused rows get another chance when the map or the metadata they failed under has changed (D95)."""
+    for entity, field_map in schema.maps.items():
+        body = repr([(f.rule, f.marketo, f.dynamics) for f in field_map.fields])
+        if Metadata(engine.store).put("leadsync", f"map.{entity.value}", body):
+            parked = Outbox(engine.store).parked_links(entity)
+            Links(engine.store).set_dirty(parked, "field map or metadata changed")
+
+
+def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
+    """Operations in flight without a living loader: nobody knows what became of them; read both sides again."""
+    leases = Leases(engine.store)
+    lease = leases.acquire(WRITER, run.run_id, LEASE_SECONDS)
+    if lease is None:
+        return 0
+    try:
+        outbox = Outbox(engine.store)
+        with engine.store.begin() as tx:
+            leases.check(lease, tx)
+            in_flight = outbox.in_flight(tx)
+            link_ids = sorted(set(in_flight["link_id"].to_pylist()))
+            if link_ids:
+                outbox.supersede(link_ids, tx)
+                Links(engine.store).set_dirty(link_ids, "unknown outcome of a run that died", tx)
+            return int(in_flight.num_rows)
+    finally:
+        leases.release(lease)
+
+
+def _release(engine: Engine, plan_hash: str) -> None:
+    with engine.store.begin() as tx:
+        link_ids = Outbox(engine.store).release(plan_hash, tx)
+        if not link_ids:
+            raise FixConfiguration(f"no held plan has the hash {plan_hash!r}; `status` lists the held plans")
+        Links(engine.store).set_dirty(link_ids, f"{APPROVED}{plan_hash}", tx)
+
+
+def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
+    links = Links(engine.store)
+    if run.incremental:
+        frame: pl.DataFrame = pl.from_arrow(links.dirty(_DIRTY_AT_ONCE))  # type: ignore[assignment]
+        return frame.select("link_id", "entity", "person_id", "crm_id", pl.col("dirty").alias("reason")).cast(_SELECTION)  # type: ignore[arg-type]
+    if run.kind != "backfill" or not run.persons:
+        return pl.DataFrame(schema=_SELECTION)
+    linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
+    return linked.select("link_id", "entity", "person_id", "crm_id", pl.lit("backfill").alias("reason")).cast(_SELECTION)  # type: ignore[arg-type]
+
+
+def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:
+    if run.kind == "backfill":
+        return pl.DataFrame(schema=_REQUESTS)
+    pending: pl.DataFrame = pl.from_arrow(Requests(engine.store).pending())  # type: ignore[assignment]
+    return pending.select(list(_REQUESTS)).cast(_REQUESTS)  # type: ignore[arg-type]

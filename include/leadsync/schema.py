@@ -1,0 +1,92 @@
+"""What both systems say of themselves, read rarely, kept in the state store, staged with each run.
+
+Metadata costs some thirty calls, so it is read when it is older than `metadata_minutes`, when the
+field map changed, or when a service signals a change (an expired delta token, V29). Every step
+of a run then works with the one copy that the run staged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from include.leadsync.config import resolve_fields
+from include.leadsync.context import Engine, RunRequest
+from include.leadsync.errors import RetryLater
+from include.leadsync.fields import dynamics_columns, marketo_columns
+from include.leadsync.model import DynamicsAttribute, Entity, FieldMap, MarketoField, System
+from include.leadsync.state import Metadata
+
+DATASET = "schema"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Metadata of both systems and the field maps that follow from it."""
+
+    marketo: list[MarketoField]
+    dynamics: dict[Entity, list[DynamicsAttribute]]
+    maps: Mapping[Entity, FieldMap]
+
+    def map(self, entity: Entity | str) -> FieldMap:
+        """The field map of one entity."""
+        return self.maps[Entity(entity)]
+
+    def person_columns(self) -> dict[str, str]:
+        """Marketo columns to read for any person: the union of both maps."""
+        return dict(marketo_columns(self.maps.values()))
+
+    def row_columns(self, entity: Entity) -> dict[str, str]:
+        """Dynamics columns to read for one entity."""
+        return dict(dynamics_columns(self.maps[entity]))
+
+
+def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
+    """The schema to work with now; reads the services when the kept copy is too old.
+
+    Raises `ConfigurationInvalid` when the field map does not fit what the services say.
+    """
+    kept = Metadata(engine.store)
+    oldest = engine.now() - timedelta(minutes=engine.settings.metadata_minutes)
+    body = kept.get(System.MARKETO, "person", not_before=None if refresh else oldest) if not refresh else None
+    if body is None:
+        fields = engine.marketo.describe()
+        kept.put(System.MARKETO, "person", _dump(fields))
+    else:
+        fields = msgspec.json.decode(body, type=list[MarketoField])
+    tables: dict[Entity, list[DynamicsAttribute]] = {}
+    for entity in Entity:
+        body = None if refresh else kept.get(System.DYNAMICS, entity.value, not_before=oldest)
+        if body is None:
+            tables[entity] = engine.dynamics.attributes(entity, engine.settings.language)
+            kept.put(System.DYNAMICS, entity.value, _dump(tables[entity]))
+        else:
+            tables[entity] = msgspec.json.decode(body, type=list[DynamicsAttribute])
+    return Schema(fields, tables, resolve_fields(engine.settings, fields, tables))
+
+
+def stage_schema(engine: Engine, run: RunRequest, schema: Schema) -> None:
+    """Put the schema beside the run's datasets."""
+    document = {
+        "marketo": json.loads(_dump(schema.marketo)),
+        "dynamics": {entity.value: json.loads(_dump(columns)) for entity, columns in schema.dynamics.items()},
+    }
+    engine.staging(run).write_json(DATASET, document)
+
+
+def staged_schema(engine: Engine, run: RunRequest) -> Schema:
+    """The schema this run works with. Raises `RetryLater` when the run has not begun."""
+    document = engine.staging(run).read_json(DATASET)
+    if document is None:
+        raise RetryLater(f"run {run.run_id} has no staged schema; its first step has not run, start it anew")
+    fields = msgspec.convert(document["marketo"], list[MarketoField])
+    tables = {Entity(name): msgspec.convert(rows, list[DynamicsAttribute]) for name, rows in document["dynamics"].items()}
+    return Schema(fields, tables, resolve_fields(engine.settings, fields, tables))
+
+
+def _dump(records: list[MarketoField] | list[DynamicsAttribute]) -> str:
+    return msgspec.json.encode(records).decode()
