@@ -1,14 +1,15 @@
 """The expectations on canonical texts that Great Expectations lacks, on pandas only.
 
-Each ignores nulls unless it says otherwise. A rule's checks exclude one another: a text that is no
+Each ignores nulls. A rule's checks exclude one another: a text that is no
 number fails its format and passes its range.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import pandas as pd
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
@@ -20,12 +21,15 @@ from great_expectations.expectations.metrics.map_metric_provider.column_map_metr
     ColumnMapMetricProvider,
 )
 
+from include.leadsync.validate import patterns
+
+_CANONICAL_NUMBER = re.compile(patterns.DECIMAL)
 _EXACT = Context(prec=60)
 _WIDEST = 40  # digits before the point; nothing in either system comes near
 
 
 def _each(column: pd.Series[str], passes: Callable[[str], bool]) -> pd.Series[bool]:
-    return pd.Series([passes(text) for text in column], index=column.index, dtype=bool)
+    return pd.Series([passes(text) for text in column.to_numpy(dtype=object)], index=column.index, dtype=bool)
 
 
 class Utf16Length(ColumnMapMetricProvider):
@@ -85,8 +89,10 @@ class DecimalRange(ColumnMapMetricProvider):
         least, most = _decimals(within)
 
         def passes(text: str) -> bool:
-            number = _number(text)
-            if number is None or not least <= number <= most:
+            if not _CANONICAL_NUMBER.match(text):
+                return True
+            number = Decimal(text)
+            if not least <= number <= most:
                 return True
             return lowest <= _rounded(number, scale) <= highest
 
@@ -98,18 +104,10 @@ def _decimals(bounds: Sequence[str | None]) -> tuple[Decimal, Decimal]:
     return Decimal("-Infinity" if low is None else low), Decimal("Infinity" if high is None else high)
 
 
-def _number(text: str) -> Decimal | None:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
 def _rounded(number: Decimal, scale: int | None) -> Decimal:
     if scale is None or number.adjusted() > _WIDEST:
         return number
-    return number.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP, context=_EXACT)
+    return number.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_EVEN, context=_EXACT)
 
 
 class ExpectDecimalsToBeBetween(ColumnMapExpectation):
@@ -173,18 +171,15 @@ class ExpectCalendarTextsToBeBetween(ColumnMapExpectation):
     success_keys = ("form", "minimum", "maximum", "mostly")
 
 
-_FORMATS = {"date": "%Y-%m-%d", "datetime": "%Y-%m-%dT%H:%M:%SZ"}
-_WIDTHS = {"date": len("2026-01-05"), "datetime": len("2026-01-05T10:00:00Z")}
+_SHAPES = {form: re.compile(shape) for form, shape in patterns.CALENDAR.items()}
 
 
 def _moment(text: str, form: str) -> date | None:
-    """The moment a canonical text names: ASCII digits only, full width, a day of the calendar."""
-    if len(text) != _WIDTHS[form] or not text.isascii():
+    """The moment that a canonical text names, if the calendar has it."""
+    if not _SHAPES[form].match(text):
         return None
     try:
-        if form == "date":
-            return date.fromisoformat(text) if text[4] == text[7] == "-" else None
-        return datetime.strptime(text, _FORMATS[form])  # noqa: DTZ007 - the Z is part of the format
+        return date.fromisoformat(text) if form == "date" else datetime.fromisoformat(text)
     except ValueError:
         return None
 
@@ -207,23 +202,3 @@ class ExpectEveryLabelInSet(ColumnMapExpectation):
     labels: list[str]
     map_metric = EveryLabel.condition_metric_name
     success_keys = ("labels", "mostly")
-
-
-class NotWritten(ColumnMapMetricProvider):
-    """Never true: whatever is written here, even a null if asked, must not be."""
-
-    condition_metric_name = "column_values.not_written"
-    filter_column_isnull = False
-    condition_value_keys = ("nulls",)
-
-    @column_condition_partial(engine=PandasExecutionEngine)
-    def _pandas(cls, column: pd.Series[str], nulls: bool, **_: object) -> pd.Series[bool]:  # noqa: N805
-        return pd.Series(False, index=column.index) if nulls else column.isna()
-
-
-class ExpectNothingWritten(ColumnMapExpectation):
-    """Expect no value at all, and with `nulls` not even a null."""
-
-    nulls: bool
-    map_metric = NotWritten.condition_metric_name
-    success_keys = ("nulls", "mostly")

@@ -20,13 +20,15 @@ def inbound_rules(field: SyncField) -> Iterator[Rule]:
     """The rules of one field for a write to its Marketo field."""
     make = RuleMaker(field, field.marketo.name)
     if field.marketo.read_only:
-        text = "{target} is read-only in Marketo."
-        yield make(RuleKind.WRITABLE, "read_only", "M22", text, nulls=True)
+        yield from make.forbid("read_only", "M22", "{target} is read-only in Marketo.")
     elif field.rule.flow is Flow.OUTBOUND:
-        text = "{target} is mapped from Marketo to Dynamics only; it is not written."
-        yield make(RuleKind.WRITABLE, "wrong_direction", "P5", text, nulls=True)
+        yield from make.forbid(
+            "wrong_direction", "P5", "{target} is mapped from Marketo to Dynamics only; it is not written."
+        )
+    elif field.marketo.type in _BY_TYPE:
+        yield from _BY_TYPE[field.marketo.type](field, make)
     else:
-        yield from _BY_TYPE.get(field.marketo.type, _unknown_type)(field, make)
+        yield from make.forbid("type_not_written", "P5", "{target} has a type that is not written.")
 
 
 def _string(field: SyncField, make: RuleMaker) -> Iterator[Rule]:
@@ -69,11 +71,6 @@ def _date(field: SyncField, make: RuleMaker) -> Iterator[Rule]:
     form = calendar_form(field.rule.type, "date" if field.marketo.type == "date" else "datetime")
     text = "{value} for {target} is not a {form} of the calendar."
     yield make(RuleKind.DATE_FORMAT, INVALID_VALUE, "M38", text, form=form)
-
-
-def _unknown_type(field: SyncField, make: RuleMaker) -> Iterator[Rule]:
-    text = "{target} has the type {type}, which is not written."
-    yield make(RuleKind.WRITABLE, "type_not_written", "P5", text, nulls=True, type=field.marketo.type)
 
 
 _BY_TYPE: dict[str, Callable[[SyncField, RuleMaker], Iterator[Rule]]] = {

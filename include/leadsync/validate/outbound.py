@@ -40,39 +40,38 @@ _SERVER_FILLED_NAMES = frozenset(
 def outbound_rules(field: SyncField, entity: Entity, operation: OperationKind) -> Iterator[Rule]:
     """The rules of one field for a create or update of its Dynamics column."""
     make = RuleMaker(field, f"{entity}.{field.dynamics.name}")
-    forbidden = next(_forbidden(field, operation, make), None)
     yield from _required(field, operation, make)
-    if forbidden is not None:
-        yield forbidden
-        return
-    yield from _BY_TYPE[field.dynamics.type](field, make)
+    reason = next(_reasons_against(field, operation), None)
+    if reason is None:
+        yield from _BY_TYPE[field.dynamics.type](field, make)
+    else:
+        yield from make.forbid(*reason, clears=operation is not OperationKind.CREATE)
 
 
-def _forbidden(field: SyncField, operation: OperationKind, make: RuleMaker) -> Iterator[Rule]:
-    """A write that must not happen at all: P5, V34 (the service would ignore it silently), D56, D66.
+def _reasons_against(field: SyncField, operation: OperationKind) -> Iterator[tuple[str, str, str]]:
+    """Why a field must not be written at all: code, rule and message.
 
-    On create a null is no write: the engine sends none, it only says that there is no value.
+    P5, V34 (the service would ignore it silently), D56, D66. On create a null is no write: the
+    engine sends none, it only says that there is no value.
     """
     create = operation is OperationKind.CREATE
     column = field.dynamics
     if column.type in _LOOKUPS:
-        text = "{target} points to another record; names are not written to it."
-        yield make(RuleKind.WRITABLE, "lookup_not_written", "D56", text, nulls=not create)
+        yield "lookup_not_written", "D56", "{target} points to another record; names are not written to it."
     elif column.type not in _BY_TYPE:
-        text = "{target} has the type {type}, which is not written."
-        yield make(RuleKind.WRITABLE, "type_not_written", "P5", text, nulls=not create, type=column.type)
-    allowed = column.creatable if create else column.updatable
-    if not allowed:
+        yield "type_not_written", "P5", "{target} has a type that is not written."
+    if not (column.creatable if create else column.updatable):
         verb = "created" if create else "updated"
-        text = f"{{target}} is read-only when a record is {verb}; the service would ignore the value."
-        yield make(RuleKind.WRITABLE, "read_only", "V34", text, nulls=not create)
+        yield (
+            "read_only",
+            "V34",
+            f"{{target}} is read-only when a record is {verb}; the service would ignore the value.",
+        )
     filled = create and field.rule.default_on_create is not None
     if field.rule.flow is Flow.INBOUND and not filled:
-        text = "{target} is mapped from Dynamics to Marketo only; it is not written."
-        yield make(RuleKind.WRITABLE, "wrong_direction", "P5", text, nulls=not create)
+        yield "wrong_direction", "P5", "{target} is mapped from Dynamics to Marketo only; it is not written."
     if field.rule.outbound_on_create_only and not create:
-        text = "{target} is written when a record is created, not later."
-        yield make(RuleKind.WRITABLE, "create_only", "D66", text, nulls=True)
+        yield "create_only", "D66", "{target} is written when a record is created, not later."
 
 
 def _required(field: SyncField, operation: OperationKind, make: RuleMaker) -> Iterator[Rule]:

@@ -16,6 +16,12 @@ INTEGER = r"\A-?(?:0|[1-9][0-9]*)\Z"
 DECIMAL = r"\A-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\Z"
 GUID = r"\A[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z"
 
+CALENDAR = {
+    "date": r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z",
+    "datetime": r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z\Z",
+}
+"""Shapes of canonical dates and datetimes; whether the day exists is another question."""
+
 CONTROL_CHARACTERS = "[\x00-\x08\x0b\x0c\x0e-\x1f]"
 """What Dynamics refuses in text (0x80040278); tab, line feed and carriage return are welcome."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -25,7 +25,8 @@ SHOWN_LABELS = 20
 class RuleKind(StrEnum):
     """What is checked. A field has at most one rule of each kind."""
 
-    WRITABLE = "writable"  # always fails: the field must not be written; `nulls`: not even cleared
+    WRITABLE = "writable"  # every value fails: the field must not be written
+    CLEARABLE = "clearable"  # every null fails: the field must not be cleared either
     REQUIRED = "required"
     MAX_LENGTH = "max_length"  # `limit` UTF-16 units
     MAX_CHARACTERS = "max_characters"  # `limit` characters
@@ -94,6 +95,12 @@ class RuleMaker:
     def __call__(self, kind: RuleKind, code: str, rule: str, message: str, **parameters: Parameter) -> Rule:
         """A rule of this maker's field."""
         return Rule(self.field.name, kind, code, rule, self.target, message, parameters)
+
+    def forbid(self, code: str, rule: str, message: str, *, clears: bool = True) -> Iterator[Rule]:
+        """The rules of a field that must not be written, and with `clears` not be cleared either."""
+        yield self(RuleKind.WRITABLE, code, rule, message)
+        if clears:
+            yield self(RuleKind.CLEARABLE, code, rule, message)
 
 
 def digest(rules: Sequence[Rule]) -> str:

@@ -16,6 +16,9 @@ from great_expectations.expectations.core.expect_column_value_lengths_to_be_betw
 from great_expectations.expectations.core.expect_column_values_to_be_in_set import (
     ExpectColumnValuesToBeInSet,
 )
+from great_expectations.expectations.core.expect_column_values_to_be_null import (
+    ExpectColumnValuesToBeNull,
+)
 from great_expectations.expectations.core.expect_column_values_to_match_regex import (
     ExpectColumnValuesToMatchRegex,
 )
@@ -32,7 +35,6 @@ from include.leadsync.validate.expectations import (
     ExpectCalendarTextsToBeBetween,
     ExpectDecimalsToBeBetween,
     ExpectEveryLabelInSet,
-    ExpectNothingWritten,
     ExpectUtf8BytesToBeAtMost,
     ExpectUtf16LengthsToBeAtMost,
 )
@@ -73,7 +75,8 @@ def _date_between(told: Told) -> Expectation:
 
 
 _EXPECTATIONS: dict[RuleKind, Callable[[Told], Expectation]] = {
-    RuleKind.WRITABLE: lambda told: ExpectNothingWritten(column=VALUE, nulls=told["nulls"]),
+    RuleKind.WRITABLE: lambda _: ExpectColumnValuesToBeNull(column=VALUE),
+    RuleKind.CLEARABLE: lambda _: ExpectColumnValuesToNotBeNull(column=VALUE),
     RuleKind.REQUIRED: lambda _: ExpectColumnValuesToNotBeNull(column=VALUE),
     RuleKind.MAX_LENGTH: lambda told: ExpectUtf16LengthsToBeAtMost(column=VALUE, limit=told["limit"]),
     RuleKind.MAX_CHARACTERS: lambda told: ExpectColumnValueLengthsToBeBetween(column=VALUE, max_value=told["limit"]),
