@@ -18,7 +18,8 @@ from typing import Any
 
 from include.sandbox.call_log import Call, CallLog
 from include.sandbox.fault_answers import error_answer, gateway_page
-from include.sandbox.faults import Command, Effect, FaultBoard
+from include.sandbox.fault_rules import Command, Effect
+from include.sandbox.faults import FaultBoard
 from include.sandbox.service import Emulator, Request, Response
 from include.sandbox.wire import Receive, Scope, Send, Wire
 
@@ -217,7 +218,7 @@ def _without_length(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _portion(amount: float, length: int) -> int:
-    return int(amount * length) if isinstance(amount, float) else amount
+    return int(amount * length) if amount < 1 else int(amount)
 
 
 def _failure(where: str, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
-from include.sandbox.faults import SERVICES
+from include.sandbox.fault_rules import SERVICES
 from include.sandbox.hosting import Application
 from include.sandbox.wire import protocol_class
 

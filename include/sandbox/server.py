@@ -16,7 +16,8 @@ from include.sandbox.call_log import CallLog
 from include.sandbox.clock import MovableClock
 from include.sandbox.clock_state import ClockState
 from include.sandbox.control import Switchboard
-from include.sandbox.faults import SERVICES, FaultBoard
+from include.sandbox.fault_rules import SERVICES
+from include.sandbox.faults import FaultBoard
 from include.sandbox.folder import DataFolder
 from include.sandbox.hosting import Application, Gate
 from include.sandbox.listening import Address, Listener

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from include.sandbox.clock import MovableClock
-from include.sandbox.server import Address, SandboxServer
+from include.sandbox.listening import Address
+from include.sandbox.server import SandboxServer
 from include.sandbox.service import Json, Request, Response
 
 Answer = tuple[int, bytes, dict[str, str]]

@@ -11,20 +11,25 @@ from collections.abc import Callable
 import pytest
 
 from include.sandbox.folder import FolderInUse
-from include.sandbox.server import Address, SandboxServer
+from include.sandbox.listening import Address
+from include.sandbox.server import SandboxServer
+from include.sandbox.service import Request, Response
 from tests.sandbox.conftest import Client
 
 Start = Callable[..., SandboxServer]
 
 
 def test_a_sandbox_starts_on_free_ports_in_well_under_a_second(start_sandbox: Start) -> None:
-    start_sandbox(folder="warm")  # imports are paid once
-    before = time.perf_counter()
-    sandbox = start_sandbox()
-    elapsed = time.perf_counter() - before
-    assert Client(sandbox.marketo_url).call("GET", "/notes")[0] == 200
-    assert Client(sandbox.dynamics_url).call("GET", "/notes")[0] == 200
-    assert elapsed < 0.8
+    def start(folder: str) -> float:
+        before = time.perf_counter()
+        sandbox = start_sandbox(folder=folder)
+        elapsed = time.perf_counter() - before
+        assert Client(sandbox.marketo_url).call("GET", "/notes")[0] == 200
+        assert Client(sandbox.dynamics_url).call("GET", "/notes")[0] == 200
+        return elapsed
+
+    # The first pays for imports, and others may be busy on this machine.
+    assert min(start(f"folder-{number}") for number in range(4)) < 0.7
 
 
 def test_each_port_leads_to_its_own_emulator(marketo: Client, dynamics: Client) -> None:
@@ -51,10 +56,13 @@ def test_a_request_arrives_as_it_was_sent(dynamics: Client) -> None:
 def test_the_path_reaches_the_emulator_undecoded_and_unnormalised(
     sandbox: SandboxServer, marketo: Client, target: str
 ) -> None:
-    marketo.call("GET", target)
-    seen = []
-    handle = sandbox.marketo.handle
-    sandbox.marketo.handle = lambda request: (seen.append(request.target), handle(request))[1]  # type: ignore[method-assign]
+    seen: list[str] = []
+
+    def handle(request: Request) -> Response:
+        seen.append(request.target)
+        return Response()
+
+    sandbox.marketo.handle = handle  # type: ignore[method-assign]
     marketo.call("GET", target)
     assert seen == [target]
 
@@ -107,12 +115,11 @@ def test_stopping_closes_the_emulators_and_the_connections_that_are_idle(start_s
     sandbox = start_sandbox()
     emulator = sandbox.marketo
     client = Client(sandbox.marketo_url)
-    idle = socket.create_connection((client.host, client.port))
-    idle.sendall(b"GET /notes HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert idle.recv(65536).startswith(b"HTTP/1.1 200")
-    before = time.perf_counter()
-    assert sandbox.stop()
-    assert time.perf_counter() - before < 2
-    assert idle.recv(1) == b""
-    idle.close()
+    with socket.create_connection((client.host, client.port)) as idle:
+        idle.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(65536).startswith(b"HTTP/1.1 204")
+        before = time.perf_counter()
+        assert sandbox.stop()
+        assert time.perf_counter() - before < 2
+        assert idle.recv(1) == b""
     assert emulator.closed  # type: ignore[attr-defined]

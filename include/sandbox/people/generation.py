@@ -7,19 +7,16 @@ choices come from one SHAKE-128 digest of the seed and the number, none from `ra
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 from include.sandbox.people.companies import LOCALES, Company, companies, employers, notes
+from include.sandbox.people.dice import Dice
 from include.sandbox.people.locales import Locale
 from include.sandbox.service import Json
 
 Record = dict[str, Json]
-T = TypeVar("T")
 
 FIRST_PERSON_ID = 1001
 KINDS = ("linked", "person only", "record only", "unlinked twins")
@@ -80,11 +77,8 @@ FLAGS = {
 
 _METHOD = ("microsoftPreferredMethodOfContact", "preferredcontactmethodcode")
 _WEIGHTED = tuple(locale for locale in LOCALES for _ in range(locale.weight))
-_DRAWS = struct.Struct("<96H")
-_DIGEST = _DRAWS.size + 16
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 _HOURS = 57_000  # to the middle of 2026
-_LETTERS = "ABEHLNPRSWXY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,41 +91,6 @@ class Pair:
     person: Record | None
     record: Record | None
     company: Company
-
-
-class _Dice:
-    """The choices of one pair, drawn one after the other."""
-
-    __slots__ = ("_next", "guid")
-
-    def __init__(self, key: bytes, index: int) -> None:
-        digest = hashlib.shake_128(key + index.to_bytes(8, "big")).digest(_DIGEST)
-        draws: Iterator[int] = iter(_DRAWS.unpack_from(digest))
-        self._next = draws.__next__
-        self.guid = _guid(digest[_DRAWS.size :])
-
-    def below(self, limit: int) -> int:
-        """A whole number from 0 to `limit` - 1; `limit` is at most 65536."""
-        return self._next() * limit >> 16
-
-    def pick(self, pool: tuple[T, ...]) -> T:
-        """One of a pool."""
-        return pool[self._next() * len(pool) >> 16]
-
-    def chance(self, share: float) -> bool:
-        """True in that share of cases."""
-        return self._next() < share * 65536
-
-    def digits(self, pattern: str) -> str:
-        """The pattern with `#` replaced by digits and `@` by letters."""
-        if "#" in pattern:
-            count = pattern.count("#")
-            number = (self._next() << 16 | self._next()) % 10**count
-            for digit in f"{number:0{count}d}":
-                pattern = pattern.replace("#", digit, 1)
-        while "@" in pattern:
-            pattern = pattern.replace("@", _LETTERS[self.below(len(_LETTERS))], 1)
-        return pattern
 
 
 def people(
@@ -151,7 +110,7 @@ def people(
     key = f"leadsync-people:{seed}:".encode()
     owners = account_ids(seed)
     for index in range(start, start + count):
-        yield _pair(_Dice(key, index), index, linked, contacts, with_ids, owners)
+        yield _pair(Dice(key, index), index, linked, contacts, with_ids, owners)
 
 
 def accounts(seed: int) -> Iterator[Record]:
@@ -175,12 +134,11 @@ def accounts(seed: int) -> Iterator[Record]:
 
 def account_ids(seed: int) -> tuple[str, ...]:
     """The account keys of a seed, in the order of `companies()`."""
-    key = f"leadsync-accounts:{seed}:"
-    digests = (hashlib.shake_128(f"{key}{company.number}".encode()).digest(16) for company in companies())
-    return tuple(_guid(digest) for digest in digests)
+    key = f"leadsync-accounts:{seed}:".encode()
+    return tuple(Dice(key, company.number).guid for company in companies())
 
 
-def _pair(dice: _Dice, index: int, linked: float, contacts: float, with_ids: bool, owners: tuple[str, ...]) -> Pair:
+def _pair(dice: Dice, index: int, linked: float, contacts: float, with_ids: bool, owners: tuple[str, ...]) -> Pair:
     is_linked, is_contact, other = dice.chance(linked), dice.chance(contacts), dice.below(5)
     kind = "linked" if is_linked else KINDS[(1, 1, 2, 2, 3)[other]]
     company = dice.pick(employers(dice.pick(_WEIGHTED)))
@@ -220,7 +178,7 @@ def _pair(dice: _Dice, index: int, linked: float, contacts: float, with_ids: boo
     )
 
 
-def _texts(dice: _Dice, index: int, company: Company) -> dict[str, str | None]:
+def _texts(dice: Dice, index: int, company: Company) -> dict[str, str | None]:
     locale = company.locale
     given, family = dice.pick(locale.given), dice.pick(locale.family)
     number = dice.below(180) + 1
@@ -258,7 +216,7 @@ def _put_texts(person: Record, record: Record, texts: Mapping[str, Json], pairs:
             record[column] = text
 
 
-def _put_flags(dice: _Dice, person: Record, record: Record) -> None:
+def _put_flags(dice: Dice, person: Record, record: Record) -> None:
     for field, column in FLAGS.items():
         value = dice.chance(0.07)
         record[column] = value
@@ -268,7 +226,7 @@ def _put_flags(dice: _Dice, person: Record, record: Record) -> None:
 
 
 def _put_choice(
-    dice: _Dice, person: Record, record: Record, names: tuple[str, str], options: Mapping[int, str], share: float = 0.8
+    dice: Dice, person: Record, record: Record, names: tuple[str, str], options: Mapping[int, str], share: float = 0.8
 ) -> None:
     number = 1 + dice.below(len(options))
     if dice.chance(share):
@@ -278,7 +236,7 @@ def _put_choice(
         record[names[1]] = None  # said, since some of these columns have a default
 
 
-def _put_lead(dice: _Dice, person: Record, record: Record, texts: dict[str, str | None], company: Company) -> None:
+def _put_lead(dice: Dice, person: Record, record: Record, texts: dict[str, str | None], company: Company) -> None:
     locale: Locale = company.locale
     texts["company"] = company.name if dice.chance(0.97) else None
     texts["microsoftTopic"] = f"{dice.pick(locale.topics)} – {company.name}"
@@ -308,11 +266,6 @@ def _link(person: Record, record: Record, table: str) -> None:
 def _unlink(person: Record) -> None:
     for field in ("leadStatus", "microsoftStatusReason"):
         del person[field]
-
-
-def _guid(digest: bytes) -> str:
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[digest[8] >> 6]}{text[17:20]}-{text[20:]}"
 
 
 def _stamp(moment: datetime) -> str:

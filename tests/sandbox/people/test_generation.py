@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -115,7 +116,10 @@ def test_choices_are_labels_in_marketo_and_their_numbers_in_dynamics() -> None:
                 assert column not in record
             else:
                 number = record[column]
-                assert person.get(field) == (None if number is None else options[number]), (pair.index, field)
+                assert person.get(field) == (None if number is None else options[cast("int", number)]), (
+                    pair.index,
+                    field,
+                )
 
 
 def test_money_is_the_same_number_with_at_most_two_decimals() -> None:
@@ -124,7 +128,7 @@ def test_money_is_the_same_number_with_at_most_two_decimals() -> None:
         assert person.get("annualRevenue") == record.get("revenue")
         if "revenue" in record:
             amounts.append(record["revenue"])
-    assert all(round(amount * 100) == pytest.approx(amount * 100) for amount in amounts)  # type: ignore[operator, call-overload]
+    assert all(round(amount * 100) == pytest.approx(amount * 100) for amount in amounts)  # type: ignore[operator]
     assert any(isinstance(amount, float) for amount in amounts)
     assert any(isinstance(amount, int) for amount in amounts)
 
@@ -244,7 +248,7 @@ def test_changing_the_shares_changes_nobody_else() -> None:
 
 
 def test_unlinked_people_are_alone_or_twins_without_a_link() -> None:
-    kinds = Counter()
+    kinds: Counter[str] = Counter()
     for pair in people(1, 400, linked=0.0):
         kinds[pair.kind] += 1
         assert (pair.person is None) is (pair.kind == "record only")

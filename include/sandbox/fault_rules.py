@@ -1,0 +1,215 @@
+"""The rules of a fault plan: their JSON form, what they match, when they fire, what they do.
+
+The keys are described in docs/sandbox.md; a wrong one is refused with the rule's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from include.sandbox.fault_answers import is_known
+from include.sandbox.service import Json, Request
+
+SERVICES = ("marketo", "dynamics")
+_MATCH_KEYS = frozenset({"service", "method", "path", "query", "body", "client"})
+_FIRE_KEYS = frozenset({"nth", "times", "every", "probability"})
+_PLAIN_KEYS = frozenset(
+    {"delay", "delay_after", "pause", "pause_limit", "drop", "status", "message", "retry_after", "stage"}
+    | {"garble", "truncate", "cut"}
+)
+_EFFECT_KEYS = _PLAIN_KEYS | {"then", "afterwards", "headers", "answer", "error", "replace"}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One control command that a rule carries out."""
+
+    service: str
+    command: str
+    arguments: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What happens to a request on which a rule fires. The defaults do nothing."""
+
+    rules: tuple[str, ...] = ()
+    then: tuple[Command, ...] = ()
+    afterwards: tuple[Command, ...] = ()
+    delay: float = 0.0
+    delay_after: float = 0.0
+    pause: str | None = None  # "before" | "after"
+    pause_limit: float = 30.0
+    drop: str | None = None  # "before" | "after"
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    answer: bytes | None = None
+    error: str | None = None
+    message: str | None = None
+    retry_after: int | None = None
+    stage: str = "instead"  # "instead" | "after"
+    replace: tuple[tuple[re.Pattern[bytes], bytes], ...] = ()
+    garble: bool = False
+    truncate: float | None = None  # whole answer of a shortened body
+    cut: float | None = None  # the connection ends inside the body
+    noise: int = 0
+
+    @property
+    def makes_answer(self) -> bool:
+        """Whether the emulator's own answer is not the one that goes out."""
+        return self.error is not None or self.answer is not None or self.status is not None
+
+
+@dataclass(slots=True)
+class Rule:
+    """One rule of a plan with its counters."""
+
+    name: str
+    given: Mapping[str, Json]
+    service: str | None
+    methods: frozenset[str]
+    patterns: Mapping[str, re.Pattern[str]]
+    nth: int
+    times: int | None
+    every: int
+    probability: float
+    effect: Effect
+    matched: int = 0
+    fired: int = 0
+    paused: int = 0
+    released: int = 0
+
+    def matches(self, service: str, request: Request, client: str | None) -> bool:
+        """Whether this request counts for the rule."""
+        if self.service not in (None, service) or (self.methods and request.method not in self.methods):
+            return False
+        texts = {"path": request.path, "query": request.query, "client": client or ""}
+        if "body" in self.patterns:
+            texts["body"] = request.body.decode("utf-8", "replace")
+        return all(pattern.search(texts[name]) for name, pattern in self.patterns.items())
+
+    def fires(self, seed: int) -> bool:
+        """Count one match; whether the rule acts on it."""
+        self.matched += 1
+        since = self.matched - self.nth
+        if since < 0 or since % self.every or (self.times is not None and self.fired >= self.times):
+            return False
+        if self.probability < 1.0 and draw(seed, self.name, self.matched) >= self.probability:
+            return False
+        self.fired += 1
+        return True
+
+
+def parse_rule(given: Mapping[str, Json], number: int) -> Rule:
+    """A rule from its JSON form; raises `ValueError`."""
+    name = str(given.get("name") or f"rule-{number}")
+    known = _MATCH_KEYS | _FIRE_KEYS | {"name", "effect"}
+    _refuse_unknown(name, given, known)
+    service = given.get("service")
+    if service is not None and service not in SERVICES:
+        _fail(name, "service", f"is {service!r}, not one of {', '.join(SERVICES)}")
+    methods = given.get("method") or ()
+    return Rule(
+        name=name,
+        given=dict(given),
+        service=service,
+        methods=frozenset({methods} if isinstance(methods, str) else methods),
+        patterns={
+            key: _pattern(name, key, given[key])
+            for key in ("path", "query", "body", "client")
+            if given.get(key) is not None
+        },
+        nth=_whole(name, "nth", given.get("nth", 1)),
+        times=None if given.get("times") is None else _whole(name, "times", given["times"]),
+        every=_whole(name, "every", given.get("every", 1)),
+        probability=float(given.get("probability", 1.0)),
+        effect=_parse_effect(name, given.get("effect") or {}),
+    )
+
+
+def _parse_effect(name: str, given: Mapping[str, Json]) -> Effect:
+    _refuse_unknown(name, given, _EFFECT_KEYS)
+    _one_of(name, given, "drop", ("before", "after"))
+    _one_of(name, given, "pause", ("before", "after"))
+    _one_of(name, given, "stage", ("instead", "after"))
+    error = given.get("error")
+    if error is not None and not is_known(str(error)) and not given.get("message"):
+        _fail(name, "error", f"{error!r} is not in the table of known codes: give its 'message' too")
+    values: dict[str, Json] = {key: given[key] for key in _PLAIN_KEYS if given.get(key) is not None}
+    return Effect(
+        then=_commands(name, "then", given.get("then")),
+        afterwards=_commands(name, "afterwards", given.get("afterwards")),
+        headers=tuple((str(key), str(value)) for key, value in (given.get("headers") or {}).items()),
+        answer=_body(given.get("answer")),
+        error=None if error is None else str(error),
+        replace=_replacements(name, given.get("replace") or ()),
+        **values,
+    )
+
+
+def _replacements(name: str, given: Sequence[Sequence[str]]) -> tuple[tuple[re.Pattern[bytes], bytes], ...]:
+    found = []
+    for pair in given:
+        if isinstance(pair, str) or len(pair) != 2:
+            _fail(name, "replace", "is a list of [pattern, text] pairs")
+        _pattern(name, "replace", pair[0])
+        found.append((re.compile(pair[0].encode()), pair[1].encode()))
+    return tuple(found)
+
+
+def _commands(name: str, key: str, given: Json) -> tuple[Command, ...]:
+    if given is None:
+        return ()
+    found = []
+    for entry in [given] if isinstance(given, Mapping) else given:
+        _refuse_unknown(name, entry, frozenset({"service", "command", "arguments"}))
+        if entry.get("service") not in SERVICES or not entry.get("command"):
+            _fail(name, key, "needs 'service' (marketo or dynamics) and 'command'")
+        found.append(Command(entry["service"], entry["command"], entry.get("arguments") or {}))
+    return tuple(found)
+
+
+def _body(given: Json) -> bytes | None:
+    if given is None:
+        return None
+    return given.encode() if isinstance(given, str) else json.dumps(given, ensure_ascii=False).encode()
+
+
+def _pattern(name: str, key: str, text: Json) -> re.Pattern[str]:
+    try:
+        return re.compile(str(text))
+    except re.error as error:
+        _fail(name, key, f"is no regular expression: {error}")
+        raise
+
+
+def _whole(name: str, key: str, value: Json) -> int:
+    if not isinstance(value, int) or value < 1:
+        _fail(name, key, f"is {value!r}, not a whole number from 1 on")
+    return int(value)
+
+
+def _one_of(name: str, given: Mapping[str, Json], key: str, allowed: Sequence[str]) -> None:
+    if given.get(key) is not None and given[key] not in allowed:
+        _fail(name, key, f"is {given[key]!r}, not one of {', '.join(allowed)}")
+
+
+def _refuse_unknown(name: str, given: Mapping[str, Json], known: frozenset[str] | set[str]) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        _fail(name, unknown[0], f"is unknown; known are: {', '.join(sorted(known))}")
+
+
+def _fail(name: str, key: str, problem: str) -> None:
+    message = f"fault rule {name!r}: {key!r} {problem}"
+    raise ValueError(message)
+
+
+def draw(seed: int, name: str, occurrence: int) -> float:
+    """A number from 0 to 1 that depends on these three alone."""
+    digest = hashlib.blake2b(f"{seed}:{name}:{occurrence}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2.0**64

@@ -1,0 +1,382 @@
+"""Misbehaviour on request: each effect as a client sees it, on raw sockets where bytes matter."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http.client import IncompleteRead, RemoteDisconnected
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.sandbox.fault_rules import parse_rule
+from include.sandbox.faults import FaultBoard
+from include.sandbox.listening import Address
+from include.sandbox.server import SandboxServer
+from include.sandbox.service import Request
+from tests.sandbox.conftest import Client
+
+Start = Callable[..., SandboxServer]
+
+
+def set_rules(sandbox: SandboxServer, *rules: Mapping[str, Any], seed: int = 0) -> None:
+    sandbox.control("faults.set", {"rules": list(rules), "seed": seed})
+
+
+def raw(client: Client, head: str = "GET /notes HTTP/1.1\r\nHost: x\r\n\r\n") -> bytes:
+    """Everything the server sends until it ends the connection (or keeps still for a while)."""
+    received = b""
+    with socket.create_connection((client.host, client.port), timeout=5) as connection:
+        connection.sendall(head.encode())
+        while True:
+            try:
+                piece = connection.recv(65536)
+            except ConnectionResetError:
+                return received
+            if not piece:
+                return received
+            received += piece
+
+
+def test_without_a_plan_answers_are_untouched(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"effect": {"status": 503}})
+    assert marketo.call("GET", "/notes")[0] == 503
+    sandbox.control("faults.clear")
+    status, body, headers = marketo.call("GET", "/nothing")
+    assert (status, body, set(headers)) == (204, b"", {"date"})
+
+
+def test_a_connection_dropped_before_leaves_nothing_behind(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"method": "POST", "effect": {"drop": "before"}})
+    with pytest.raises((RemoteDisconnected, ConnectionResetError)):
+        marketo.call("POST", "/notes", b"lost")
+    assert marketo.notes() == []
+
+
+def test_a_connection_dropped_after_has_committed(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"method": "POST", "effect": {"drop": "after"}})
+    with pytest.raises((RemoteDisconnected, ConnectionResetError)):
+        marketo.call("POST", "/notes", b"kept")
+    assert marketo.notes() == ["kept"]
+
+
+def test_a_dropped_connection_carries_not_one_byte(sandbox: SandboxServer, marketo: Client) -> None:
+    for stage in ("before", "after"):
+        set_rules(sandbox, {"effect": {"drop": stage}})
+        assert raw(marketo) == b""
+
+
+def test_a_dropped_connection_takes_no_other_along(sandbox: SandboxServer, marketo: Client) -> None:
+    with socket.create_connection((marketo.host, marketo.port), timeout=5) as bystander:
+        bystander.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert bystander.recv(65536).startswith(b"HTTP/1.1 204")
+        set_rules(sandbox, {"path": "/notes", "effect": {"drop": "before"}})
+        assert raw(marketo) == b""
+        bystander.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert bystander.recv(65536).startswith(b"HTTP/1.1 204")
+
+
+def test_a_cut_body_announces_its_full_length_and_ends_early(sandbox: SandboxServer, marketo: Client) -> None:
+    whole = marketo.call("GET", "/notes")[1]
+    set_rules(sandbox, {"effect": {"cut": 10}})
+    with pytest.raises(IncompleteRead) as caught:
+        marketo.call("GET", "/notes")
+    assert caught.value.partial == whole[:10]
+    set_rules(sandbox, {"effect": {"cut": 0.5}})
+    head, _, body = raw(marketo).partition(b"\r\n\r\n")
+    assert f"content-length: {len(whole)}".encode() in head
+    assert body == whole[: len(whole) // 2]
+
+
+def test_a_truncated_body_is_a_whole_answer_of_a_part(sandbox: SandboxServer, marketo: Client) -> None:
+    whole = marketo.call("GET", "/notes")[1]
+    set_rules(sandbox, {"effect": {"truncate": 0.5}})
+    status, body, headers = marketo.call("GET", "/notes")
+    assert status == 200
+    assert body == whole[: len(whole) // 2]
+    assert headers["content-length"] == str(len(body))
+
+
+def test_a_garbled_body_is_no_text_and_the_same_each_time(sandbox: SandboxServer, marketo: Client) -> None:
+    bodies = []
+    for _ in range(2):
+        set_rules(sandbox, {"path": "/mirror", "effect": {"garble": True}}, seed=5)
+        bodies.append(marketo.call("GET", "/mirror")[1])
+    assert bodies[0] == bodies[1]
+    with pytest.raises(UnicodeDecodeError):
+        bodies[0].decode()
+
+
+def test_texts_in_an_answer_can_be_replaced(sandbox: SandboxServer, marketo: Client) -> None:
+    marketo.call("POST", "/notes", b"one")
+    set_rules(sandbox, {"effect": {"replace": [['"(o)ne"', '"tw\\\\1"']], "headers": {"X-Extra": "1"}}})
+    _, body, headers = marketo.call("GET", "/notes")
+    assert json.loads(body)["notes"] == ["two"]
+    assert headers["x-extra"] == "1"
+
+
+@pytest.mark.parametrize("code", ["601", "602", "604", "606", "607", "608", "611", "615", "713"])
+def test_marketo_errors_come_in_its_envelope(sandbox: SandboxServer, marketo: Client, code: str) -> None:
+    set_rules(sandbox, {"service": "marketo", "effect": {"error": code}})
+    status, body, headers = marketo.call("POST", "/notes", b"lost")
+    answer = json.loads(body)
+    assert status == 200
+    assert headers["content-type"] == "application/json;charset=UTF-8"
+    assert answer["success"] is False
+    assert "result" not in answer
+    assert answer["errors"][0]["code"] == code
+    assert answer["errors"][0]["message"]
+    assert "#" in answer["requestId"]
+    sandbox.control("faults.clear")
+    assert marketo.notes() == []  # a 6xx was not executed
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("0x80072322", 429), ("0x80072321", 429), ("0x80072326", 429), ("0x80060882", 412)]
+)
+def test_dynamics_errors_come_in_its_envelope(sandbox: SandboxServer, dynamics: Client, code: str, status: int) -> None:
+    set_rules(sandbox, {"service": "dynamics", "effect": {"error": code, "retry_after": 7}})
+    found, body, headers = dynamics.call("GET", "/notes")
+    assert found == status
+    assert set(json.loads(body)["error"]) == {"code", "message"}
+    assert json.loads(body)["error"]["code"] == code
+    assert headers["odata-version"] == "4.0"
+    assert headers["retry-after"] == "7"
+
+
+def test_an_answer_can_be_taken_away_after_the_commit(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"method": "POST", "effect": {"status": 502, "stage": "after"}})
+    status, body, headers = marketo.call("POST", "/notes", b"kept")
+    assert (status, headers["content-type"]) == (502, "text/html")
+    assert b"502 Bad Gateway" in body
+    assert marketo.notes() == ["kept"]
+
+
+def test_any_answer_can_be_given(sandbox: SandboxServer, marketo: Client) -> None:
+    effect = {"status": 418, "answer": {"short": "stout"}, "headers": {"Content-Type": "application/tea"}}
+    set_rules(sandbox, {"effect": effect})
+    status, body, headers = marketo.call("GET", "/notes")
+    assert (status, json.loads(body), headers["content-type"]) == (418, {"short": "stout"}, "application/tea")
+
+
+def test_a_delay_holds_back_only_the_requests_it_matches(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"path": "/notes", "effect": {"delay": 0.2, "delay_after": 0.1}})
+    before = time.perf_counter()
+    marketo.call("GET", "/nothing")
+    middle = time.perf_counter()
+    marketo.call("GET", "/notes")
+    after = time.perf_counter()
+    assert after - middle >= 0.3
+    assert middle - before < 0.3
+
+
+def test_a_paused_request_waits_until_it_is_released(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"name": "gate", "method": "POST", "effect": {"pause": "after"}})
+    answers: list[int] = []
+    sender = threading.Thread(target=lambda: answers.append(marketo.call("POST", "/notes", b"kept")[0]))
+    sender.start()
+    wait_until(lambda: sandbox.control("faults.list")["rules"][0]["paused"] == 1)
+    assert marketo.notes() == ["kept"]  # committed, and the client does not know
+    assert answers == []
+    assert sandbox.control("faults.release", {"rule": "gate"}) == {"released": 1}
+    sender.join(5)
+    assert answers == [200]
+
+
+def test_a_command_is_carried_out_before_the_request_that_triggers_it(
+    sandbox: SandboxServer, marketo: Client, dynamics: Client
+) -> None:
+    edit = {"service": "dynamics", "command": "write", "arguments": {"body": "edited under way"}}
+    late = {"service": "marketo", "command": "write", "arguments": {"body": "edited after"}}
+    set_rules(
+        sandbox, {"service": "marketo", "method": "POST", "times": 1, "effect": {"then": edit, "afterwards": late}}
+    )
+    marketo.call("POST", "/notes", b"written by the run")
+    marketo.call("POST", "/notes", b"written again")
+    assert dynamics.notes() == ["edited under way"]
+    assert marketo.notes() == ["written by the run", "edited after", "written again"]
+
+
+def test_a_command_on_the_same_service_is_seen_by_the_request(sandbox: SandboxServer, marketo: Client) -> None:
+    edit = {"service": "marketo", "command": "write", "arguments": {"body": "just in time"}}
+    set_rules(sandbox, {"method": "GET", "times": 1, "effect": {"then": [edit]}})
+    assert marketo.notes() == ["just in time"]
+
+
+def test_a_command_that_fails_is_reported_to_the_client(
+    sandbox: SandboxServer, marketo: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {"service": "marketo", "command": "no such", "arguments": {}}
+    set_rules(sandbox, {"name": "typo", "effect": {"then": wrong}})
+    status, body, _ = marketo.call("GET", "/notes")
+    assert status == 500
+    assert b"typo" in body
+    assert b"no such" in body
+    assert "KeyError" in capfd.readouterr().err
+
+
+def test_a_rule_fires_from_its_nth_match_on_for_a_number_of_times(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"path": "/nothing", "nth": 2, "times": 2, "effect": {"status": 503}})
+    assert marketo.call("GET", "/notes")[0] == 200
+    assert [marketo.call("GET", "/nothing")[0] for _ in range(5)] == [204, 503, 503, 204, 204]
+    rule = sandbox.control("faults.list")["rules"][0]
+    assert (rule["matched"], rule["fired"]) == (5, 2)
+
+
+def test_a_rule_can_fire_on_every_third_match(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"every": 3, "effect": {"status": 503}})
+    assert [marketo.call("GET", "/nothing")[0] for _ in range(6)] == [503, 204, 204, 503, 204, 204]
+
+
+def test_rules_match_on_service_method_path_query_body_and_client(
+    sandbox: SandboxServer, marketo: Client, dynamics: Client
+) -> None:
+    marketo.call("POST", "/identity/oauth/token", b"client_id=robot", Content_Type="application/x-www-form-urlencoded")
+    rules = [
+        {"service": "dynamics", "path": "^/a$", "effect": {"status": 501}},
+        {"method": ["PATCH", "PUT"], "path": "^/b$", "effect": {"status": 502}},
+        {"query": "page=2", "effect": {"status": 503}},
+        {"body": "Åsa", "effect": {"status": 504}},
+        {"client": "^robot$", "effect": {"status": 505}},
+    ]
+    set_rules(sandbox, *rules)
+    assert marketo.call("GET", "/a")[0] == 200
+    assert dynamics.call("GET", "/a")[0] == 501
+    assert marketo.call("GET", "/b")[0] == 200
+    assert marketo.call("PATCH", "/b")[0] == 502
+    assert marketo.call("GET", "/c?page=2")[0] == 503
+    assert marketo.call("POST", "/c", "för Åsa".encode())[0] == 504
+    assert marketo.call("GET", "/c", Authorization="Bearer token-marketo")[0] == 505
+    assert marketo.call("GET", "/c", Authorization="Bearer other")[0] == 200
+
+
+def test_of_two_rules_that_fire_the_first_decides_and_the_second_adds(sandbox: SandboxServer, marketo: Client) -> None:
+    write = {"service": "marketo", "command": "write", "arguments": {"body": "x"}}
+    set_rules(
+        sandbox,
+        {"effect": {"status": 503, "then": write}},
+        {"effect": {"status": 504, "then": write, "headers": {"X-Second": "yes"}}},
+    )
+    status, _, headers = marketo.call("GET", "/nothing")
+    assert (status, headers["x-second"]) == (503, "yes")
+    sandbox.control("faults.clear")
+    assert marketo.notes() == ["x", "x"]
+
+
+def decisions(seed: int, count: int = 400) -> list[bool]:
+    board = FaultBoard()
+    board.set([{"name": "rare", "probability": 0.25, "effect": {"drop": "before"}}], seed)
+    return [board.decide("marketo", Request("GET", "/x")) is not None for _ in range(count)]
+
+
+def test_a_seed_replays_the_same_faults_and_another_seed_others() -> None:
+    assert decisions(1) == decisions(1)
+    assert decisions(1) != decisions(2)
+    assert 60 < sum(decisions(1)) < 140
+
+
+def test_what_a_rule_does_does_not_depend_on_the_other_rules() -> None:
+    board = FaultBoard()
+    rare = {"name": "rare", "probability": 0.25, "effect": {"drop": "before"}}
+    board.set([{"name": "other", "probability": 0.5, "effect": {"delay": 1}}, rare], 1)
+    fired = [board.decide("marketo", Request("GET", "/x")) for _ in range(400)]
+    assert [effect is not None and effect.drop == "before" for effect in fired] == decisions(1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"pth": "/x"}, "'pth' is unknown"),
+        ({"service": "crm"}, "'service' is 'crm'"),
+        ({"path": "("}, "'path' is no regular expression"),
+        ({"nth": 0}, "'nth' is 0"),
+        ({"times": "two"}, "'times' is 'two'"),
+        ({"effect": {"drop": "during"}}, "'drop' is 'during'"),
+        ({"effect": {"dorp": "after"}}, "'dorp' is unknown"),
+        ({"effect": {"error": "9999"}}, "not in the table"),
+        ({"effect": {"then": {"command": "write"}}}, "needs 'service'"),
+        ({"effect": {"replace": ["ab"]}}, "list of \\[pattern, text\\]"),
+    ],
+)
+def test_a_wrong_rule_is_refused_by_name(rule: Mapping[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        parse_rule({"name": "mine", **rule}, 1)
+    assert "'mine'" in str(caught.value)
+
+
+def test_a_refused_plan_leaves_the_old_one_in_force(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"effect": {"status": 503}})
+    with pytest.raises(ValueError, match="repeat"):
+        set_rules(sandbox, {"name": "a"}, {"name": "a"})
+    assert marketo.call("GET", "/notes")[0] == 503
+
+
+def test_rules_can_be_added_to_a_plan(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"path": "/a", "effect": {"status": 503}})
+    sandbox.control("faults.add", {"rules": [{"path": "/b", "effect": {"status": 504}}]})
+    assert [marketo.call("GET", path)[0] for path in ("/a", "/b")] == [503, 504]
+
+
+def test_a_slow_answer_does_not_hold_up_the_end(sandbox: SandboxServer, marketo: Client) -> None:
+    set_rules(sandbox, {"effect": {"delay": 60}})
+    with socket.create_connection((marketo.host, marketo.port)) as waiting:
+        waiting.sendall(b"GET /notes HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: sandbox.calls.position == 1)
+        before = time.perf_counter()
+        sandbox.stop()
+        assert time.perf_counter() - before < 2
+
+
+def test_faults_work_under_tls(start_sandbox: Start, certificate: tuple[Path, Path]) -> None:
+    sandbox = start_sandbox(address=Address(tls_cert=certificate[0], tls_key=certificate[1]))
+    assert sandbox.marketo_url.startswith("https://")
+    port = int(sandbox.marketo_url.rpartition(":")[2])
+    trust = ssl.create_default_context(cafile=certificate[0])
+
+    def talk() -> bytes:
+        received = b""
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            trust.wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=True) as connection,
+        ):
+            connection.sendall(b"POST /notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
+            try:
+                while piece := connection.recv(65536):
+                    received += piece
+            except (ConnectionResetError, ssl.SSLError):
+                return received
+        return received
+
+    assert talk().startswith(b"HTTP/1.1 200 OK")
+    for stage in ("before", "after"):
+        set_rules(sandbox, {"effect": {"drop": stage}})
+        assert talk() == b""
+    assert len(sandbox.marketo.notes()) == 2  # type: ignore[attr-defined]
+    set_rules(sandbox, {"effect": {"cut": 5}})
+    assert talk().partition(b"\r\n\r\n")[2] == b'{"sto'
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=sandbox", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen"
+        threading.Event().wait(0.005)
