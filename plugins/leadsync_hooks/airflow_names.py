@@ -1,0 +1,40 @@
+"""Every name of Airflow that the project uses, imported here and nowhere else.
+
+Written for Airflow 3.3; when a later one moves a name, this file is what changes.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import (
+    DAG,
+    BaseHook,
+    BaseOperator,
+    BaseOperatorLink,
+    Connection,
+    Context,
+    CronDataIntervalTimetable,
+    Param,
+    TriggerRule,
+    Variable,
+    chain,
+    conf,
+)
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+__all__ = [
+    "DAG",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowSkipException",
+    "BaseHook",
+    "BaseOperator",
+    "BaseOperatorLink",
+    "Connection",
+    "Context",
+    "CronDataIntervalTimetable",
+    "Param",
+    "TriggerRule",
+    "Variable",
+    "chain",
+    "conf",
+]

@@ -1,0 +1,100 @@
+"""One door from a running task into the engine; what it opens, it closes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException, conf
+from leadsync_hooks.dynamics import DynamicsHook
+from leadsync_hooks.marketo import MarketoHook
+from leadsync_hooks.placement import unshared_storage
+
+if TYPE_CHECKING:
+    from include.leadsync import model
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def airflow_outcome(*, skip_is_failure: bool = False) -> Iterator[None]:
+    """The engine's errors as what Airflow does next.
+
+    `FixConfiguration` fails without a retry. Another run at work, or a lease lost to one, skips the rest of this
+    run; with `skip_is_failure` (Airflow's Backfill, DECISIONS 27) it fails instead and is tried again. Everything
+    else fails as it is and is retried.
+    """
+    from include.leadsync.errors import AnotherRunAtWork, FixConfiguration, LeaseLost
+
+    try:
+        yield
+    except FixConfiguration as error:
+        raise AirflowFailException(str(error)) from error
+    except (AnotherRunAtWork, LeaseLost) as error:
+        if skip_is_failure:
+            raise AirflowException(f"{error}; this interval is not synced yet and will be tried again") from error
+        raise AirflowSkipException(str(error)) from error
+
+
+def perform(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one step of the engine; paths and counts come back."""
+    from include.leadsync.context import RunRequest
+    from include.leadsync.cycle import run_step
+
+    _require_shared_storage()
+    return run_step(step, RunRequest(**values), connections=_connections())
+
+
+def store_requests(
+    persons: Sequence[int], *, sync_as: str, owner: str | None, reason: str | None, token: str
+) -> dict[str, Any]:
+    """Store one Sync Person to Microsoft request per person; the same `token` never stores one twice."""
+    from include.leadsync.commands import request_persons
+    from include.leadsync.config import Paths, load_settings
+    from include.leadsync.context import Engine
+
+    _require_shared_storage()
+    paths = Paths.from_environment()
+    with Engine.open(load_settings(paths.config), paths, _connections()) as engine:
+        ids = request_persons(engine, persons, sync_as, owner, reason=reason, source="airflow", token=token)
+    return {"requests": len(ids)}
+
+
+def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
+    """Close a run that does not reach its last step, and free its place for the next one at once.
+
+    Never raises what the engine raises: it speaks for a run that has failed or been skipped already.
+    """
+    from include.leadsync.clock import SystemClock
+    from include.leadsync.config import Paths
+    from include.leadsync.errors import LeadSyncError
+    from include.leadsync.recover import CYCLE
+    from include.leadsync.state import Leases, Runs, StateStore
+
+    try:
+        store = StateStore.open(Paths.from_environment().state_url, SystemClock())
+        try:
+            Runs(store).finish(run_id, outcome, dict(detail))
+            Leases(store).release_by(CYCLE, run_id)
+        finally:
+            store.close()
+    except LeadSyncError as error:
+        log.warning("run %s is not closed as %s: %s; its place is free again within a minute", run_id, outcome, error)
+
+
+def _connections() -> dict[model.System, model.Connection]:
+    from include.leadsync.model import System
+
+    return {System.MARKETO: MarketoHook().get_conn(), System.DYNAMICS: DynamicsHook().get_conn()}
+
+
+def _require_shared_storage() -> None:
+    from include.leadsync.config import Paths
+    from include.leadsync.errors import FixConfiguration
+
+    paths = Paths.from_environment()
+    if problem := unshared_storage(conf.get("core", "executor"), paths.state_url, os.environ):
+        raise FixConfiguration(problem)

@@ -1,0 +1,72 @@
+"""The fields of the trigger forms. Airflow checks a run's conf against them and answers 400 to nonsense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadsync_hooks.airflow_names import Param
+from leadsync_hooks.runs import BOTH
+
+PERSONS_AT_ONCE = 10_000
+_PERSON = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+
+
+def window() -> dict[str, Param]:
+    """`since`, `until`: half-open, ISO 8601; empty ends are open."""
+    return {
+        "since": _text("Since", "Changes from this moment on. Empty: from the beginning.", format="date-time"),
+        "until": _text("Until", "Changes before this moment. Empty: until now.", format="date-time"),
+    }
+
+
+def entity() -> dict[str, Param]:
+    """`entity`: lead, contact or both."""
+    about = "Which Dynamics records."
+    return {"entity": Param(BOTH, type="string", enum=[BOTH, "lead", "contact"], title="Records", description=about)}
+
+
+def persons(*, required: bool = False) -> dict[str, Param]:
+    """`persons`: Marketo person ids."""
+    about = "Marketo person ids, as a list: [1001, 1002]." + ("" if required else " Empty: everybody.")
+    rules: dict[str, Any] = {"type": "array", "items": _PERSON, "maxItems": PERSONS_AT_ONCE}
+    if required:
+        # Without a default the form must be filled in before the run starts.
+        return {"persons": Param(title="Person ids", description=about, minItems=1, **rules)}
+    return {"persons": Param([], title="Person ids", description=about, **rules)}
+
+
+def fields() -> dict[str, Param]:
+    """`fields`: Marketo REST names."""
+    about = "Marketo names of the fields to sync, as a list. Empty: all mapped fields."
+    name = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}
+    return {"fields": Param([], type="array", items=name, title="Fields", description=about)}
+
+
+def dry_run() -> dict[str, Param]:
+    """`dry_run`: stop after the plan."""
+    return {"dry_run": Param(False, type="boolean", title="Dry run", description="Plan and validate, write nothing.")}
+
+
+def approval() -> dict[str, Param]:
+    """`approve`: hash of a held plan."""
+    about = "Hash of a plan that the brake holds; this run may write it. The hash is in the held run's report."
+    return {"approve": _text("Approve plan", about, pattern="^[0-9a-f]{8,64}$")}
+
+
+def sync_as() -> dict[str, Param]:
+    """`sync_as`: what to create in Dynamics."""
+    about = "What to create when the person has no record in Dynamics yet."
+    return {"sync_as": Param("lead", type="string", enum=["lead", "contact"], title="Sync as", description=about)}
+
+
+def request_details() -> dict[str, Param]:
+    """`owner`, `reason` of Sync Person to Microsoft."""
+    owner = "Dynamics user who shall own a new record. Empty: this application's user."
+    return {
+        "owner": _text("Owner", owner, maxLength=200),
+        "reason": _text("Reason", "Kept with the request, for whoever asks later.", maxLength=1000),
+    }
+
+
+def _text(title: str, description: str, **rules: Any) -> Param:
+    return Param(None, type=["null", "string"], title=title, description=description, **rules)

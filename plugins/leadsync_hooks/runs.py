@@ -1,0 +1,73 @@
+"""From an Airflow run to what the engine is asked: pure functions over plain values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+BOTH = "both"
+_WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
+
+
+def engine_run_id(dag_id: str, airflow_run_id: str, run_after: datetime) -> str:
+    """`YYYYMMDDTHHMMSSZ-xxxxxx`: the same for every task and every retry of one Airflow run, sorted by time."""
+    tail = hashlib.sha256(f"{dag_id}/{airflow_run_id}".encode()).hexdigest()[:6]
+    return f"{run_after.astimezone(UTC):%Y%m%dT%H%M%SZ}-{tail}"
+
+
+def is_switched_on(text: str) -> bool:
+    """A yes/no variable; anything that is neither counts as yes, because the switch it guards is a safety."""
+    return _WORDS.get(text.strip().lower(), bool(text.strip()))
+
+
+def run_values(
+    kind: str,
+    params: Mapping[str, Any],
+    *,
+    run_id: str,
+    dry_run: bool = False,
+    interval: tuple[datetime, datetime] | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments of the engine's RunRequest.
+
+    A cycle with a selection (window, entity or persons) becomes a backfill: it reads the selection afresh and
+    leaves the cursors alone.
+
+    Args:
+        kind: "cycle", "backfill" or "request".
+        params: the form of the DAG; missing keys mean their defaults.
+        run_id: from `engine_run_id`.
+        dry_run: plan only, whatever the form says.
+        interval: of a run that Airflow's own Backfill made; it is the window then (DECISIONS 27).
+
+    Raises:
+        ValueError: the window ends before it begins.
+    """
+    since, until = (_moment(params.get(name)) for name in ("since", "until"))
+    if interval is not None:
+        kind, (since, until) = "backfill", interval
+    if since and until and since >= until:
+        raise ValueError(f"the window is empty: since {since.isoformat()} is not before until {until.isoformat()}")
+    entity = params.get("entity")
+    values: dict[str, Any] = {
+        "run_id": run_id,
+        "since": since.isoformat() if since else None,
+        "until": until.isoformat() if until else None,
+        "entity": None if entity in {None, BOTH} else entity,
+        "persons": tuple(dict.fromkeys(int(person) for person in params.get("persons") or ())),
+        "fields": tuple(params.get("fields") or ()),
+        "dry_run": dry_run or bool(params.get("dry_run")),
+        "approve": params.get("approve") or None,
+    }
+    selected = any(values[name] for name in ("since", "until", "entity", "persons"))
+    return {"kind": "backfill" if kind == "cycle" and selected else kind, **values}
+
+
+def _moment(value: str | datetime | None) -> datetime | None:
+    """ISO 8601; without an offset it is UTC."""
+    if value is None or value == "":
+        return None
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
