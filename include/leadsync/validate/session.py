@@ -57,12 +57,20 @@ class Session:
     def __init__(self) -> None:
         _load()
         import great_expectations
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types.base import (
+            DataContextConfig,
+            InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
+        )
 
         _skip_fingerprints()
         self.process = os.getpid()
-        self._context = great_expectations.get_context(mode="ephemeral")
-        self._context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+        config = DataContextConfig(
+            store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),  # no folder under /tmp
+            progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+            analytics_enabled=False,
+        )
+        self._context = great_expectations.get_context(mode="ephemeral", project_config=config)
         source = self._context.data_sources.add_pandas("writes")
         self._batches = source.add_dataframe_asset("column").add_batch_definition_whole_dataframe("all")
         self._suites: OrderedDict[str, ExpectationSuite] = OrderedDict()
@@ -122,8 +130,9 @@ def _load() -> None:
     """Import Great Expectations without usage statistics, log lines and deprecation warnings of its own."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logger = logging.getLogger("great_expectations")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.CRITICAL)  # a failing metric is logged with its values (P10); `_error` reads it anyway
+    if not logger.handlers:  # a failing metric is logged with its values (P10); `_error` reads it anyway
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         importlib.import_module("great_expectations")
