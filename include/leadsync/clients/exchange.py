@@ -134,6 +134,10 @@ class Exchange:
                 raise
             raise WriteAnswerMalformed(error.system, error.what, error.excerpt) from error
 
+    def penalise(self, after: float | None) -> None:
+        """Pass a complaint of the service on to everybody who calls it."""
+        self._budget.penalise(self.system, PENALTY if after is None else after)
+
     def _until_answered(self, call: Call, read: Callable[[HttpResponse], T], progress: _Progress) -> T:
         attempts = self._retry.start(self.clock)
         while True:
@@ -150,7 +154,7 @@ class Exchange:
                     self._renew(token, error, progress)
                     continue
                 except Throttled as error:
-                    self._budget.penalise(self.system, PENALTY if error.after is None else error.after)
+                    self.penalise(error.after)
                     failure = error
                 except ServiceUnavailable as error:
                     failure = error

@@ -1,7 +1,7 @@
 """The Marketo client: one class over feeds, persons, schema and bulk extract.
 
-Every method may raise, besides what it names: `AccessRefused` (603: rights, IP allow-list), `Throttled` (606, 607, 615
-or our own budget, longer than the retry bound), `ServiceUnavailable` (500, 502, 604, 608, 611, 614, 713, 719),
+Every method may raise, besides what it names: `AccessRefused` (603: rights, IP allow-list), `Throttled` (606, 607,
+615, or our own budget, for longer than the retry bound), `ServiceUnavailable` (500, 502, 604, 608, 611, 614, 713, 719),
 `ConnectionBroken`, `AnswerMalformed`, `FixConfiguration` (we asked wrongly).
 """
 

@@ -62,11 +62,10 @@ class MarketoBulk(MarketoSession):
             AnswerMalformed: the file does not fit its checksum; drop what it gave.
         """
         wanted = person_columns(columns)
-        filters = (
-            [{"staticListId": window}]
-            if isinstance(window, int)
-            else [{filter: {"startAt": iso(a), "endAt": iso(b)}} for a, b in slices(window, self._clock.now())]
-        )
+        filters: list[dict[str, object]] = [{"staticListId": window}]
+        if isinstance(window, Window):
+            spans = slices(window, self._clock.now())
+            filters = [{filter: {"startAt": iso(first), "endAt": iso(last)}} for first, last in spans]
         for each in filters:
             job = self._finished(each, [column.key for column in wanted], poll_seconds, patience)
             yield from self._tables(job, wanted)
@@ -189,6 +188,7 @@ def slices(window: Window, now: datetime) -> Iterator[tuple[datetime, datetime]]
         raise ValueError("a bulk extract needs a beginning")
     start = window.since.replace(microsecond=0)
     until = window.until or now
+    until += timedelta(microseconds=-until.microsecond % 1_000_000)  # up to the whole second
     while start < until:
         stop = min(start + _LONGEST, until)
         yield start, max(start, stop - _SECOND)

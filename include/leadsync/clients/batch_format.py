@@ -1,0 +1,111 @@
+r"""OData `$batch` bodies: built by joining bytes, read by splitting (facts/dataverse-api §9, performance).
+
+Requests use CRLF throughout; answers are read with CRLF and with LF (V55). All parts are single requests outside change
+sets, so position links answer to request. A part counts as answered only when the delimiter after it has arrived.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from include.leadsync.clients.transport import Headers
+
+MOST_PARTS: Final = 1000
+
+_BLANK = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?: |\r|\n|$)")
+_BOUNDARY = re.compile(r'boundary="?([^";,\s]{1,200})"?', re.IGNORECASE)
+_FORBIDDEN: Final = ("\r", "\n", "\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One request of a batch; `url` is relative to the host."""
+
+    method: str
+    url: str
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PartAnswer:
+    """One answer of a batch."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def new_boundary() -> str:
+    """A boundary that occurs in no body."""
+    return f"batch_{uuid.uuid4().hex}"
+
+
+def content_type(boundary: str) -> str:
+    """The Content-Type of a batch request."""
+    return f'multipart/mixed; boundary="{boundary}"'
+
+
+def build(parts: Sequence[Part], boundary: str) -> bytes:
+    """The body of a batch request.
+
+    Raises:
+        ValueError: no or more than 1,000 parts, or a line break in an address or header.
+    """
+    if not 0 < len(parts) <= MOST_PARTS:
+        raise ValueError(f"{len(parts)} parts in a batch; 1 to {MOST_PARTS} are possible")
+    opening = f"--{boundary}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    pieces: list[bytes] = []
+    for part in parts:
+        lines = [f"{part.method} {part.url} HTTP/1.1", *(f"{name}: {value}" for name, value in part.headers)]
+        if any(mark in line for line in lines for mark in _FORBIDDEN):
+            raise ValueError("a line break in an address or header of a batch part")
+        pieces += (opening.encode(), "\r\n".join(lines).encode(), b"\r\n\r\n", part.body, b"\r\n")
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return b"".join(pieces)
+
+
+def parse(body: bytes, content: str, expected: int) -> list[PartAnswer | None]:
+    """The answers in the order of the requests; None where none can be told.
+
+    `content` is the answer's Content-Type. More answers than requests are no answers at all: nothing says which
+    belongs to which.
+    """
+    found = _BOUNDARY.search(content)
+    delimiter = b"\n--" + found[1].encode() if found else _first_delimiter(body)
+    segments = (b"\n" + body).split(delimiter) if delimiter else []
+    complete = segments[1:-1]  # before the first delimiter is preamble, after the last is the end or a cut-off part
+    answers = [_answer(segment) for segment in complete if not segment.startswith(b"--")]
+    if len(answers) > expected:
+        return [None] * expected
+    return answers + [None] * (expected - len(answers))
+
+
+def is_batch_answer(content: str) -> bool:
+    """Whether a Content-Type announces batch answers."""
+    return content.lower().lstrip().startswith("multipart/mixed")
+
+
+def _first_delimiter(body: bytes) -> bytes:
+    start = body.find(b"--")
+    line = body[start:].split(b"\n", 1)[0].strip() if start >= 0 else b""
+    return b"\n" + line if line else b""
+
+
+def _answer(segment: bytes) -> PartAnswer | None:
+    pieces = _BLANK.split(segment, maxsplit=2)
+    if len(pieces) < 2:
+        return None
+    head = pieces[1].lstrip()
+    status = _STATUS.match(head)
+    if status is None:
+        return None
+    body = pieces[2].strip(b"\r\n") if len(pieces) > 2 else b""
+    lines = head.decode("latin-1").splitlines()[1:]
+    fields = (line.split(":", 1) for line in lines if ":" in line)
+    return PartAnswer(int(status[1]), Headers({name.strip(): value.strip() for name, value in fields}), body)

@@ -1,0 +1,246 @@
+"""Dataverse conventions: addresses, headers, errors, links that stay on their host (facts/dataverse-api §2, §11)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from include.leadsync.clients import batch_format, vendor_codes
+from include.leadsync.clients.batch_format import Part, PartAnswer
+from include.leadsync.clients.budget import Budget
+from include.leadsync.clients.decode import Column, Wire, excerpt, read
+from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, Repeat, TokenRejected
+from include.leadsync.clients.retry import RetryPolicy, retry_after
+from include.leadsync.clients.tokens import DynamicsTokens
+from include.leadsync.clients.transport import HttpRequest, HttpResponse, Transport
+from include.leadsync.clients.vendor_codes import Action
+from include.leadsync.clock import Clock
+from include.leadsync.errors import (
+    AccessRefused,
+    AnswerMalformed,
+    FixConfiguration,
+    LeadSyncError,
+    ReadAgain,
+    RowFailed,
+    ServiceUnavailable,
+    Throttled,
+)
+from include.leadsync.model import Connection, Entity, System
+
+ROOT: Final = "/api/data/v9.2/"
+FORMATTED: Final = "OData.Community.Display.V1.FormattedValue"
+TOO_LARGE: Final = frozenset({"413", "414", "0x8004418a"})
+
+_RETRY: Final = RetryPolicy()
+_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_PORTS: Final = {"https": 443, "http": 80}
+_JSON: Final = msgspec.json.Encoder(decimal_format="number")
+_RIGHTS: Final = "Give the application user a security role with the rights listed in docs"
+
+T = TypeVar("T")
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error = msgspec.field(default_factory=_Error)
+
+
+_error_body = msgspec.json.Decoder(_ErrorBody)
+
+
+class DynamicsSession:
+    """What all parts of the Dynamics client stand on."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        transport: Transport,
+        budget: Budget,
+        clock: Clock,
+        retry: RetryPolicy = _RETRY,
+    ) -> None:
+        self._host = connection.host.rstrip("/")
+        self._clock = clock
+        tokens = DynamicsTokens(connection, transport=transport, clock=clock)
+        self._exchange = Exchange(System.DYNAMICS, tokens, transport=transport, budget=budget, clock=clock, retry=retry)
+
+    def _get(self, address: str, read_answer: Callable[[HttpResponse], T], *, prefer: str = "", cursor: str = "") -> T:
+        """GET an address below the service root, or a link of the service as it is.
+
+        `cursor` names the stream whose token is in the address; its rejection is `ReadAgain`.
+        """
+        url = address if "://" in address else f"{self._host}{ROOT}{address}"
+        headers = base_headers() | ({"Prefer": prefer} if prefer else {})
+
+        def checked(response: HttpResponse) -> T:
+            self._check(response, cursor)
+            return read_answer(response)
+
+        return self._exchange.run(Call(HttpRequest("GET", url, headers, timeout=120.0), Repeat.READ), checked)
+
+    def _batch(self, parts: Sequence[Part], repeat: Repeat) -> list[PartAnswer | None]:
+        """Send one `$batch` with continue-on-error; None where a part has no answer.
+
+        The outer status says nothing of the parts (§9.2): a multipart body is read whatever it is.
+        """
+        boundary = batch_format.new_boundary()
+        headers = base_headers() | {
+            "Content-Type": batch_format.content_type(boundary),
+            "Prefer": "odata.continue-on-error",
+        }
+        body = batch_format.build(parts, boundary)
+        request = HttpRequest("POST", f"{self._host}{ROOT}$batch", headers, body, timeout=300.0)
+
+        def answers(response: HttpResponse) -> list[PartAnswer | None]:
+            content = response.headers.get("content-type", "")
+            if not batch_format.is_batch_answer(content):
+                self._check(response, "")
+                raise AnswerMalformed(System.DYNAMICS, "no batch answer", excerpt(response.body))
+            return batch_format.parse(response.body, content, len(parts))
+
+        return self._exchange.run(Call(request, repeat, rows=len(parts)), answers)
+
+    def _check(self, response: HttpResponse | PartAnswer, cursor: str) -> None:
+        """Raise what an error answer means; return for a good one."""
+        status = response.status
+        if status < 300 or status == 304:
+            return
+        code, message = error_of(response)
+        if status == 401:
+            raise TokenRejected(code or "401", message)
+        meaning = vendor_codes.dynamics(code)
+        if cursor and _rejects_cursor(status, meaning):
+            raise ReadAgain(cursor, code or str(status), message)
+        after = self._wait_asked(response)
+        if status == 429:
+            default = meaning.wait if meaning else None
+            raise Throttled(f"dynamics answered 429 ({code}): {message}", after=default if after is None else after)
+        if meaning is not None:
+            raise vendor_codes.refusal(System.DYNAMICS, meaning, message, after=after)
+        raise self._by_status(status, code, message, after)
+
+    def _by_status(self, status: int, code: str, message: str, after: float | None) -> LeadSyncError:
+        if status >= 500:
+            kind = ServiceUnavailable if code else GatewayFailed
+            return kind(f"dynamics answered HTTP {status} {code} {message}".rstrip(), after=after)
+        if status == 403:
+            return AccessRefused(System.DYNAMICS, code or "403", message or "HTTP 403", _RIGHTS)
+        if status in {404, 412, 413, 414}:
+            return RowFailed(code or str(status), message or f"HTTP {status}")
+        return FixConfiguration(
+            f"dynamics refused the call with HTTP {status} {code}: {message or 'no text'}. Nothing was done;"
+            " check the connection's host and the columns of the field map"
+        )
+
+    def _wait_asked(self, response: HttpResponse | PartAnswer) -> float | None:
+        return retry_after(response.headers.get("retry-after"), self._clock.now())
+
+    def _same_host(self, link: str) -> bool:
+        """Whether a link leads to our organisation's API, where alone the token may go."""
+        try:
+            ours, theirs = urlsplit(self._host), urlsplit(link)
+            return _origin(ours) == _origin(theirs) and theirs.path.startswith("/api/data/")
+        except ValueError:
+            return False
+
+    def _followed(self, link: str, seen: set[str]) -> str:
+        """A `nextLink` or `deltaLink` of an answer, used as it is (§3.5).
+
+        Raises:
+            AnswerMalformed: it leads to another host, or back to a page already read.
+        """
+        if not self._same_host(link):
+            raise AnswerMalformed(System.DYNAMICS, "a link that leads to another host", link)
+        if link in seen:
+            raise AnswerMalformed(System.DYNAMICS, "a link that leads back to a page already read", link)
+        seen.add(link)
+        return link
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
+    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme), url.username
+
+
+def _rejects_cursor(status: int, meaning: vendor_codes.VendorCode | None) -> bool:
+    """An expired token by code or as 410 (O1); any other 400 that no table explains is a token we cannot use (V29)."""
+    if status == 410 or (meaning is not None and meaning.action is Action.RESYNC):
+        return True
+    return status == 400 and (meaning is None or meaning.action is Action.BUG)
+
+
+def base_headers() -> dict[str, str]:
+    """The headers of every request (§2.1)."""
+    return {
+        "Accept": "application/json",
+        "OData-Version": "4.0",
+        "OData-MaxVersion": "4.0",
+        "If-None-Match": "null",
+    }
+
+
+def error_of(response: HttpResponse | PartAnswer) -> tuple[str, str]:
+    """Code (lower case) and first line of the message; both empty when the body is none of the API's (§2.4)."""
+    try:
+        error = _error_body.decode(response.body).error
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return "", ""
+    lines = error.message.strip().splitlines() or [""]
+    return error.code.lower(), lines[0][:500]
+
+
+def encode(body: Mapping[str, object]) -> bytes:
+    """JSON bytes; decimals as numbers with their digits."""
+    return _JSON.encode(body)
+
+
+def guid(text: str) -> str | None:
+    """A GUID in lower case without braces; None if it is none."""
+    bare = text.strip().removeprefix("{").removesuffix("}").lower()
+    return bare if _GUID.fullmatch(bare) else None
+
+
+def entity_set(entity: Entity) -> str:
+    """The entity set's name (§14)."""
+    return f"{entity.value}s"
+
+
+def row_columns(entity: Entity, columns: Mapping[str, Wire]) -> tuple[Column, ...]:
+    """`id` and `etag`, then the columns, each lookup followed by its name as `<column>@name`."""
+    result = [Column(f"{entity.value}id", "id", "text"), Column("@odata.etag", "etag", "text")]
+    for name, wire in columns.items():
+        if name == f"{entity.value}id":
+            continue
+        result.append(Column(name, name, wire))
+        if is_lookup(name):
+            result.append(Column(f"{name}@{FORMATTED}", f"{name}@name", "text"))
+    return tuple(result)
+
+
+def is_lookup(column: str) -> bool:
+    """Whether a column is a lookup as read (V14)."""
+    return column.startswith("_") and column.endswith("_value")
+
+
+def select(entity: Entity, columns: Mapping[str, Wire]) -> str:
+    """The `$select` option."""
+    return "$select=" + ",".join(dict.fromkeys((f"{entity.value}id", *columns)))
+
+
+def name_preference(columns: Mapping[str, Wire]) -> list[str]:
+    """The preference for names of lookups, if there is a lookup."""
+    return [f'odata.include-annotations="{FORMATTED}"'] if any(map(is_lookup, columns)) else []
+
+
+def decoded(system_body: bytes, kind: type[T]) -> T:
+    """Read a whole body as `kind`; raises `AnswerMalformed`."""
+    decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
+    return read(System.DYNAMICS, system_body, decoder.decode)
