@@ -29,7 +29,10 @@ def check(engine: Engine) -> list[Point]:
         _point("state store", lambda: _state(engine)),
         _point("Marketo connection", lambda: f"{engine.marketo.usage()} calls used today"),
         _point("Dynamics connection", lambda: f"signed in as user {engine.dynamics.who_am_i().user_id}"),
-        *(_point(f"change tracking of {entity.value}", lambda entity=entity: _tracking(engine, entity)) for entity in Entity),
+        *(
+            _point(f"change tracking of {entity.value}", lambda entity=entity: _tracking(engine, entity))
+            for entity in Entity
+        ),
         _point("field map against both systems", lambda: _fields(engine)),
         _point("Marketo set-up", lambda: _setup(engine)),
     ]
@@ -49,7 +52,9 @@ def _state(engine: Engine) -> str:
 
 def _tracking(engine: Engine, entity: Entity) -> str:
     if not engine.dynamics.change_tracking_enabled(entity):
-        raise LeadSyncError(f"change tracking is off for {entity.value}; an admin can switch it on in the table's settings")
+        raise LeadSyncError(
+            f"change tracking is off for {entity.value}; an admin can switch it on in the table's settings"
+        )
     return "on"
 
 
@@ -57,7 +62,11 @@ def _fields(engine: Engine) -> str:
     schema = current_schema(engine, refresh=True)
     parts = []
     for entity, field_map in schema.maps.items():
-        aside = f", set aside: {'; '.join(f'{k} ({v})' for k, v in field_map.quarantined.items())}" if field_map.quarantined else ""
+        aside = (
+            f", set aside: {'; '.join(f'{k} ({v})' for k, v in field_map.quarantined.items())}"
+            if field_map.quarantined
+            else ""
+        )
         parts.append(f"{entity.value}: {len(field_map.fields)} fields{aside}")
     return " · ".join([*parts, *field_warnings(schema.maps)])
 

@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from include.leadsync import commands
+from include.leadsync import cli_commands as commands
 from include.leadsync.errors import LeadSyncError, redact
 
 Command = Callable[[argparse.Namespace], int]
@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("--until", metavar="WHEN", help="ISO 8601 date or date-time")
     backfill.add_argument("--entity", choices=["lead", "contact"])
     backfill.add_argument("--person", metavar="MARKETO_ID", type=int, action="append", default=[])
-    backfill.add_argument("--field", metavar="NAME", action="append", default=[], help="only these fields (Marketo names)")
+    backfill.add_argument(
+        "--field", metavar="NAME", action="append", default=[], help="only these fields (Marketo names)"
+    )
     backfill.add_argument("--dry-run", action="store_true", help="plan only")
     backfill.add_argument("--json", action="store_true")
     request = add("sync-person", commands.run_sync_person, "create a CRM record for persons that have none")

@@ -38,7 +38,9 @@ def extract(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage the changed records; all streams, or the one that `run.stream` names."""
     counts: dict[str, Json] = {}
     for stream in [run.stream] if run.stream else STREAMS:
-        counts[stream] = extract_persons(engine, run) if stream == "person" else extract_crm(engine, run, Entity(stream))
+        counts[stream] = (
+            extract_persons(engine, run) if stream == "person" else extract_crm(engine, run, Entity(stream))
+        )
     return counts
 
 
@@ -98,7 +100,12 @@ def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:
     `outcome` is "done", "planned" (dry run), "skipped" (another run is at work, DECISIONS 14). Errors that need a human
     or another try are raised after the run is closed as failed; what was stored stays and goes on.
     """
-    report: dict[str, Json] = {"run_id": run.run_id, "kind": run.kind, "outcome": "planned" if run.dry_run else "done", "steps": {}}
+    report: dict[str, Json] = {
+        "run_id": run.run_id,
+        "kind": run.kind,
+        "outcome": "planned" if run.dry_run else "done",
+        "steps": {},
+    }
     try:
         for name in _DRY if run.dry_run else STEPS:
             report["steps"][name] = step(engine, name, run)

@@ -32,10 +32,14 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
         field_map = schema.map(str(entity))
         writes: pa.Table = rows.select(pl.col("op_id").alias("op"), "field", pl.col("after").alias("value")).to_arrow()
         verdicts = validate_writes(writes, field_map, OperationKind(str(kind)), Direction(str(direction)), on_invalid)
-        sections.append(ReportSection(Entity(str(entity)), OperationKind(str(kind)), Direction(str(direction)), verdicts))
+        sections.append(
+            ReportSection(Entity(str(entity)), OperationKind(str(kind)), Direction(str(direction)), verdicts)
+        )
         if on_invalid == "field":
             kept: pl.DataFrame = pl.from_arrow(verdicts.accepted(writes).select(["op", "field"]))  # type: ignore[assignment]
-            lost = rows.select("op_id", "field").join(kept, left_on=["op_id", "field"], right_on=["op", "field"], how="anti")
+            lost = rows.select("op_id", "field").join(
+                kept, left_on=["op_id", "field"], right_on=["op", "field"], how="anti"
+            )
             dropped = pl.concat([dropped, lost.filter(~pl.col("op_id").is_in(verdicts.failed_ops))])
     failures, refused = _collected(sections)
     staging.write("failures", failures)

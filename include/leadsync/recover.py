@@ -47,8 +47,13 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
             _release(engine, run.approve)
     stage_schema(engine, run, schema)
     selection, requests = _selection(engine, run), _requests(engine, run)
-    asked = requests.select(pl.lit(None, pl.Int64).alias("link_id"), pl.lit(None, pl.String).alias("entity"), "person_id",
-                            pl.lit(None, pl.String).alias("crm_id"), pl.lit("request").alias("reason"))
+    asked = requests.select(
+        pl.lit(None, pl.Int64).alias("link_id"),
+        pl.lit(None, pl.String).alias("entity"),
+        "person_id",
+        pl.lit(None, pl.String).alias("crm_id"),
+        pl.lit("request").alias("reason"),
+    )
     engine.staging(run).write("selection", pl.concat([selection, asked]))
     engine.staging(run).write("requests", requests)
     return {"recovered": recovered, "read_again": selection.height, "requests": requests.height}
@@ -64,7 +69,12 @@ def require_setup(engine: Engine, schema: Schema) -> None:
             f"Marketo lacks the field(s) {', '.join(missing)}; run `python -m include.leadsync setup` once"
         )
     if not known[names.id].searchable:
-        problem = Problem("leadsync.yaml", "marketo.system_fields.id", f"{names.id}, which cannot be searched", "a custom string field")
+        problem = Problem(
+            "leadsync.yaml",
+            "marketo.system_fields.id",
+            f"{names.id}, which cannot be searched",
+            "a custom string field",
+        )
         raise ConfigurationInvalid([problem])
 
 
@@ -109,11 +119,15 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
     links = Links(engine.store)
     if run.incremental:
         frame: pl.DataFrame = pl.from_arrow(links.dirty(_DIRTY_AT_ONCE))  # type: ignore[assignment]
-        return frame.select("link_id", "entity", "person_id", "crm_id", pl.col("dirty").alias("reason")).cast(_SELECTION)  # type: ignore[arg-type]
+        return frame.select("link_id", "entity", "person_id", "crm_id", pl.col("dirty").alias("reason")).cast(
+            _SELECTION
+        )  # type: ignore[arg-type]
     if run.kind != "backfill" or not run.persons:
         return pl.DataFrame(schema=_SELECTION)
     linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
-    return linked.select("link_id", "entity", "person_id", "crm_id", pl.lit("backfill").alias("reason")).cast(_SELECTION)  # type: ignore[arg-type]
+    return linked.select("link_id", "entity", "person_id", "crm_id", pl.lit("backfill").alias("reason")).cast(
+        _SELECTION
+    )  # type: ignore[arg-type]
 
 
 def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:

@@ -84,7 +84,9 @@ def staged_schema(engine: Engine, run: RunRequest) -> Schema:
     if document is None:
         raise RetryLater(f"run {run.run_id} has no staged schema; its first step has not run, start it anew")
     fields = msgspec.convert(document["marketo"], list[MarketoField])
-    tables = {Entity(name): msgspec.convert(rows, list[DynamicsAttribute]) for name, rows in document["dynamics"].items()}
+    tables = {
+        Entity(name): msgspec.convert(rows, list[DynamicsAttribute]) for name, rows in document["dynamics"].items()
+    }
     return Schema(fields, tables, resolve_fields(engine.settings, fields, tables))
 
 

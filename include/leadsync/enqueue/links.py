@@ -12,7 +12,9 @@ from include.leadsync.merge import Change
 from include.leadsync.model import FieldMap
 
 
-def link_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMap, layout_id: int, now: datetime) -> pl.DataFrame:
+def link_rows(
+    pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMap, layout_id: int, now: datetime
+) -> pl.DataFrame:
     """Rows for the link table, `link_id` < 0 for those to insert; `expected_version` for the others.
 
     Equal changes move the base (D3). What a side shows and the other side does not have yet is kept
@@ -66,8 +68,12 @@ def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: st
     twice = open_now.filter(pl.col("direction").is_not_null()).select("link_id", "field")
     twice = twice.filter(twice.is_duplicated()).unique()
     moved = open_now.filter(pl.col(shown_column).ne_missing(pl.col("base")))
-    moved = moved.select("link_id", "field", pl.col(shown_column).alias("value"), pl.col("direction").is_not_null().alias("open"))
-    both = twice.join(_actual(pairs, twice, prefix), on=["link_id", "field"]).with_columns(pl.lit(value=True).alias("open"))
+    moved = moved.select(
+        "link_id", "field", pl.col(shown_column).alias("value"), pl.col("direction").is_not_null().alias("open")
+    )
+    both = twice.join(_actual(pairs, twice, prefix), on=["link_id", "field"]).with_columns(
+        pl.lit(value=True).alias("open")
+    )
     fresh = pl.concat([both, moved]).unique(["link_id", "field"], keep="first", maintain_order=True)
     return pl.concat([kept, fresh.select(kept.columns)])
 
@@ -80,4 +86,3 @@ def _actual(pairs: pl.DataFrame, cells: pl.DataFrame, prefix: str) -> pl.DataFra
         shown = pairs.filter(pl.col("link_id").is_in(here.to_list()))
         parts.append(shown.select("link_id", pl.lit(name).alias("field"), pl.col(f"{prefix}.{name}").alias("value")))
     return pl.concat(parts)
-

@@ -28,15 +28,24 @@ def operation_rows(
     grouped = grouped.with_columns(pl.struct("writes", "request_id", "owner").struct.json_encode().alias("payload"))
     reasons = failures.unique("op_id", keep="first", maintain_order=True).select("op_id", "code", "message")
     state = (
-        pl.when(pl.col("op_id").is_in(refused)).then(pl.lit(OperationState.PARKED.value))
-        .when(pl.col("op_id").is_in(list(held.op_ids))).then(pl.lit(OperationState.HELD.value))
+        pl.when(pl.col("op_id").is_in(refused))
+        .then(pl.lit(OperationState.PARKED.value))
+        .when(pl.col("op_id").is_in(list(held.op_ids)))
+        .then(pl.lit(OperationState.HELD.value))
         .otherwise(pl.lit(OperationState.PENDING.value))
     )
     is_held = pl.col("op_id").is_in(list(held.op_ids))
     return grouped.join(reasons, on="op_id", how="left", maintain_order="left").select(
         "op_id",
         pl.lit(run_id).alias("run_id"),
-        "link_id", "entity", "direction", "kind", "lane", "person_id", "crm_id", "payload",
+        "link_id",
+        "entity",
+        "direction",
+        "kind",
+        "lane",
+        "person_id",
+        "crm_id",
+        "payload",
         pl.col("version").alias("base_version"),
         state.alias("state"),
         pl.lit(0).alias("attempts"),
@@ -48,7 +57,9 @@ def operation_rows(
     )
 
 
-def decision_ledger(pairs: pl.DataFrame, decisions: pl.DataFrame, entity: str, run_id: str, now: datetime) -> pl.DataFrame:
+def decision_ledger(
+    pairs: pl.DataFrame, decisions: pl.DataFrame, entity: str, run_id: str, now: datetime
+) -> pl.DataFrame:
     """Ledger rows for what the merge decided beyond plain writes: collisions and edits that lost (P2, P9).
 
     `lost` is the value that does not survive; the writes themselves enter the ledger when acknowledged.
@@ -61,7 +72,9 @@ def decision_ledger(pairs: pl.DataFrame, decisions: pl.DataFrame, entity: str, r
     lost = pl.when(person_lost).then(pl.col("person")).otherwise(pl.col("crm"))
     return rows.select(
         pl.lit(run_id).alias("run_id"),
-        "link_id", "person_id", "crm_id",
+        "link_id",
+        "person_id",
+        "crm_id",
         pl.lit(entity).alias("entity"),
         "field",
         pl.coalesce("direction", pl.lit(Direction.INBOUND.value)).alias("direction"),
@@ -87,7 +100,10 @@ def held_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.Data
     waiting = (pl.col("kind") == "held") | ((pl.col("kind") == "request") & pl.col("outcome").is_in(["held", "failed"]))
     outbound = pl.col("kind") == "request"
     rows = events.filter(waiting).with_columns(
-        pl.when(outbound).then(pl.lit(Direction.OUTBOUND.value)).otherwise(pl.lit(Direction.INBOUND.value)).alias("direction"),
+        pl.when(outbound)
+        .then(pl.lit(Direction.OUTBOUND.value))
+        .otherwise(pl.lit(Direction.INBOUND.value))
+        .alias("direction"),
         pl.when(outbound).then(pl.lit("sync_person")).otherwise(pl.lit("link")).alias("operation"),
         pl.lit(None, pl.String).alias("field"),
         pl.lit(None, pl.String).alias("value"),
@@ -99,9 +115,18 @@ def held_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.Data
 def _activities(rows: pl.DataFrame, outcome: str, run_id: str, now: datetime) -> pl.DataFrame:
     return rows.select(
         pl.lit(outcome).alias("outcome"),
-        "operation", "direction", "field", "value", "code", "message", "rule",
+        "operation",
+        "direction",
+        "field",
+        "value",
+        "code",
+        "message",
+        "rule",
         pl.lit(run_id).alias("run_id"),
-        "link_id", "person_id", "crm_id", "entity",
+        "link_id",
+        "person_id",
+        "crm_id",
+        "entity",
         pl.lit(now).alias("at"),
         "op_id",
     )

@@ -123,21 +123,41 @@ class _Enqueue:
         """Stored link ids for provisional ones; rows of links that another run changed are dropped."""
         if rows.is_empty():
             return rows
-        real = pl.col("link_id").replace_strict(self._real, default=pl.col("link_id"), return_dtype=pl.Int64) if self._real else pl.col("link_id")
-        return rows.with_columns(real.alias("link_id")).filter(~pl.col("link_id").is_in(list(self._lost)).fill_null(value=False))
+        real = (
+            pl.col("link_id").replace_strict(self._real, default=pl.col("link_id"), return_dtype=pl.Int64)
+            if self._real
+            else pl.col("link_id")
+        )
+        return rows.with_columns(real.alias("link_id")).filter(
+            ~pl.col("link_id").is_in(list(self._lost)).fill_null(value=False)
+        )
 
     def _links_after_events(self, events: pl.DataFrame, operations: pl.DataFrame, held: Held, tx: Transaction) -> None:
-        waiting = set(operations.filter(pl.col("op_id").is_in(list(held.op_ids)))["link_id"].to_list()) if held.op_ids else set()
+        waiting = (
+            set(operations.filter(pl.col("op_id").is_in(list(held.op_ids)))["link_id"].to_list())
+            if held.op_ids
+            else set()
+        )
         ends = {"crm_deleted": LinkStatus.CRM_DELETED, "person_deleted": LinkStatus.PERSON_DELETED}
         for kind, status in ends.items():
             ids = [i for i in events.filter(pl.col("kind") == kind)["link_id"].to_list() if i not in waiting]
             if ids:
-                self._links.update(_arrow(pl.DataFrame({"link_id": ids, "status": [status.value] * len(ids)}).with_columns(
-                    pl.lit(None, pl.String).alias("dirty"), pl.lit(self._now).alias("changed_at"))), tx)
+                self._links.update(
+                    _arrow(
+                        pl.DataFrame({"link_id": ids, "status": [status.value] * len(ids)}).with_columns(
+                            pl.lit(None, pl.String).alias("dirty"), pl.lit(self._now).alias("changed_at")
+                        )
+                    ),
+                    tx,
+                )
                 self._touched += ids
-        seen = events.filter(pl.col("kind").is_in(["held", "refreshed"]) & pl.col("link_id").is_not_null())["link_id"].to_list()
+        seen = events.filter(pl.col("kind").is_in(["held", "refreshed"]) & pl.col("link_id").is_not_null())[
+            "link_id"
+        ].to_list()
         if seen:
-            self._links.update(_arrow(pl.DataFrame({"link_id": seen}).with_columns(pl.lit(None, pl.String).alias("dirty"))), tx)
+            self._links.update(
+                _arrow(pl.DataFrame({"link_id": seen}).with_columns(pl.lit(None, pl.String).alias("dirty"))), tx
+            )
 
     def _requests(self, events: pl.DataFrame, plan: pl.DataFrame, refused: pl.DataFrame, tx: Transaction) -> None:
         """Requests without a create end here; the others end when their record is created or refused."""

@@ -100,7 +100,11 @@ class CrmReader:
 
     def _window_rows(self) -> Iterator[pa.Table]:
         window = self._run.window
-        if self._run.persons or (window.since is None and window.until is None) or self._entity not in self._run.entities:
+        if (
+            self._run.persons
+            or (window.since is None and window.until is None)
+            or self._entity not in self._run.entities
+        ):
             return
         bounds = []
         if window.since:
@@ -153,10 +157,18 @@ class CrmReader:
         frame: pl.DataFrame = pl.from_arrow(canonical)  # type: ignore[assignment]
         origin = raw[ORIGIN] if ORIGIN in raw.column_names else pa.nulls(raw.num_rows, pa.string())
         digest = pl.Series("hash", row_hash(canonical, self._map.names), dtype=pl.Int64)
-        return frame.with_columns(digest, pl.Series("origin", origin, dtype=pl.String)).unique("id", keep="last", maintain_order=True)
+        return frame.with_columns(digest, pl.Series("origin", origin, dtype=pl.String)).unique(
+            "id", keep="last", maintain_order=True
+        )
 
     def _row_schema(self) -> pa.Schema:
-        fixed = [("link_id", pa.int64()), ("id", pa.string()), ("etag", pa.string()), ("hash", pa.int64()), ("origin", pa.string())]
+        fixed = [
+            ("link_id", pa.int64()),
+            ("id", pa.string()),
+            ("etag", pa.string()),
+            ("hash", pa.int64()),
+            ("origin", pa.string()),
+        ]
         return pa.schema(fixed + [(name, pa.string()) for name in self._map.names])
 
     def _stage_cursor(self, page: TrackedPage, version: int, as_of: str) -> None:

@@ -156,7 +156,9 @@ class PersonReader:
         """Full current values, in slices, so that memory does not grow with the number of persons."""
         found: set[int] = set()
         columns = {name: wire for name, wire in self._columns.items() if name in self._known}
-        schema = pa.schema([("id", pa.int64()), *((name, _ARROW[wire]) for name, wire in columns.items() if name != "id")])
+        schema = pa.schema(
+            [("id", pa.int64()), *((name, _ARROW[wire]) for name, wire in columns.items() if name != "id")]
+        )
         with self._staging.writer("persons", schema) as writer:
             for start in range(0, len(ids), _READ_CHUNK):
                 chunk = [str(person) for person in ids[start : start + _READ_CHUNK]]

@@ -100,7 +100,14 @@ class Arrivals:
 
     def _hold(self, crm_ids: list[str], code: str, message: str, rule: str) -> None:
         rows: list[dict[str, object]] = [
-            {"kind": "held", "entity": self._entity.value, "crm_id": crm_id, "code": code, "message": message, "rule": rule}
+            {
+                "kind": "held",
+                "entity": self._entity.value,
+                "crm_id": crm_id,
+                "code": code,
+                "message": message,
+                "rule": rule,
+            }
             for crm_id in crm_ids
         ]
         self.events.append(events(rows))

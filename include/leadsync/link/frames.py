@@ -64,7 +64,9 @@ def unlinked_pairs(
     `persons` has `id` and canonical columns plus `sys_*`; `rows` has `id`, `etag` and canonical columns.
     """
     frame = _completed(fixed)
-    person_side = frame.select(pl.col("person_id").alias("id")).join(persons, on="id", how="left", maintain_order="left")
+    person_side = frame.select(pl.col("person_id").alias("id")).join(
+        persons, on="id", how="left", maintain_order="left"
+    )
     crm_side = frame.select(pl.col("crm_id").alias("id")).join(rows, on="id", how="left", maintain_order="left")
     wide: list[pl.Series] = []
     for name in names:

@@ -34,18 +34,26 @@ def known_pairs(
     wide = refresh(wide, rows, "crm_id", "id", "c", names)
     wide = refresh(wide, persons, "person_id", "id", "p", names)
     seen_hash = row_hash(_person_values(wide, names), names)
-    unchanged = (
-        (pl.Series(seen_hash) == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())
-    ).fill_null(value=False)
+    unchanged = ((pl.Series(seen_hash) == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())).fill_null(
+        value=False
+    )
     keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | wide["link_id"].is_in(list(forced))
-    etags = wide.select("crm_id").join(rows.select("id", "etag"), left_on="crm_id", right_on="id", how="left", maintain_order="left")
+    etags = wide.select("crm_id").join(
+        rows.select("id", "etag"), left_on="crm_id", right_on="id", how="left", maintain_order="left"
+    )
     system = wide.select("person_id").join(
-        persons.select("id", "sys_id", "sys_type", "sys_deleted"), left_on="person_id", right_on="id", how="left", maintain_order="left"
+        persons.select("id", "sys_id", "sys_type", "sys_deleted"),
+        left_on="person_id",
+        right_on="id",
+        how="left",
+        maintain_order="left",
     )
     creating = pl.col("status") == LinkStatus.CREATING
     missing = (
-        pl.when(creating & pl.col("person_id").is_null()).then(pl.lit("person"))
-        .when(creating & ~pl.col("c_fresh")).then(pl.lit("crm"))
+        pl.when(creating & pl.col("person_id").is_null())
+        .then(pl.lit("person"))
+        .when(creating & ~pl.col("c_fresh"))
+        .then(pl.lit("crm"))
     )
     fixed = wide.with_columns(
         pl.coalesce(etags["etag"], wide["crm_etag"]).alias("etag"),
@@ -55,7 +63,9 @@ def known_pairs(
         pl.lit(None, pl.String).alias("owner"),
         *(system[name] for name in ("sys_id", "sys_type", "sys_deleted")),
     )
-    value_columns = [name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}]
+    value_columns = [
+        name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}
+    ]
     ordered = [pl.col(name).cast(dtype) for name, dtype in PAIR_SCHEMA.items()]
     return fixed.filter(keep).select(*ordered, *value_columns)
 

@@ -48,8 +48,10 @@ class People:
             has = name in raw.column_names
             values = raw[name] if has else [None] * raw.num_rows
             system.append(pl.Series(alias, values, dtype=dtype))
-        return frame.select("id", *field_map.names).with_columns(system).with_columns(
-            pl.col("sys_id").str.to_lowercase(), pl.col("sys_email").str.to_lowercase()
+        return (
+            frame.select("id", *field_map.names)
+            .with_columns(system)
+            .with_columns(pl.col("sys_id").str.to_lowercase(), pl.col("sys_email").str.to_lowercase())
         )
 
     def nobody(self, entity: Entity) -> pl.DataFrame:

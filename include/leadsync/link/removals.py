@@ -16,9 +16,7 @@ _SAMPLE = 5
 """Rows known to live that must be readable before an absent row counts as deleted."""
 
 
-def removed_rows(
-    engine: Engine, entity: Entity, suspects: Sequence[str], living: Sequence[str]
-) -> pl.DataFrame:
+def removed_rows(engine: Engine, entity: Entity, suspects: Sequence[str], living: Sequence[str]) -> pl.DataFrame:
     """Events for CRM records that are reported or found gone.
 
     `suspects`: ids from change tracking, from a missed read, or absent from a full read.
@@ -31,7 +29,9 @@ def removed_rows(
     if linked.is_empty():
         return events([])
     ids = linked["crm_id"].to_list()
-    sample = [crm_id for crm_id in living if crm_id not in set(ids)][:_SAMPLE] or links.sample(entity, _SAMPLE, excluding=ids)
+    sample = [crm_id for crm_id in living if crm_id not in set(ids)][:_SAMPLE] or links.sample(
+        entity, _SAMPLE, excluding=ids
+    )
     fate = engine.dynamics.probe(entity, [*ids, *sample])
     if sample and not any(fate.get(crm_id) == "exists" for crm_id in sample):
         raise AccessRefused(
@@ -49,7 +49,13 @@ def _event(entity: Entity, link: dict[str, object], fate: str) -> dict[str, obje
         message = "the CRM record was deleted in Dynamics; the person stays and is flagged"
         return {**common, "kind": "crm_deleted", "code": "crm_deleted", "message": message, "rule": "R75"}
     if fate == "exists":
-        return {**common, "kind": "refreshed", "code": "exists", "message": "reported deleted but readable", "rule": "D51"}
+        return {
+            **common,
+            "kind": "refreshed",
+            "code": "exists",
+            "message": "reported deleted but readable",
+            "rule": "D51",
+        }
     message = "the CRM record cannot be read any more; unreadable is not deleted, so nothing was flagged"
     return {**common, "kind": "held", "code": "unreadable", "message": message, "rule": "D51"}
 
@@ -62,8 +68,12 @@ def removed_persons(engine: Engine, deleted: Sequence[int], missing: Sequence[in
     for link in linked.iter_rows(named=True):
         common = {key: link[key] for key in ("entity", "link_id", "person_id", "crm_id")}
         if link["person_id"] in gone:
-            message = "the person was deleted in Marketo; the CRM record is untouched, its next update makes a new person"
-            rows.append({**common, "kind": "person_deleted", "code": "person_deleted", "message": message, "rule": "R76"})
+            message = (
+                "the person was deleted in Marketo; the CRM record is untouched, its next update makes a new person"
+            )
+            rows.append(
+                {**common, "kind": "person_deleted", "code": "person_deleted", "message": message, "rule": "R76"}
+            )
         else:
             message = "the person cannot be found in Marketo; merged or out of reach, the link is left as it is"
             rows.append({**common, "kind": "held", "code": "person_missing", "message": message, "rule": "R173"})

@@ -36,7 +36,9 @@ class RequestOutcome:
 class Requests:
     """Answers the pending requests of a run."""
 
-    def __init__(self, engine: Engine, schema: Schema, people: People, claimed: set[int], next_id: Iterator[int]) -> None:
+    def __init__(
+        self, engine: Engine, schema: Schema, people: People, claimed: set[int], next_id: Iterator[int]
+    ) -> None:
         self._engine, self._schema, self._people = engine, schema, people
         self._claimed, self._next_id = claimed, next_id
         self._links = Links(engine.store)
@@ -82,7 +84,9 @@ class Requests:
             self._add(entity, request, raw, crm_id=str(uuid4()), row=None)
         elif not free:
             owner = found[0].linked_to
-            message = f"{found[0].entity.value} {found[0].crm_id} has this e-mail address and is linked to person {owner}"
+            message = (
+                f"{found[0].entity.value} {found[0].crm_id} has this e-mail address and is linked to person {owner}"
+            )
             self._settle(request, "held", "taken", message + "; merge the two persons or change the address", "D14")
         elif len(free) > 1:
             ids = ", ".join(match.crm_id for match in free[:5])
@@ -94,7 +98,9 @@ class Requests:
         else:
             self._add(free[0].entity, request, raw, crm_id=free[0].crm_id, row=free[0].row)
 
-    def _add(self, entity: Entity, request: Mapping[str, object], raw: pa.Table, *, crm_id: str, row: pl.DataFrame | None) -> None:
+    def _add(
+        self, entity: Entity, request: Mapping[str, object], raw: pa.Table, *, crm_id: str, row: pl.DataFrame | None
+    ) -> None:
         names = self._schema.map(entity).names
         person = self._people.canonical(raw, entity).filter(pl.col("id") == request["person_id"])
         link_id = next(self._next_id)
@@ -141,12 +147,20 @@ class Requests:
         states = raw["statecode"].to_pylist()
         index: dict[str, list[_Match]] = {}
         for position, (crm_id, email) in enumerate(zip(ids, raw["emailaddress1"].to_pylist(), strict=True)):
-            match = _Match(entity, crm_id, linked.get(crm_id), states[position] == _OPEN_STATE, rows[position : position + 1])
+            match = _Match(
+                entity, crm_id, linked.get(crm_id), states[position] == _OPEN_STATE, rows[position : position + 1]
+            )
             index.setdefault((email or "").lower(), []).append(match)
         return index
 
     def _settle(
-        self, request: Mapping[str, object], outcome: str, code: str, message: str, rule: str, link: Mapping[str, object] | None = None
+        self,
+        request: Mapping[str, object],
+        outcome: str,
+        code: str,
+        message: str,
+        rule: str,
+        link: Mapping[str, object] | None = None,
     ) -> None:
         self._events.append(
             {

@@ -15,7 +15,9 @@ from include.leadsync.schema import Schema
 _NOT_FOUND = "1004"
 
 
-def send_to_marketo(client: MarketoClient, schema: Schema, key_field: str, operations: Sequence[Operation]) -> list[Outcome]:
+def send_to_marketo(
+    client: MarketoClient, schema: Schema, key_field: str, operations: Sequence[Operation]
+) -> list[Outcome]:
     """Send operations, creations apart from updates; one outcome each, in order.
 
     A creation upserts on `key_field` (Microsoft Id), so that a repeat finds the first (P4), also where
@@ -74,4 +76,6 @@ def _outcome(operation: Operation, result: RecordResult) -> Outcome:
         return Outcome(operation, Fate.DONE, person_id=int(str(result.id)) if result.id is not None else None)
     if result.code == _NOT_FOUND:
         return Outcome(operation, Fate.CONFLICT, result.code, result.message)
-    return Outcome(operation, Fate.REFUSED, result.code or result.status, result.message or "Marketo skipped the record")
+    return Outcome(
+        operation, Fate.REFUSED, result.code or result.status, result.message or "Marketo skipped the record"
+    )

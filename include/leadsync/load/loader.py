@@ -81,4 +81,6 @@ class _Loader:
             key = self._engine.settings.marketo.system_fields.id
             return send_to_marketo(self._engine.marketo, self._schema, key, operations)
         except Throttled as throttled:
-            return [Outcome(op, Fate.LATER, "throttled", str(throttled), retry_after=throttled.after) for op in operations]
+            return [
+                Outcome(op, Fate.LATER, "throttled", str(throttled), retry_after=throttled.after) for op in operations
+            ]

@@ -81,7 +81,11 @@ def _outcome(schema: Schema, operation: Operation, result: WriteResult) -> Outco
         return Outcome(operation, Fate.DONE, etag=result.etag, shown=_shown(schema, operation, result.row))
     code = (result.code or "").lower()
     message = result.message or f"Dynamics answered {result.status}"
-    if code == _VERSION_MISMATCH or result.status == _GONE or (code == _EXISTS and operation.kind == OperationKind.CREATE):
+    if (
+        code == _VERSION_MISMATCH
+        or result.status == _GONE
+        or (code == _EXISTS and operation.kind == OperationKind.CREATE)
+    ):
         return Outcome(operation, Fate.CONFLICT, result.code, message)
     if result.status == _THROTTLED or result.status >= _SERVER_FAULT:
         return Outcome(operation, Fate.LATER, result.code, message, retry_after=result.retry_after)

@@ -52,7 +52,9 @@ class Settling:
 
     def _links(self, outcomes: Sequence[Outcome], tx: Transaction) -> None:
         links, outbox = Links(self.engine.store), Outbox(self.engine.store)
-        failed_creates = [o.operation.link_id for o in outcomes if o.fate in _ENDED and o.operation.kind == OperationKind.CREATE]
+        failed_creates = [
+            o.operation.link_id for o in outcomes if o.fate in _ENDED and o.operation.kind == OperationKind.CREATE
+        ]
         if failed_creates:  # what was to follow the creation has nothing to follow
             outbox.supersede(failed_creates, tx, only=OperationState.PENDING)
         reread = {o.operation.link_id: o for o in outcomes if o.fate in {Fate.CONFLICT, Fate.UNKNOWN}}
@@ -109,7 +111,9 @@ class Settling:
                 "state": _STATES[o.fate].value,
                 "code": o.code,
                 "message": o.message,
-                "not_before": now + timedelta(seconds=o.retry_after or _LATER_SECONDS) if o.fate is Fate.LATER else None,
+                "not_before": now + timedelta(seconds=o.retry_after or _LATER_SECONDS)
+                if o.fate is Fate.LATER
+                else None,
             }
             for o in outcomes
         ]
@@ -149,11 +153,21 @@ class Settling:
             op, culprit = o.operation, self._culprit(o)
             rows.append(
                 {
-                    "outcome": "failed", "operation": op.kind, "direction": op.direction,
-                    "field": culprit, "value": next((w.after for w in op.writes if w.field == culprit), None),
-                    "code": o.code, "message": o.message, "rule": "R110", "run_id": self.run_id,
-                    "link_id": op.link_id, "person_id": op.person_id, "crm_id": op.crm_id,
-                    "entity": op.entity, "at": self.engine.now(), "op_id": op.op_id,
+                    "outcome": "failed",
+                    "operation": op.kind,
+                    "direction": op.direction,
+                    "field": culprit,
+                    "value": next((w.after for w in op.writes if w.field == culprit), None),
+                    "code": o.code,
+                    "message": o.message,
+                    "rule": "R110",
+                    "run_id": self.run_id,
+                    "link_id": op.link_id,
+                    "person_id": op.person_id,
+                    "crm_id": op.crm_id,
+                    "entity": op.entity,
+                    "at": self.engine.now(),
+                    "op_id": op.op_id,
                 }
             )
         return pa.Table.from_pylist(rows, schema=ACTIVITY_SCHEMA)
@@ -182,11 +196,17 @@ class Settling:
         now = self.engine.now()
         rows = [
             {
-                "person_id": o.operation.person_id, "field": w.field, "before": w.before, "after": w.after,
-                "written_at": now, "op_id": o.operation.op_id,
+                "person_id": o.operation.person_id,
+                "field": w.field,
+                "before": w.before,
+                "after": w.after,
+                "written_at": now,
+                "op_id": o.operation.op_id,
             }
             for o in outcomes
-            if o.fate is Fate.DONE and o.operation.direction == Direction.INBOUND and o.operation.kind == OperationKind.UPDATE
+            if o.fate is Fate.DONE
+            and o.operation.direction == Direction.INBOUND
+            and o.operation.kind == OperationKind.UPDATE
             for w in o.operation.writes
             if not w.system
         ]

@@ -12,7 +12,9 @@ from include.leadsync.merge import DECISION_SCHEMA, Change, merge
 from include.leadsync.model import Direction, FieldMap
 
 
-def restored_edits(pairs: pl.DataFrame, overwritten: pl.DataFrame, field_map: FieldMap) -> tuple[pl.DataFrame, pl.DataFrame]:
+def restored_edits(
+    pairs: pl.DataFrame, overwritten: pl.DataFrame, field_map: FieldMap
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Decisions for edits that were overwritten, and the cells they take over from the ordinary merge.
 
     `overwritten`: `extract.feed.OVERWRITTEN_SCHEMA`. Returns (DECISION_SCHEMA rows, frame row/field).
@@ -40,14 +42,25 @@ def _decide(pairs: pl.DataFrame, cells: pl.DataFrame, one: FieldMap) -> pl.DataF
     crm = pairs[f"c.{name}"].gather(rows)
     still_ours = shown.eq_missing(cells["after"])
     as_they_met = pl.DataFrame(
-        {f"b.{name}": cells["before"], f"n.{name}": [False] * cells.height, f"p.{name}": cells["value"], f"c.{name}": crm}
+        {
+            f"b.{name}": cells["before"],
+            f"n.{name}": [False] * cells.height,
+            f"p.{name}": cells["value"],
+            f"c.{name}": crm,
+        }
     )
     met = merge(as_they_met, one)
-    decided = met.with_columns(still_ours.gather(met["row"]).alias("live"), shown.gather(met["row"]).alias("shown"), rows.gather(met["row"]).alias("row"))
+    decided = met.with_columns(
+        still_ours.gather(met["row"]).alias("live"),
+        shown.gather(met["row"]).alias("shown"),
+        rows.gather(met["row"]).alias("row"),
+    )
     wins = pl.col("live") & (pl.col("direction") == Direction.OUTBOUND.value)
     outbound = decided.filter(wins)
     restore = outbound.with_columns(
-        pl.lit(Direction.INBOUND.value).alias("direction"), pl.col("after").alias("crm"), pl.col("shown").alias("person")
+        pl.lit(Direction.INBOUND.value).alias("direction"),
+        pl.col("after").alias("crm"),
+        pl.col("shown").alias("person"),
     )
     lost = decided.filter(~wins & (pl.col("change") != Change.CONVERGED.value)).with_columns(
         pl.lit(None, pl.String).alias("direction"), pl.lit(Change.OVERWRITTEN.value).alias("change")

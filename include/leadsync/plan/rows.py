@@ -116,7 +116,12 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]
     wanted = [
         (names[0], pl.col("crm_id"), pl.col("sys_id"), pl.lit(value=True)),
         (names[1], pl.lit(type_text), pl.col("sys_type"), pl.lit(value=True)),
-        (names[2], pl.lit("false"), pl.when(pl.col("sys_deleted").fill_null(value=False)).then(pl.lit("true")).otherwise(pl.lit("false")), pl.col("create").ne_missing("person")),
+        (
+            names[2],
+            pl.lit("false"),
+            pl.when(pl.col("sys_deleted").fill_null(value=False)).then(pl.lit("true")).otherwise(pl.lit("false")),
+            pl.col("create").ne_missing("person"),
+        ),
     ]
     parts = []
     for name, after, before, applies in wanted:
@@ -171,13 +176,23 @@ def with_operation_ids(plan: pl.DataFrame) -> pl.DataFrame:
         pl.col("field"), pl.col("after").fill_null("\x00"), pl.col("before").fill_null("\x00"), separator="\x01"
     )
     key = pl.concat_str(
-        pl.coalesce("crm_id", pl.lit("-")), pl.col("person_id").cast(pl.String).fill_null("-"), *_OPERATION[1:], "version", separator="|"
+        pl.coalesce("crm_id", pl.lit("-")),
+        pl.col("person_id").cast(pl.String).fill_null("-"),
+        *_OPERATION[1:],
+        "version",
+        separator="|",
     ).first()
-    grouped = ordered.group_by(_OPERATION, maintain_order=True).agg(content.str.join("\x02").alias("_content"), key.alias("_key"))
+    grouped = ordered.group_by(_OPERATION, maintain_order=True).agg(
+        content.str.join("\x02").alias("_content"), key.alias("_key")
+    )
     texts = zip(grouped["_key"].to_list(), grouped["_content"].to_list(), strict=True)
     digests = [hashlib.sha256(f"{key}|{text}".encode()).hexdigest()[:32] for key, text in texts]
     ids = grouped.select(*_OPERATION).with_columns(pl.Series("op_id", digests, dtype=pl.String))
-    return ordered.drop("op_id").join(ids, on=list(_OPERATION), how="left", maintain_order="left").select(list(PLAN_SCHEMA))
+    return (
+        ordered.drop("op_id")
+        .join(ids, on=list(_OPERATION), how="left", maintain_order="left")
+        .select(list(PLAN_SCHEMA))
+    )
 
 
 def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:

@@ -82,9 +82,14 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
 def summarise(rows: pl.DataFrame, batch: int) -> dict[str, Json]:
     """Counts per direction and kind, and the API calls that writing the plan costs."""
     operations = rows.unique("op_id") if rows.height else rows
-    by = {f"{d}_{k}": n for d, k, n in operations.group_by("direction", "kind").len().sort("direction", "kind").iter_rows()}
+    by = {
+        f"{d}_{k}": n
+        for d, k, n in operations.group_by("direction", "kind").len().sort("direction", "kind").iter_rows()
+    }
     outbound = operations.filter(pl.col("direction") == Direction.OUTBOUND.value).height
-    into_marketo = operations.filter(pl.col("direction") == Direction.INBOUND.value).group_by("kind").len()["len"].to_list()
+    into_marketo = (
+        operations.filter(pl.col("direction") == Direction.INBOUND.value).group_by("kind").len()["len"].to_list()
+    )
     return {
         "operations": operations.height,
         "field_writes": rows.height,

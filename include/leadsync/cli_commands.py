@@ -1,0 +1,228 @@
+"""What each command of the command line does; `cli` only parses."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from include.leadsync.check import check
+from include.leadsync.clock import SystemClock
+from include.leadsync.config import Paths, connections_from_environment, load_settings
+from include.leadsync.context import Engine, Json, RunRequest, new_run_id
+from include.leadsync.cycle import run_cycle
+from include.leadsync.intake import request_persons
+from include.leadsync.model import System
+from include.leadsync.setup import setup
+from include.leadsync.state import ActivityLog, Ledger, Outbox, Requests, Runs
+
+DONE, FAILED_ROWS, COULD_NOT_RUN = 0, 1, 2
+
+
+def open_engine() -> Engine:
+    """An engine from the environment. Raises `ConfigurationInvalid` for what is missing or wrong."""
+    paths = Paths.from_environment()
+    settings = load_settings(paths.config)
+    marketo, dynamics = connections_from_environment()
+    return Engine.open(settings, paths, {System.MARKETO: marketo, System.DYNAMICS: dynamics})
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Print one line per point; 2 when a run would not be possible."""
+    del options
+    with open_engine() as engine:
+        points = check(engine)
+    for point in points:
+        print(f"{'ok  ' if point.passed else 'FAIL'}  {point.name}: {point.detail}")
+    return DONE if all(point.passed for point in points) else COULD_NOT_RUN
+
+
+def run_setup(options: argparse.Namespace) -> int:
+    """Create what is missing in Marketo."""
+    del options
+    with open_engine() as engine:
+        result = setup(engine)
+    created = ", ".join(result["fields_created"]) or "none, all there"
+    print(f"custom fields created: {created}; activity type id {result['activity_type']}")
+    return DONE
+
+
+def run_one_cycle(options: argparse.Namespace) -> int:
+    """One pass."""
+    run = RunRequest(new_run_id(SystemClock()), approve=options.approve)
+    return _run(run, as_json=options.json)
+
+
+def run_plan(options: argparse.Namespace) -> int:
+    """One pass without a write; the plan is printed."""
+    return _run(RunRequest(new_run_id(SystemClock()), dry_run=True), as_json=options.json)
+
+
+def run_backfill(options: argparse.Namespace) -> int:
+    """Read a selection afresh."""
+    if not (options.since or options.until or options.person):
+        print("a backfill needs --since, --until or --person", file=sys.stderr)
+        return COULD_NOT_RUN
+    run = RunRequest(
+        new_run_id(SystemClock()),
+        kind="backfill",
+        since=options.since,
+        until=options.until,
+        entity=options.entity,
+        persons=tuple(options.person),
+        fields=tuple(options.field),
+        dry_run=options.dry_run,
+    )
+    return _run(run, as_json=options.json)
+
+
+def run_sync_person(options: argparse.Namespace) -> int:
+    """Store the requests, then serve what is pending."""
+    run = RunRequest(new_run_id(SystemClock()), kind="request", persons=tuple(options.persons))
+    with open_engine() as engine:
+        ids = request_persons(engine, options.persons, options.sync_as, options.owner, source="cli", token=run.run_id)
+        report = run_cycle(engine, run)
+        report["requests"] = Requests(engine.store).get(ids).to_pylist()
+    for request in report["requests"]:
+        print(
+            f"person {request['person_id']}: {request['outcome'] or request['state']} – {request['message'] or 'waiting for the loader'}"
+        )
+    return _printed(report, as_json=options.json)
+
+
+def run_status(options: argparse.Namespace) -> int:
+    """Where things stand."""
+    with open_engine() as engine:
+        latest = Runs(engine.store).latest()
+        status: dict[str, Json] = {
+            "last_run": dict(latest) if latest else None,
+            "backlog": Outbox(engine.store).depth().to_pylist(),
+            "held_plans": Outbox(engine.store).held().to_pylist(),
+            "open_failures": ActivityLog(engine.store).count_open(),
+            "budgets": {system.value: engine.budget(system).usage() for system in System},
+        }
+    if options.json:
+        print(json.dumps(status, default=str))
+        return DONE
+    last = status["last_run"]
+    print(f"last run     {last['run_id']} {last['outcome'] or 'at work'}" if last else "last run     none yet")
+    for row in status["backlog"]:
+        print(
+            f"backlog      {row['direction']:9} lane {row['lane']} {row['state']:10} {row['count']:>7}  oldest {row['oldest']}"
+        )
+    for row in status["held_plans"]:
+        print(
+            f"held plan    {row['plan_hash']}: {row['ops']} operations on {row['links']} links; `cycle --approve {row['plan_hash']}`"
+        )
+    print(f"failures     {status['open_failures']} open; `errors` lists them")
+    for system, usage in status["budgets"].items():
+        print(f"budget       {system}: {usage}")
+    return DONE
+
+
+_COLUMNS = (
+    "at",
+    "entity",
+    "person_id",
+    "crm_id",
+    "operation",
+    "direction",
+    "field",
+    "value",
+    "code",
+    "message",
+    "rule",
+    "run_id",
+)
+
+
+def run_errors(options: argparse.Namespace) -> int:
+    """Open failures, newest first; all of them as CSV with --export."""
+    with open_engine() as engine:
+        log = ActivityLog(engine.store)
+        if options.export:
+            writer = csv.DictWriter(sys.stdout, _COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            offset = 0
+            while rows := log.browse(open_only=True, limit=5_000, offset=offset).to_pylist():
+                writer.writerows({name: _plain_cell(value) for name, value in row.items()} for row in rows)
+                offset += len(rows)
+            return DONE
+        rows = log.browse(open_only=True, limit=50, offset=0).to_pylist()
+        total = log.count_open()
+    for row in rows:
+        who = f"person {row['person_id'] or '–'} {row['entity']} {row['crm_id'] or '–'}"
+        print(
+            f"{row['at']:%Y-%m-%d %H:%M} {row['direction']:9} {who} {row['field'] or row['operation']}: {row['code']} {row['message']}"
+        )
+    print(f"{total} open" + (f", {len(rows)} shown" if total > len(rows) else ""))
+    return DONE
+
+
+def _plain_cell(value: Any) -> Any:
+    """A text that a spreadsheet would run as a formula gets a quote in front."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
+def run_why(options: argparse.Namespace) -> int:
+    """The ledger of one person, oldest first."""
+    with open_engine() as engine:
+        rows = Ledger(engine.store).of_person(options.person, options.field).to_pylist()
+    for row in rows:
+        print(_sentence(row))
+    if not rows:
+        print("nothing is recorded for this person" + (f" and field {options.field}" if options.field else ""))
+    return DONE
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    way = "Dynamics → Marketo" if row["direction"] == "inbound" else "Marketo → Dynamics"
+    lost = f"; {row['lost']!r} lost" if row["lost"] is not None else ""
+    return (
+        f"{row['at']:%Y-%m-%d %H:%M:%S} {row['field']}: {row['kind']} {way} {row['before']!r} → {row['after']!r}{lost}"
+        f" (rule {row['rule']}, run {row['run_id']})"
+    )
+
+
+def _run(run: RunRequest, *, as_json: bool) -> int:
+    with open_engine() as engine:
+        report = run_cycle(engine, run)
+        if run.dry_run and not as_json:
+            _print_plan(engine, run)
+    return _printed(report, as_json=as_json)
+
+
+def _printed(report: dict[str, Json], *, as_json: bool) -> int:
+    failed = failed_rows(report)
+    if report["outcome"] == "skipped":
+        print(f"skipped: {report['reason']}")
+    elif not as_json:
+        summary = report["steps"].get("plan", {})
+        print(
+            f"run {report['run_id']}: {report['outcome']}, {summary.get('operations', 0)} operations, {failed} failed"
+        )
+    if as_json:
+        print(json.dumps(report | {"failed": failed}, default=str, ensure_ascii=False))
+    return FAILED_ROWS if failed else DONE
+
+
+def failed_rows(report: Mapping[str, Json]) -> int:
+    """Records that this run tried and did not get across."""
+    steps = report["steps"]
+    refused = sum(count for name, count in steps.get("load", {}).items() if str(name).endswith("_refused"))
+    parked = steps.get("enqueue", steps.get("validate", {}))
+    return int(parked.get("parked", parked.get("refused", 0))) + int(refused)
+
+
+def _print_plan(engine: Engine, run: RunRequest) -> None:
+    staging = engine.staging(run)
+    refused = set(staging.read("refused")["op_id"].to_list())
+    for row in staging.read("plan").sort("entity", "link_id", "direction", "field").iter_rows(named=True):
+        target = row["crm_id"] if row["direction"] == "outbound" else row["person_id"] or "new person"
+        mark = "refused " if row["op_id"] in refused else ""
+        print(
+            f"{mark}{row['direction']:9} {row['kind']:12} {row['entity']:8} {target} {row['field']}: {row['before']!r} → {row['after']!r} ({row['rule']})"
+        )

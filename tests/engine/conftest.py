@@ -1,0 +1,20 @@
+"""The world that engine tests play in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Both systems empty, the set-up done, the shipped field map."""
+    made = World(tmp_path)
+    yield made
+    made.engine.store.close()
+    made.marketo.close()
+    made.dynamics.close()

@@ -1,0 +1,269 @@
+"""A small world for tests: both emulators, one clock, and an engine that talks to them without sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import yaml
+
+from include.leadsync.clients.transport import Headers, HttpRequest, HttpResponse
+from include.leadsync.config import Paths, load_settings
+from include.leadsync.context import Engine, RunRequest
+from include.leadsync.cycle import run_cycle
+from include.leadsync.errors import ConnectionBroken
+from include.leadsync.model import Connection, System
+from include.leadsync.setup import setup
+from include.leadsync.state import ActivityLog, Ledger
+from include.sandbox.clock import MovableClock
+from include.sandbox.dynamics import DynamicsEmulator
+from include.sandbox.marketo import MarketoEmulator
+from include.sandbox.service import Request
+
+MARKETO, DYNAMICS = "https://marketo.test", "https://dynamics.test"
+DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "include" / "config" / "leadsync.yaml"
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+Json = Any
+
+
+class WorldClock:
+    """The engine's view of the sandbox's clock; sleeping moves both."""
+
+    def __init__(self, movable: MovableClock) -> None:
+        self._movable = movable
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self._movable.now()
+
+    def monotonic(self) -> float:
+        return self._movable.now().timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self._movable.advance(seconds)
+
+
+class ConnectionDropped(Exception):
+    """Raised by an interceptor: the answer never arrives."""
+
+
+@dataclass
+class WorldTransport:
+    """Hands requests straight to the emulators, and shows them to `before` and `after` on the way."""
+
+    emulators: Mapping[str, Any]
+    log: list[tuple[str, str]] = field(default_factory=list)
+    before: list[Callable[[HttpRequest], HttpResponse | None]] = field(default_factory=list)
+    after: list[Callable[[HttpRequest, HttpResponse], HttpResponse]] = field(default_factory=list)
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        self.log.append((request.method, request.url))
+        try:
+            for hook in self.before:
+                answer = hook(request)
+                if answer is not None:
+                    return answer
+            response = self._pass_on(request)
+            for change in self.after:
+                response = change(request, response)
+        except ConnectionDropped as dropped:
+            raise ConnectionBroken("the connection was dropped", maybe_committed=True) from dropped
+        return response
+
+    def _pass_on(self, request: HttpRequest) -> HttpResponse:
+        parts = urlsplit(request.url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        response = self.emulators[host].handle(
+            Request(request.method, parts.path, parts.query, headers, request.body or b"", host)
+        )
+        return HttpResponse(response.status, Headers(dict(response.headers)), response.body)
+
+
+class World:
+    """Both systems, the engine between them, and hands to play the marketer and the salesperson."""
+
+    def __init__(self, folder: Path, changes: Mapping[str, Json] | None = None) -> None:
+        self.movable = MovableClock()
+        self.movable.freeze(START)
+        self.clock = WorldClock(self.movable)
+        (folder / "systems").mkdir()
+        self.marketo = MarketoEmulator(folder / "systems", self.movable, options={"limits": False})
+        self.dynamics = DynamicsEmulator(folder / "systems", self.movable, options={"limits": False})
+        self.transport = WorldTransport({MARKETO: self.marketo, DYNAMICS: self.dynamics})
+        self.folder = folder
+        self._runs = 0
+        self.config = folder / "leadsync.yaml"
+        self.configure(changes or {})
+        self.engine = self.open_engine()
+        self._tokens: dict[str, str] = {}
+        setup(self.engine)
+
+    # --- the engine -------------------------------------------------------------------------------
+
+    def configure(self, changes: Mapping[str, Json]) -> None:
+        """Write the configuration: the shipped one with `changes` (top-level sections) over it."""
+        document = yaml.safe_load(DEFAULT_CONFIG.read_text("utf-8"))
+        for section, values in changes.items():
+            document[section] = {**(document.get(section) or {}), **values} if isinstance(values, dict) else values
+        self.config.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
+
+    def open_engine(self) -> Engine:
+        """A fresh engine over the same store: another process, as it were."""
+        paths = Paths(self.folder, self.config, f"sqlite:///{self.folder / 'state.db'}", str(self.folder / "staging"))
+        connections = {
+            System.MARKETO: Connection(MARKETO, "sandbox", "sandbox"),
+            System.DYNAMICS: Connection(DYNAMICS, "sandbox", "sandbox", "sandbox", DYNAMICS),
+        }
+        return Engine.open(load_settings(self.config), paths, connections, clock=self.clock, transport=self.transport)
+
+    def reopen(self) -> None:
+        """Close the engine and open another one, as after a change of configuration or a crash."""
+        self.engine.store.close()
+        self.engine = self.open_engine()
+
+    def run(self, **request: Json) -> dict[str, Json]:
+        """One run; a cycle unless told otherwise. Returns its report. A minute passes first."""
+        self.movable.advance(60)
+        self._runs += 1
+        run_id = f"{self.clock.now():%Y%m%dT%H%M%SZ}-{self._runs:06d}"
+        return run_cycle(self.engine, RunRequest(run_id, **request))
+
+    def settle(self, most: int = 6) -> int:
+        """Run cycles until one plans nothing; returns how many it took. Fails when it never ends."""
+        for count in range(1, most + 1):
+            if self.run()["steps"]["plan"]["operations"] == 0:
+                return count
+        raise AssertionError(f"still writing after {most} cycles")
+
+    def activities(self, *, open_only: bool = False) -> list[dict[str, Json]]:
+        """The local activity log, newest first."""
+        return ActivityLog(self.engine.store).browse(open_only=open_only, limit=1000, offset=0).to_pylist()
+
+    def ledger(self, person: int, name: str | None = None) -> list[dict[str, Json]]:
+        """What the ledger says of a person."""
+        return Ledger(self.engine.store).of_person(person, name).to_pylist()
+
+    # --- Marketo, as its users see it -------------------------------------------------------------
+
+    def person(self, person_id: int, *fields: str) -> dict[str, Json] | None:
+        """A person's values through the API."""
+        names = ",".join(fields or ("email", "firstName", "lastName", "microsoftId", "microsoftType"))
+        query = urlencode({"filterType": "id", "filterValues": person_id, "fields": names})
+        found = self._marketo("GET", "/rest/v1/leads.json", query)["result"]
+        return found[0] if found else None
+
+    def persons_by(self, filter_type: str, value: str) -> list[dict[str, Json]]:
+        """Persons that match a filter."""
+        query = urlencode({"filterType": filter_type, "filterValues": value})
+        found: list[dict[str, Json]] = self._marketo("GET", "/rest/v1/leads.json", query)["result"]
+        return found
+
+    def add_person(self, **values: Json) -> int:
+        """A new person, through the API."""
+        body = {"action": "createDuplicate", "input": [values]}
+        return int(self._marketo("POST", "/rest/v1/leads.json", "", body)["result"][0]["id"])
+
+    def edit_person(self, person_id: int, **values: Json) -> None:
+        """An edit as by a marketer."""
+        self.marketo.control("edit_person", {"id": person_id, "values": values})
+
+    def delete_person(self, person_id: int) -> None:
+        """Delete a person through the API."""
+        self._marketo("POST", "/rest/v1/leads/delete.json", "", {"input": [{"id": person_id}]})
+
+    def outcome_activities(self, person_id: int) -> list[dict[str, Json]]:
+        """The custom activities that the sync wrote on a person."""
+        types = {
+            kind["apiName"]: kind["id"]
+            for kind in self._marketo("GET", "/rest/v1/activities/external/types.json")["result"]
+        }
+        token = self._marketo("GET", "/rest/v1/activities/pagingtoken.json", "sinceDatetime=2026-01-01T00:00:00Z")[
+            "nextPageToken"
+        ]
+        query = urlencode({"nextPageToken": token, "activityTypeIds": types["leadSyncOutcome"], "leadIds": person_id})
+        rows: list[dict[str, Json]] = self._marketo("GET", "/rest/v1/activities.json", query).get("result", [])
+        return rows
+
+    def _marketo(self, method: str, path: str, query: str = "", body: Json = None) -> Json:
+        if "marketo" not in self._tokens:
+            grant = "grant_type=client_credentials&client_id=other&client_secret=other"
+            answer = self.marketo.handle(Request("GET", "/identity/oauth/token", grant))
+            self._tokens["marketo"] = json.loads(answer.body)["access_token"]
+        headers = {"authorization": f"Bearer {self._tokens['marketo']}", "content-type": "application/json"}
+        payload = json.dumps(body).encode() if body is not None else b""
+        answer = json.loads(self.marketo.handle(Request(method, path, query, headers, payload)).body)
+        if not answer["success"] and answer["errors"][0]["code"] in {"601", "602"}:
+            del self._tokens["marketo"]
+            return self._marketo(method, path, query, body)
+        assert answer["success"], answer
+        return answer
+
+    # --- Dynamics, as its users see it ------------------------------------------------------------
+
+    def row(self, entity: str, row_id: str) -> dict[str, Json] | None:
+        """A CRM record through the API; None when it does not exist."""
+        status, body = self._dynamics("GET", f"{entity}s({row_id})")
+        return body if status == 200 else None
+
+    def rows(self, entity: str, condition: str = "") -> list[dict[str, Json]]:
+        """CRM records, all or those that match an OData filter."""
+        query = urlencode({"$filter": condition}) if condition else ""
+        found: list[dict[str, Json]] = self._dynamics("GET", f"{entity}s", query)[1]["value"]
+        return found
+
+    def add_row(self, entity: str, **values: Json) -> str:
+        """A new CRM record, through the API as another application."""
+        status, body = self._dynamics("POST", f"{entity}s", "", values, prefer="return=representation")
+        assert status == 201, body
+        return str(body[f"{entity}id"])
+
+    def edit_row(self, entity: str, row_id: str, **values: Json) -> None:
+        """An edit as by a salesperson, through the API as another application."""
+        status, body = self._dynamics("PATCH", f"{entity}s({row_id})", "", values)
+        assert status == 204, body
+
+    def delete_row(self, entity: str, row_id: str) -> None:
+        """Delete a CRM record."""
+        status, body = self._dynamics("DELETE", f"{entity}s({row_id})")
+        assert status == 204, body
+
+    def _dynamics(
+        self, method: str, path: str, query: str = "", body: Json = None, prefer: str = ""
+    ) -> tuple[int, Json]:
+        if "dynamics" not in self._tokens:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": "other",
+                "client_secret": "other",
+                "scope": f"{DYNAMICS}/.default",
+            }
+            request = Request(
+                "POST",
+                "/sandbox/oauth2/v2.0/token",
+                "",
+                {"content-type": "application/x-www-form-urlencoded"},
+                urlencode(form).encode(),
+                DYNAMICS,
+            )
+            self._tokens["dynamics"] = json.loads(self.dynamics.handle(request).body)["access_token"]
+        headers = {
+            "authorization": f"Bearer {self._tokens['dynamics']}",
+            "accept": "application/json",
+            "odata-version": "4.0",
+            "odata-maxversion": "4.0",
+            "content-type": "application/json",
+            **({"prefer": prefer} if prefer else {}),
+        }
+        payload = json.dumps(body).encode() if body is not None else b""
+        response = self.dynamics.handle(Request(method, f"/api/data/v9.2/{path}", query, headers, payload, DYNAMICS))
+        if response.status == 401:
+            del self._tokens["dynamics"]
+            return self._dynamics(method, path, query, body, prefer)
+        return response.status, json.loads(response.body) if response.body else None
