@@ -98,9 +98,11 @@ def is_marketo_email(text: str) -> bool:
         bool(at_sign and local)
         and not set(local) - ALPHANUMERIC - set(".!#$%&'*+/=?^_`{|}~-")
         and len(labels) > 1
-        and all(label and not set(label) - ALPHANUMERIC - {"-", "_"} for label in labels)
+        and all(
+            label and not set(label) - ALPHANUMERIC - {"-"} and "-" not in {label[0], label[-1]} for label in labels
+        )
         and len(labels[-1]) > 1
-        and "_" not in labels[-1]
+        and labels[-1][0] not in DIGITS
     )
 
 

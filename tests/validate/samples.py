@@ -44,14 +44,15 @@ def field(
     **rule: Any,
 ) -> SyncField:
     """One mapped field; `column` and `person` are what the two systems' metadata say of it."""
+    type_of_person = MARKETO_TYPE.get(type_, str(type_))
+    described: dict[str, Any] = {"id": 1, "name": name, "label": name, "type": type_of_person}
+    metadata: dict[str, Any] = {"entity": Entity.LEAD, "name": name.lower(), "type": dynamics, "label": name}
+    described.update(person or {})
+    metadata.update(column or {})
     return SyncField(
         FieldRule(Entity.LEAD, name, name.lower(), type_, **rule),
-        MarketoField(
-            **({"id": 1, "name": name, "label": name, "type": MARKETO_TYPE.get(type_, str(type_))} | (person or {}))
-        ),
-        DynamicsAttribute(
-            **({"entity": Entity.LEAD, "name": name.lower(), "type": dynamics, "label": name} | (column or {}))
-        ),
+        MarketoField(**described),
+        DynamicsAttribute(**metadata),
     )
 
 
@@ -113,7 +114,9 @@ DIRTY: tuple[Canonical, ...] = (
     "2026-02- 1T10:00:00Z", "0000-01-01", "2024-02-29", "2026-02-28T10:00:00Z\n", "1752-12-31T23:59:59Z",
     "9999-12-30T23:59:59Z", "9999-12-31T00:00:00Z", "٢٠٢٦-02-28", "ada@example.test", "bademail", "@example.test",
     "ada@", "a b@example.test", '"a b"@example.test', '"a@b"@example.test', "a@b@example.test", "ada@example.test\n",
-    "ada@\u3000example.test", "ådå@example.test", "ada@localhost", "ada@.test", "o'neil+x@sub.example.test",
+    "ada@\u3000example.test", "ådå@example.test", "ada@localhost",
+    "ada@-a.test", "ada@a-.test", "ada@a_b.test", "ada@a.t-", "ada@a.1x", "ada@a.xn--p1ai", "a@b.co",
+    "ada@.test", "o'neil+x@sub.example.test",
     '"@x.test', "https://example.test/a b", "https://example.test/a", "https://example.test/\u2028", "x\u0000y",
     "x\u001fy", "x\ty\r\n", "\u000b", "\x7f", "\U0001f600" * 5, "\U0001f600" * 6, "é" * 10, "é" * 11, "e\u0301" * 6,
     "漢" * 255, "漢" * 256, "漢" * 10_000, "漢" * 10_001, "x" * 100_000, "3f2504e0-4f89-11d3-9a0c-0305e82c3301",

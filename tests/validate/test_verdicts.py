@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import time
 from collections import Counter
 
 import pyarrow as pa
@@ -10,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.leadsync.model import Canonical, Direction, Entity, FieldType, OperationKind
-from include.leadsync.validate import UNMAPPED, Verdicts, rules_for, validate_writes
+from include.leadsync.model import Canonical, Direction, FieldType, OperationKind
+from include.leadsync.validate import UNMAPPED, RuleSummary, Verdicts, rules_for, validate_writes
 from include.leadsync.validate.verdicts import OnInvalid
 from tests.validate.plain import verdicts_plain
 from tests.validate.samples import DIRTY, EVERY_TYPE, NUMBER, SUBJECT, field, mapped, one, writes
@@ -170,6 +172,11 @@ def test_the_summary_counts_per_rule_and_samples_at_most_five_operations_without
     assert "secret" not in repr([summary.as_json() for summary in verdicts.summary])
 
 
+def test_a_summary_survives_its_way_through_json() -> None:
+    summary = judged(MIXED).summary
+    assert [RuleSummary.from_json(json.loads(json.dumps(one_rule.as_json()))) for one_rule in summary] == summary
+
+
 def test_large_strings_and_further_columns_of_the_writes_are_welcome_and_kept() -> None:
     table = pa.table({
         "link": pa.array([1, 2]),
@@ -191,10 +198,19 @@ def test_writes_without_a_column_are_refused_by_name() -> None:
         judged(pa.table({"op": ["o"], "field": ["name"]}))
 
 
-def test_custom_activities_have_no_field_rules_so_every_value_counts_as_unmapped_only_if_unknown() -> None:
+def test_custom_activities_are_not_judged_by_field_rules() -> None:
     table = writes(("o", "name", "far too long a name"))
     assert validate_writes(table, FEW, OperationKind.ACTIVITY, OUT, "record").failed_ops == []
 
 
-def test_the_sample_map_is_of_one_entity() -> None:
-    assert EVERY_TYPE.entity is Entity.LEAD
+def test_ten_thousand_rows_by_sixty_rules_cost_a_few_seconds_of_cpu() -> None:
+    limits = {"max_length": 50}
+    names = [f"f{number}" for number in range(20)]
+    wide = mapped(*(field(name, FieldType.URL, "String", column=limits) for name in names))
+    assert len(rules_for(wide, UPDATE, OUT)) == 60
+    rows_of = {"op": [f"o{n}" for n in range(10_000)] * 20, "value": [f"value-{n}" for n in range(10_000)] * 20}
+    table = pa.table(rows_of | {"field": [name for name in names for _ in range(10_000)]})
+    judged(MIXED)  # the import is not what is measured
+    started = time.process_time()
+    assert validate_writes(table, wide, UPDATE, OUT, "record").failed_ops == []
+    assert time.process_time() - started < 5

@@ -31,7 +31,7 @@ EARLIEST = {"date": "1753-01-01", "datetime": "1753-01-01T00:00:00Z"}
 LATEST = {"date": "9999-12-30", "datetime": "9999-12-30T23:59:59Z"}
 
 _LOOKUPS = frozenset({"Lookup", "Customer", "Owner"})
-_SERVER_FILLED_TYPES = frozenset({"Owner", "State", "Status", "Boolean", "Uniqueidentifier"})
+_SERVER_FILLED_TYPES = frozenset({"Owner", "State", "Status", "Boolean", "Uniqueidentifier"})  # V33; keys
 _SERVER_FILLED_NAMES = frozenset(
     {"transactioncurrencyid", "owneridtype", "owningbusinessunit", "createdon", "modifiedon", "versionnumber"}
 )

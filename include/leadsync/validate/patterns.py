@@ -32,7 +32,9 @@ UNBROKEN = rf"\A[^{_BLANK}]*\Z"
 LENIENT_EMAIL = rf"""\A(?:"[^"\r\n]*"|[^{_BLANK}@"])+@[^{_BLANK}@]+\Z"""
 """Something, one @ outside quotes, something, no blanks outside quotes (DECISIONS 4)."""
 
-STRICT_EMAIL = r"\A[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9_-]+\.)+[A-Za-z0-9-]{2,}\Z"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+
+STRICT_EMAIL = rf"\A[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@(?:{_LABEL}\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]\Z"
 """What Marketo takes: ASCII, checked syntax (facts/marketo-api.md 6)."""
 
 

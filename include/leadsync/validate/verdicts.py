@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,8 +40,13 @@ class RuleSummary:
     error: str | None = None
 
     def as_json(self) -> dict[str, object]:
-        """As JSON: lists for tuples."""
+        """For staging and XCom."""
         return {**asdict(self), "ops": list(self.ops)}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> RuleSummary:
+        """What `as_json` told, as it was."""
+        return cls(**{**told, "ops": tuple(told["ops"])})
 
 
 @dataclass(frozen=True, slots=True)
