@@ -20,7 +20,6 @@ _LONGEST_SHOWN = 60
 _KINDS = {
     "string_type": "a text",
     "int_type": "a whole number, without quotes",
-    "int_from_float": "a whole number",
     "float_type": "a number, without quotes",
     "bool_type": "true or false, without quotes",
     "tuple_type": "a list: [one, two]",

@@ -72,7 +72,7 @@ def _resolve(
     there, here = marketo.get(rule.name), dynamics.get(rule.dynamics)
     mistakes: list[Mistake] = []
     if there is None:
-        remedy = "run `setup`, which creates it" if entry.setup else "a REST name from Marketo's describe"
+        remedy = "that field (`setup` creates it)" if entry.setup else "a REST name from Marketo's describe"
         mistakes.append(("", f"Marketo has no field {rule.name}", remedy + _nearest(rule.name, marketo)))
     else:
         mistakes += _marketo_mistakes(rule, there)
