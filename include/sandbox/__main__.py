@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from include.sandbox.folder import FolderInUse
 from include.sandbox.listening import Address
-from include.sandbox.server import SandboxServer
+from include.sandbox.server import EMULATORS, Factory, SandboxServer
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,13 +22,15 @@ class _Stop(BaseException):
     """The process was asked to end."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, emulators: Mapping[str, Factory] = EMULATORS) -> int:
     """Serve until a signal; 0 after a clean end, 2 when the sandbox could not start."""
     given = _parser().parse_args(arguments)
     if (given.tls_cert is None) != (given.tls_key is None):
         return _refuse("--tls-cert and --tls-key go together")
+    if given.people < 0:
+        return _refuse("--people is a number from 0 on")
     address = Address(given.host, given.marketo_port, given.dynamics_port, given.tls_cert, given.tls_key)
-    sandbox = SandboxServer(given.data_dir, given.people, given.seed, address=address)
+    sandbox = SandboxServer(given.data_dir, given.people, given.seed, address=address, emulators=emulators)
     quiet = True
     try:
         for number in _SIGNALS:

@@ -35,7 +35,7 @@ class Call:
 
     `intent` is the method after Marketo's `_method` override (M: section 1); `parts` counts the
     methods inside a `$batch`; `outcome` is one of running, answered, dropped before, dropped after,
-    truncated, failed, client gone; `faults` names the rules that fired; `ms` is the server's time.
+    truncated, abandoned (the sandbox ended); `faults` names the rules that fired; `ms` is the server's time.
     """
 
     sequence: int

@@ -107,32 +107,32 @@ class Application:
         try:
             if effect is None:
                 response = await _in_thread(self._workers, self._handle, service, request)
-                await wire.answer(response)
                 self._calls.finish(call, "answered", response)
+                await wire.answer(response)
             else:
                 call.faults = list(effect.rules)
                 await self._misbehave(effect, call, service, request, wire)
         finally:
             if call.outcome == "running":
-                self._calls.finish(call, "client gone")
+                self._calls.finish(call, "abandoned")
 
     async def _misbehave(self, effect: Effect, call: Call, service: str, request: Request, wire: Wire) -> None:
         await self._wait(effect, "before", effect.delay)
         if effect.drop == "before":
             await _in_thread(self._workers, self._carry_out, effect.then)
-            await wire.drop()
             self._calls.finish(call, "dropped before")
+            await wire.drop()
             return
         response = await _in_thread(self._workers, self._produce, effect, service, request)
         await self._wait(effect, "after", effect.delay_after)
         if effect.drop == "after":
-            await wire.drop()
             self._calls.finish(call, "dropped after")
+            await wire.drop()
             return
         response = shaped(effect, response)
         sent = None if effect.cut is None else _portion(effect.cut, len(response.body))
-        await wire.answer(response, sent)
         self._calls.finish(call, "answered" if sent is None else "truncated", response)
+        await wire.answer(response, sent)
 
     async def _wait(self, effect: Effect, stage: str, delay: float) -> None:
         if delay > 0:

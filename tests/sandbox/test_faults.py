@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from http.client import IncompleteRead, RemoteDisconnected
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from include.sandbox.fault_rules import parse_rule
 from include.sandbox.faults import FaultBoard
@@ -115,7 +121,7 @@ def test_a_garbled_body_is_no_text_and_the_same_each_time(sandbox: SandboxServer
 
 def test_texts_in_an_answer_can_be_replaced(sandbox: SandboxServer, marketo: Client) -> None:
     marketo.call("POST", "/notes", b"one")
-    set_rules(sandbox, {"effect": {"replace": [['"(o)ne"', '"tw\\\\1"']], "headers": {"X-Extra": "1"}}})
+    set_rules(sandbox, {"effect": {"replace": [['"(o)ne"', r'"tw\1"']], "headers": {"X-Extra": "1"}}})
     _, body, headers = marketo.call("GET", "/notes")
     assert json.loads(body)["notes"] == ["two"]
     assert headers["x-extra"] == "1"
@@ -194,9 +200,8 @@ def test_a_command_is_carried_out_before_the_request_that_triggers_it(
 ) -> None:
     edit = {"service": "dynamics", "command": "write", "arguments": {"body": "edited under way"}}
     late = {"service": "marketo", "command": "write", "arguments": {"body": "edited after"}}
-    set_rules(
-        sandbox, {"service": "marketo", "method": "POST", "times": 1, "effect": {"then": edit, "afterwards": late}}
-    )
+    effect = {"then": edit, "afterwards": late}
+    set_rules(sandbox, {"service": "marketo", "method": "POST", "times": 1, "effect": effect})
     marketo.call("POST", "/notes", b"written by the run")
     marketo.call("POST", "/notes", b"written again")
     assert dynamics.notes() == ["edited under way"]
@@ -362,17 +367,22 @@ def test_faults_work_under_tls(start_sandbox: Start, certificate: tuple[Path, Pa
     assert talk().partition(b"\r\n\r\n")[2] == b'{"sto'
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=sandbox", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
-        check=True,
-        capture_output=True,
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sandbox")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
     )
-    return cert, key
+    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert_file.write_bytes(signed.public_bytes(Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return cert_file, key_file
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
