@@ -15,6 +15,7 @@ from leadsync_hooks.placement import unshared_storage
 
 if TYPE_CHECKING:
     from include.leadsync import model
+    from include.leadsync.state import StateStore
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +53,16 @@ def store_requests(
     persons: Sequence[int], *, sync_as: str, owner: str | None, reason: str | None, token: str
 ) -> dict[str, Any]:
     """Store one Sync Person to Microsoft request per person; the same `token` never stores one twice."""
-    from include.leadsync.commands import request_persons
-    from include.leadsync.config import Paths, load_settings
-    from include.leadsync.context import Engine
+    from include.leadsync.state import Requests
 
     _require_shared_storage()
-    paths = Paths.from_environment()
-    with Engine.open(load_settings(paths.config), paths, _connections()) as engine:
-        ids = request_persons(engine, persons, sync_as, owner, reason=reason, source="airflow", token=token)
-    return {"requests": len(ids)}
+    with _state() as store:
+        requests = Requests(store)
+        for person in persons:
+            requests.add(
+                person_id=person, sync_as=sync_as, owner=owner, reason=reason, source="airflow", token=token
+            )
+    return {"requests": len(persons)}
 
 
 def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
@@ -68,21 +70,29 @@ def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
 
     Never raises what the engine raises: it speaks for a run that has failed or been skipped already.
     """
-    from include.leadsync.clock import SystemClock
-    from include.leadsync.config import Paths
     from include.leadsync.errors import LeadSyncError
     from include.leadsync.recover import CYCLE
-    from include.leadsync.state import Leases, Runs, StateStore
+    from include.leadsync.state import Leases, Runs
 
     try:
-        store = StateStore.open(Paths.from_environment().state_url, SystemClock())
-        try:
+        with _state() as store:
             Runs(store).finish(run_id, outcome, dict(detail))
             Leases(store).release_by(CYCLE, run_id)
-        finally:
-            store.close()
     except LeadSyncError as error:
         log.warning("run %s is not closed as %s: %s; its place is free again within a minute", run_id, outcome, error)
+
+
+@contextmanager
+def _state() -> Iterator[StateStore]:
+    from include.leadsync.clock import SystemClock
+    from include.leadsync.config import Paths
+    from include.leadsync.state import StateStore
+
+    store = StateStore.open(Paths.from_environment().state_url, SystemClock())
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _connections() -> dict[model.System, model.Connection]:

@@ -11,11 +11,15 @@ PERSONS_AT_ONCE = 10_000
 _PERSON = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 
 
+# Airflow does not check `format`, which only chooses the widget.
+_MOMENT = {"format": "date-time", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?$"}
+
+
 def window() -> dict[str, Param]:
     """`since`, `until`: half-open, ISO 8601; empty ends are open."""
     return {
-        "since": _text("Since", "Changes from this moment on. Empty: from the beginning.", format="date-time"),
-        "until": _text("Until", "Changes before this moment. Empty: until now.", format="date-time"),
+        "since": _text("Since", "Changes from this moment on. Empty: from the beginning.", **_MOMENT),
+        "until": _text("Until", "Changes before this moment. Empty: until now.", **_MOMENT),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import requests
 
 from scripts.local_airflow.environment import LOOPBACK, ROOT, USER, Secrets, environment, free_port
 from scripts.local_airflow.rest import AirflowRest
+from scripts.supervise import Family, launch
 
 GRACE = 20.0  # seconds between TERM and KILL
 _NEEDED = ("metadatabase", "scheduler", "dag_processor")
@@ -53,7 +53,7 @@ class LocalAirflow:
         self._given = dict(environment or {})
         self._settings = settings
         self._components = ["api-server", "scheduler", "dag-processor", *(["triggerer"] if triggerer else [])]
-        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._family: Family | None = None
         self._rest: AirflowRest | None = None
 
     @property
@@ -101,19 +101,8 @@ class LocalAirflow:
         if self._settings is not None:
             self._prepare(variables, self._settings)
         airflow = str(Path(sys.executable).with_name("airflow"))
-        self.logs.mkdir(exist_ok=True)
-        for log in self.logs.glob("*.log"):
-            log.unlink()
-        commands = [f"{name}={shlex.join([airflow, name])}" for name in self._components]
-        self._supervisor = subprocess.Popen(
-            [sys.executable, "-m", "scripts.local_airflow.supervise", str(GRACE), str(self.logs), *commands],
-            env=variables,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=(self.logs / "supervisor.log").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        commands = {name: [airflow, name] for name in self._components}
+        self._family = launch(self.logs, commands, variables, grace=GRACE)
         self._wait_until_healthy(time.monotonic() + timeout)
 
     def stop(self) -> None:
@@ -121,15 +110,14 @@ class LocalAirflow:
         if self._rest is not None:
             self._rest.close()
             self._rest = None
-        if self._supervisor is not None and self._supervisor.stdin is not None:
-            self._supervisor.stdin.close()
-            self._supervisor.wait(timeout=GRACE + 30)
-            self._supervisor = None
+        if self._family is not None:
+            self._family.stop()
+            self._family = None
 
     @property
     def running(self) -> bool:
         """Whether all components are still at work."""
-        return self._supervisor is not None and self._supervisor.poll() is None
+        return self._family is not None and self._family.running
 
     def _prepare(self, variables: Mapping[str, str], settings: Path) -> None:
         command = [sys.executable, "-m", "scripts.local_airflow.settings", str(settings)]
@@ -155,10 +143,7 @@ class LocalAirflow:
 
     def _check_alive(self, until: float, missing: list[str]) -> None:
         if not self.running:
-            said = (self.logs / "supervisor.log").read_text().strip()
-            name = said.partition(" ")[0]
-            log = self.logs / f"{name}.log"
-            tail = log.read_text()[-3000:] if log.exists() else ""
-            raise StartFailed(f"Airflow ended while starting: {said}\n{tail}")
+            words = self._family.last_words() if self._family else ""
+            raise StartFailed(f"Airflow ended while starting: {words}")
         if time.monotonic() > until:
             raise StartFailed(f"Airflow is not healthy in time (waiting for {', '.join(missing)}); logs in {self.logs}")

@@ -1,6 +1,6 @@
 """Run some commands side by side until standard input closes or one of them ends; then stop them all.
 
-`python -m scripts.local_airflow.supervise GRACE LOGDIR NAME=COMMAND…`. The parent holds the other end of
+`python -m scripts.supervise GRACE LOGDIR NAME=COMMAND…`. The parent holds the other end of
 standard input, so whatever becomes of it – Ctrl-C, an error, SIGKILL – nothing stays behind: the pipe closes,
 every process gets TERM, and what is left after GRACE seconds gets KILL, with all it started. Airflow puts
 tasks into process groups of their own, hence descendants are found through the process table, not by group.
@@ -14,18 +14,19 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+ROOT = Path(__file__).resolve().parent.parent
 _CHECK_EVERY = 0.5  # seconds
 
 
 def start(name: str, command: str, logs: Path) -> subprocess.Popen[bytes]:
     """Start one command with its output in `logs`/NAME.log."""
-    with (logs / f"{name}.log").open("ab") as log:
+    with (logs / f"{name}.log").open("wb") as log:
         return subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
@@ -56,6 +57,49 @@ def stop(grace: float) -> int:
             process.kill()
     psutil.wait_procs(left, timeout=5)
     return len(left)
+
+
+def launch(
+    logs: Path, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str], *, grace: float
+) -> Family:
+    """Start commands under a supervisor of their own."""
+    logs.mkdir(parents=True, exist_ok=True)
+    pairs = [f"{name}={shlex.join(command)}" for name, command in commands.items()]
+    with (logs / "supervisor.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.supervise", str(grace), str(logs), *pairs],
+            env=dict(environment),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return Family(process, logs, grace)
+
+
+class Family:
+    """Commands that run side by side and end together."""
+
+    def __init__(self, process: subprocess.Popen[bytes], logs: Path, grace: float) -> None:
+        self._process, self.logs, self._grace = process, logs, grace
+
+    @property
+    def running(self) -> bool:
+        """Whether all of them are still at work."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End them; returns when nothing is left. Calling it twice does no harm."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(timeout=self._grace + 30)
+
+    def last_words(self) -> str:
+        """Which one ended, and the end of its log."""
+        said = (self.logs / "supervisor.log").read_text(errors="replace").strip()
+        log = self.logs / f"{said.partition(' ')[0]}.log"
+        return f"{said}\n{log.read_text(errors='replace')[-3000:]}" if log.exists() else said
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
