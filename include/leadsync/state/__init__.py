@@ -1,0 +1,41 @@
+"""The state store: links, baselines, cursors, outbox, leases, ledger, activity log, API budget.
+
+SQLAlchemy Core on SQLite (one host) or PostgreSQL (several). Tables come and go as pyarrow; every class
+takes a `StateStore`, every method an optional `tx` from `StateStore.begin`, so that a step can put
+several writes into one transaction (ARCHITECTURE §6).
+"""
+
+from include.leadsync.state.activity_log import ActivityLog
+from include.leadsync.state.cursors import Cursor, Cursors
+from include.leadsync.state.echoes import Echoes, SeenActivities
+from include.leadsync.state.errors import LinkTaken
+from include.leadsync.state.leases import WRITER, Lease, Leases
+from include.leadsync.state.ledger import Ledger
+from include.leadsync.state.links import Links
+from include.leadsync.state.outbox import Outbox
+from include.leadsync.state.requests import RequestAdded, Requests
+from include.leadsync.state.runs import Run, Runs
+from include.leadsync.state.snapshots import Metadata
+from include.leadsync.state.store import StateStore, Transaction
+
+__all__ = [
+    "WRITER",
+    "ActivityLog",
+    "Cursor",
+    "Cursors",
+    "Echoes",
+    "Lease",
+    "Leases",
+    "Ledger",
+    "LinkTaken",
+    "Links",
+    "Metadata",
+    "Outbox",
+    "RequestAdded",
+    "Requests",
+    "Run",
+    "Runs",
+    "SeenActivities",
+    "StateStore",
+    "Transaction",
+]

@@ -1,0 +1,185 @@
+"""The activity log: what failed and what recovered, once per change of outcome (P6, R151, D96)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from include.leadsync.state.arrow import conform, filled, with_constant
+from include.leadsync.state.bulk import OnConflict
+from include.leadsync.state.schema import FLAG, MOMENT, TEXT, activity, link
+from include.leadsync.state.store import StateStore, Transaction, fetch
+
+RECOVERED = "recovered"
+_COLUMNS = list(activity.columns)
+_KEY = ("link_id", "person_id", "crm_id", "direction", "field", "code", "value")
+_PAGE = 10_000
+_OPEN = sa.literal_column("open") == sa.literal_column("1")  # word for word as in the partial indexes
+
+
+class ActivityLog:
+    """The activity table.
+
+    Columns: activity_id int64 · key string · outcome string ("failed", "held", "recovered") ·
+    operation, direction, field, value string? · code, message string · rule string? · run_id string ·
+    link_id, person_id int64? · crm_id, entity string? · at timestamp[us, UTC] · open bool ·
+    delivered_at timestamp[us, UTC]? (when the Marketo person was told) · op_id string?.
+    """
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+
+    def record(self, rows: pa.Table, tx: Transaction | None = None) -> int:
+        """Store outcomes; returns how many are new.
+
+        Needs outcome, code, message, run_id. `key` is made here: same link (or person, or CRM record), direction,
+        field, code and value is the same outcome, and while a row with it is open, no second is written.
+        """
+        if rows.num_rows == 0:
+            return 0
+        rows = conform(rows, activity)
+        rows = filled(with_constant(rows, "at", self._store.now(), MOMENT), "at", self._store.now(), MOMENT)
+        if "open" not in rows.column_names:
+            rows = rows.append_column("open", pc.not_equal(rows["outcome"], RECOVERED))
+        if "key" not in rows.column_names:
+            rows = rows.append_column("key", _keys(rows))
+        with self._store.within(tx) as connection:
+            unless_open = OnConflict(("key",), where=_OPEN)
+            return self._store.bulk.insert(connection, activity, rows, unless_open)
+
+    def recover(self, done: pa.Table, run_id: str, tx: Transaction | None = None) -> int:
+        """Close open rows that a success settles, each with a `recovered` row of its own; returns how many.
+
+        `done`: link_id, direction and optionally field. A field settles its own rows and those of the whole
+        record; a null or missing field settles all rows of that link and direction.
+        """
+        fields = done["field"].to_pylist() if "field" in done.column_names else [None] * done.num_rows
+        links = done["link_id"].to_pylist()
+        settled = set(zip(links, done["direction"].to_pylist(), fields, strict=True))
+        pairs = {(link_id, direction) for link_id, direction, _ in settled}
+
+        def is_over(link_id: int, direction: str | None, field: str | None) -> bool:
+            if field is None:
+                return (link_id, direction) in pairs
+            return (link_id, direction, field) in settled or (link_id, direction, None) in settled
+
+        return self._close(links, is_over, run_id, None, tx)
+
+    def settle_absent(
+        self, link_ids: Sequence[int], still_open: pa.Table, run_id: str, tx: Transaction | None = None
+    ) -> int:
+        """Close, as `recover` does, the open rows of links that a new plan has nothing to write for any more.
+
+        `still_open`: link_id, direction, field of what the plan still wants. Rows that this very run
+        recorded stay open.
+        """
+        kept = set(zip(*(still_open[name].to_pylist() for name in ("link_id", "direction", "field")), strict=True))
+        pairs = {(link_id, direction) for link_id, direction, _ in kept}
+
+        def is_over(link_id: int, direction: str | None, field: str | None) -> bool:
+            return (link_id, direction) not in pairs if field is None else (link_id, direction, field) not in kept
+
+        return self._close(link_ids, is_over, run_id, run_id, tx)
+
+    def _close(
+        self,
+        link_ids: Sequence[int],
+        is_over: Callable[[int, str | None, str | None], bool],
+        run_id: str,
+        spared_run: str | None,
+        tx: Transaction | None,
+    ) -> int:
+        if not link_ids:
+            return 0
+        ids = sorted(set(link_ids))
+        statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(activity.c.link_id, ids), activity.c.open == 1)
+        if spared_run is not None:
+            statement = statement.where(activity.c.run_id != spared_run)
+        with self._store.within(tx) as connection:
+            rows = fetch(connection, statement)
+            keys = zip(*(rows[name].to_pylist() for name in ("link_id", "direction", "field")), strict=True)
+            rows = rows.filter(pa.array([is_over(*key) for key in keys], pa.bool_()))
+            if rows.num_rows:
+                closed = self._store.bulk.one_of(activity.c.activity_id, rows["activity_id"].to_pylist())
+                connection.execute(sa.update(activity).where(closed).values(open=0))
+                self._store.bulk.insert(connection, activity, self._recovered(rows, run_id))
+        return len(rows)
+
+    def _recovered(self, rows: pa.Table, run_id: str) -> pa.Table:
+        messages = pc.binary_join_element_wise("recovered; it was: ", rows["message"], "")
+        rows = rows.drop_columns(["activity_id", "delivered_at", "message"]).append_column("message", messages)
+        rows = with_constant(rows, "outcome", RECOVERED, TEXT, replace=True)
+        rows = with_constant(rows, "run_id", run_id, TEXT, replace=True)
+        rows = with_constant(rows, "at", self._store.now(), MOMENT, replace=True)
+        return with_constant(rows, "open", False, FLAG, replace=True)
+
+    def undelivered(self, limit: int, tx: Transaction | None = None) -> pa.Table:
+        """Rows whose Marketo person was not told yet, oldest first; all columns.
+
+        `person_id` is the link's present one where the row has none; rows that still have no person
+        wait (DECISIONS 24).
+        """
+        person = sa.func.coalesce(activity.c.person_id, link.c.person_id)
+        columns = [person.label("person_id") if column.name == "person_id" else column for column in _COLUMNS]
+        joined = activity.outerjoin(link, link.c.link_id == activity.c.link_id)
+        due = sa.select(*columns).select_from(joined).where(activity.c.delivered_at.is_(None), person.is_not(None))
+        with self._store.look(tx) as connection:
+            return fetch(connection, due.order_by(activity.c.activity_id).limit(limit))
+
+    def mark_delivered(self, ids: Sequence[int], tx: Transaction | None = None) -> int:
+        """The person was told; returns how many rows changed."""
+        if not ids:
+            return 0
+        told = self._store.bulk.one_of(activity.c.activity_id, ids) & activity.c.delivered_at.is_(None)
+        with self._store.within(tx) as connection:
+            change = sa.update(activity).where(told).values(delivered_at=self._store.micros())
+            return connection.execute(change).rowcount
+
+    def browse(
+        self, *, open_only: bool = True, limit: int = 100, offset: int = 0, person_id: int | None = None
+    ) -> pa.Table:
+        """A page of rows, newest first; of one person if named. All columns."""
+        statement = self._selection(open_only=open_only, person_id=person_id)
+        with self._store.read() as connection:
+            return fetch(connection, statement.order_by(activity.c.activity_id.desc()).limit(limit).offset(offset))
+
+    def export(self, *, open_only: bool = False) -> Iterator[pa.Table]:
+        """Every row, oldest first, in tables of up to ten thousand."""
+        last = 0
+        while True:
+            page_of = self._selection(open_only=open_only, person_id=None).where(activity.c.activity_id > last)
+            with self._store.read() as connection:
+                page = fetch(connection, page_of.order_by(activity.c.activity_id).limit(_PAGE))
+            if page.num_rows == 0:
+                return
+            last = page["activity_id"][-1].as_py()
+            yield page
+
+    def open_count(self, tx: Transaction | None = None) -> int:
+        """How many failures are open."""
+        counted = sa.select(sa.func.count()).select_from(activity).where(_OPEN)
+        with self._store.look(tx) as connection:
+            return int(connection.execute(counted).scalar_one())
+
+    @staticmethod
+    def _selection(*, open_only: bool, person_id: int | None) -> sa.Select[Any]:
+        statement = sa.select(*_COLUMNS)
+        if open_only:
+            statement = statement.where(_OPEN)
+        return statement if person_id is None else statement.where(activity.c.person_id == person_id)
+
+
+def _keys(rows: pa.Table) -> pa.Array:
+    """Digest of what makes two outcomes the same; the link stands for both of its records."""
+    columns = [rows[name].to_pylist() if name in rows.column_names else [None] * rows.num_rows for name in _KEY]
+    keys = []
+    for link_id, person_id, crm_id, *rest in zip(*columns, strict=True):
+        subject = ("link", link_id) if link_id is not None else ("records", person_id, crm_id)
+        text = "\x1f".join("\x00" if part is None else str(part) for part in (*subject, *rest))
+        keys.append(hashlib.sha256(text.encode()).hexdigest()[:40])
+    return pa.array(keys, pa.string())

@@ -1,0 +1,126 @@
+"""Leases: one loader at a time, and proof of it in every transaction (DECISIONS 13).
+
+A lease is held until it expires or is released. Each acquisition gets a fencing number higher than
+any before, of any lease. Whoever marks work in flight checks its number in the same transaction: a
+holder that was asleep and has been replaced fails there, whatever its clock says.
+
+Clocks: hosts that share a store agree within a few seconds. A clock that jumps forward can only
+end a lease early, which fencing makes harmless. A clock that jumps back cannot keep a dead
+holder's lease alive for longer than one `ttl` from the moment somebody asks for it: an expiry further away than
+that is cut down to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from include.leadsync.errors import LeaseLost
+from include.leadsync.state.arrow import from_micros
+from include.leadsync.state.schema import counter, lease
+from include.leadsync.state.store import StateStore, Transaction
+
+WRITER = "writer"
+"""The lease of the loading step."""
+
+MAX_TTL = 60.0
+"""A holder's death is noticed within a minute (DECISIONS 13)."""
+
+_FENCE = "fence"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as granted. Pass `fence` with every write."""
+
+    name: str
+    holder: str
+    fence: int
+    expires_at: datetime
+    ttl: float
+
+
+class Leases:
+    """The lease table."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+
+    def acquire(self, name: str, holder: str, ttl_seconds: float = MAX_TTL) -> Lease | None:
+        """Take a lease that is free, expired, or held under the same holder name; None while another has it.
+
+        `holder` names one process of one run; a process that asks again gets a new fencing number.
+
+        Raises:
+            ValueError: `ttl_seconds` is not within (0, 60].
+        """
+        if not 0 < ttl_seconds <= MAX_TTL:
+            raise ValueError(f"a lease of {ttl_seconds} s; it must be more than 0 and at most {MAX_TTL:g}")
+        with self._store.begin() as tx:
+            self._store.insert_if_absent(tx, counter, {"name": _FENCE, "value": 0}, ("name",))
+            # The counter is taken first: on PostgreSQL its row lock lets one acquirer in at a time.
+            fence = tx.execute(
+                sa.update(counter).where(counter.c.name == _FENCE).values(value=counter.c.value + 1)
+                .returning(counter.c.value)
+            ).scalar_one()
+            now, ttl = self._store.micros(), int(ttl_seconds * 1_000_000)
+            if self._taken(tx, name, holder, now, ttl):
+                return None
+            row = {"holder": holder, "fence": fence, "expires_at": now + ttl}
+            if not self._store.insert_if_absent(tx, lease, {"name": name, **row}, ("name",)):
+                tx.execute(sa.update(lease).where(lease.c.name == name).values(row))
+        return Lease(name, holder, fence, from_micros(now + ttl), ttl_seconds)
+
+    @staticmethod
+    def _taken(tx: Transaction, name: str, holder: str, now: int, ttl: int) -> bool:
+        row = tx.execute(sa.select(lease.c.holder, lease.c.expires_at).where(lease.c.name == name)).one_or_none()
+        if row is None or row.holder in {None, holder} or row.expires_at <= now:
+            return False
+        longest = now + int(MAX_TTL * 1_000_000)
+        if row.expires_at > longest:  # the clock went back since: no honest lease ends that late
+            tx.execute(sa.update(lease).where(lease.c.name == name).values(expires_at=now + ttl))
+        return True
+
+    def renew(self, held: Lease) -> Lease:
+        """Hold a lease for another `ttl` from now.
+
+        A lease that expired but that nobody took is renewed as well. Raises `LeaseLost` otherwise.
+        """
+        with self._store.begin() as tx:
+            expires = self._store.micros() + int(held.ttl * 1_000_000)
+            ours = (lease.c.name == held.name) & (lease.c.fence == held.fence) & lease.c.holder.is_not(None)
+            if not tx.execute(sa.update(lease).where(ours).values(expires_at=expires)).rowcount:
+                raise self._lost(tx, held.fence, held.name)
+        return replace(held, expires_at=from_micros(expires))
+
+    def release(self, held: Lease) -> bool:
+        """Give a lease back; False when somebody else has it by now."""
+        ours = (lease.c.name == held.name) & (lease.c.fence == held.fence)
+        with self._store.begin() as tx:
+            return tx.execute(sa.update(lease).where(ours).values(holder=None, expires_at=0)).rowcount > 0
+
+    def check(self, fence: int, tx: Transaction) -> None:
+        """Prove inside a writing transaction that the lease with this fencing number is still held.
+
+        Until that transaction ends nobody can take the lease over. Raises `LeaseLost`.
+        """
+        ours = sa.select(lease.c.holder).where(lease.c.fence == fence, lease.c.holder.is_not(None))
+        if tx.dialect.name == "postgresql":
+            ours = ours.with_for_update()
+        if tx.execute(ours).one_or_none() is None:
+            raise self._lost(tx, fence)
+
+    def holder(self, name: str = WRITER) -> str | None:
+        """Who holds a lease now, for `status`; None when it is free or expired."""
+        valid = (lease.c.name == name) & (lease.c.expires_at > self._store.micros())
+        with self._store.read() as tx:
+            return tx.execute(sa.select(lease.c.holder).where(valid)).scalar()
+
+    @staticmethod
+    def _lost(tx: Transaction, fence: int, name: str | None = None) -> LeaseLost:
+        newer = sa.select(lease.c.name, lease.c.holder).order_by((lease.c.name == (name or WRITER)).desc()).limit(1)
+        row = tx.execute(newer).one_or_none()
+        known, holder = (row.name, row.holder) if row else (name or WRITER, None)
+        return LeaseLost(known, fence, holder or "nobody (it was released)")

@@ -1,0 +1,62 @@
+"""Links counted per entity and status as they change, so that nobody ever counts them all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.state.schema import link, link_count
+from include.leadsync.state.store import StateStore, Transaction, driver_rows
+
+
+class LinkCounts:
+    """The counters; changed in the transaction that changes the links."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+
+    def total(self, entity: Entity | str | None, status: LinkStatus | str | None) -> int:
+        """Sum of the counters that fit; None fits all."""
+        statement = sa.select(sa.func.coalesce(sa.func.sum(link_count.c.links), 0))
+        if entity is not None:
+            statement = statement.where(link_count.c.entity == str(entity))
+        if status is not None:
+            statement = statement.where(link_count.c.status == str(status))
+        with self._store.read() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def added(self, tx: Transaction, rows: pa.Table) -> None:
+        """Count new links."""
+        pairs = zip(rows["entity"].to_pylist(), rows["status"].to_pylist(), strict=True)
+        self._apply(tx, Counter(pairs))
+
+    @contextmanager
+    def moving(self, tx: Transaction, rows: pa.Table) -> Iterator[None]:
+        """Count links whose entity or status changes inside the block."""
+        if not {"entity", "status"} & set(rows.column_names):
+            yield
+            return
+        ids = rows["link_id"].to_pylist()
+        before = self._of(tx, ids)
+        yield
+        after = self._of(tx, ids)
+        after.subtract(before)
+        self._apply(tx, after)
+
+    def _of(self, tx: Transaction, ids: Sequence[int]) -> Counter[tuple[str, str]]:
+        groups = sa.select(link.c.entity, link.c.status, sa.func.count()).group_by(link.c.entity, link.c.status)
+        found = driver_rows(tx, groups.where(self._store.bulk.one_of(link.c.link_id, ids)))
+        return Counter({(entity, status): links for entity, status, links in found})
+
+    def _apply(self, tx: Transaction, change: Counter[tuple[str, str]]) -> None:
+        for (entity, status), links in sorted(change.items()):  # in order: two runs must not wait for each other
+            if links:
+                row = {"entity": entity, "status": status, "links": 0}
+                self._store.insert_if_absent(tx, link_count, row, ("entity", "status"))
+                of_group = (link_count.c.entity == entity) & (link_count.c.status == status)
+                tx.execute(sa.update(link_count).where(of_group).values(links=link_count.c.links + links))

@@ -1,0 +1,252 @@
+"""Links: who belongs to whom, the baseline of each pair, and what each side was last seen to show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.state.arrow import conform, filled, with_all_columns
+from include.leadsync.state.errors import LinkTaken
+from include.leadsync.state.link_counts import LinkCounts
+from include.leadsync.state.schema import LIVE, MOMENT, NUMBER, layout, link
+from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
+
+EXPECTED = "expected_version"
+TOMBSTONES = (LinkStatus.CRM_DELETED.value, LinkStatus.PERSON_DELETED.value)
+_COLUMNS = list(link.columns)
+_PAGE = 50_000
+
+
+class Links:
+    """The link table.
+
+    Tables of links have these columns, and `insert` and `update` take any subset:
+
+    - link_id int64 · entity string ("lead", "contact") · person_id int64? · crm_id string? (GUID, lower case)
+    - status string (`LinkStatus`) · version int64, moves with every change of the baseline
+    - layout_id int64?, base string? (JSON array of canonical values in the order of that layout)
+    - person_side, crm_side string? (JSON object of what a side shows where it differs from base)
+    - person_open, crm_open string? (JSON list of the fields in it that are changes not agreed yet, D8)
+    - person_hash, crm_hash int64?, hash_tag string? (row hashes last seen, and how they were made)
+    - crm_etag string? · dirty string? (why both sides must be read afresh) · note string?
+    - created_run string? · created_at, changed_at timestamp[us, UTC]
+
+    Look-ups take any number of ids, repeated ones included, and return each link once, in no order.
+    They see active and creating links only, unless `statuses` names others (None: all).
+    """
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self._counts = LinkCounts(store)
+
+    def by_person(
+        self, ids: Sequence[int], tx: Transaction | None = None, statuses: Sequence[str] | None = LIVE
+    ) -> pa.Table:
+        """Links of Marketo persons."""
+        return self._find(link.c.person_id, ids, tx, statuses)
+
+    def by_crm(
+        self, ids: Sequence[str], tx: Transaction | None = None, statuses: Sequence[str] | None = LIVE
+    ) -> pa.Table:
+        """Links of CRM records; GUIDs in any case."""
+        return self._find(link.c.crm_id, [crm_id.lower() for crm_id in ids], tx, statuses)
+
+    def by_id(
+        self, link_ids: Sequence[int], tx: Transaction | None = None, statuses: Sequence[str] | None = LIVE
+    ) -> pa.Table:
+        """Links by their own ids."""
+        return self._find(link.c.link_id, link_ids, tx, statuses)
+
+    def tombstones_by_crm(self, ids: Sequence[str], tx: Transaction | None = None) -> pa.Table:
+        """Links whose person or CRM record was deleted, by CRM record (D46)."""
+        return self.by_crm(ids, tx, TOMBSTONES)
+
+    def dirty(self, limit: int, tx: Transaction | None = None) -> pa.Table:
+        """Live links whose two sides must be read afresh, lowest link_id first."""
+        statement = sa.select(*_COLUMNS).where(link.c.dirty.is_not(None), link.c.status.in_(LIVE))
+        with self._store.look(tx) as connection:
+            return fetch(connection, statement.order_by(link.c.link_id).limit(limit))
+
+    def _find(
+        self, column: sa.Column[Any], ids: Sequence[Any], tx: Transaction | None, statuses: Sequence[str] | None
+    ) -> pa.Table:
+        statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(column, ids))
+        if statuses is not None:
+            statement = statement.where(link.c.status.in_(statuses))
+        with self._store.look(tx) as connection:
+            return fetch(connection, statement)
+
+    def insert(self, rows: pa.Table, tx: Transaction | None = None) -> pa.Table:
+        """Store new links; returns all their columns, in the order given, with the new `link_id`.
+
+        Needs entity; status is active, version 0 and both times now unless given.
+
+        Raises:
+            LinkTaken: a person or CRM record has an active link; none of the rows is stored, and the
+                caller's transaction can go on.
+        """
+        now = self._store.now()
+        rows = _lower_guids(conform(rows, link))
+        rows = filled(rows, "status", LinkStatus.ACTIVE.value, "text")
+        rows = filled(filled(rows, "version", 0, NUMBER), "created_at", now, MOMENT)
+        rows = filled(rows, "changed_at", now, MOMENT)
+        with self._store.within(tx) as connection:
+            ids = self._store.bulk.next_ids(connection, link.c.link_id, rows.num_rows) if rows.num_rows else []
+            rows = rows.drop_columns(["link_id"]) if "link_id" in rows.column_names else rows
+            rows = with_all_columns(rows.append_column("link_id", pa.array(ids, pa.int64())), _COLUMNS)
+            with self._refusing_second_links(connection, rows), connection.begin_nested():
+                self._store.bulk.insert(connection, link, rows)
+            self._counts.added(connection, rows)
+        return rows
+
+    def update(self, rows: pa.Table, tx: Transaction | None = None) -> list[int]:
+        """Set columns of links by `link_id`; returns the ids of those that lost the race.
+
+        With a column `expected_version` a link changes only while it has that version (compare and
+        set), and its version moves on by one unless `version` is given. Without it every link
+        changes and the version stays unless given. `changed_at` is now unless given.
+
+        Raises:
+            LinkTaken: the change would give a person or CRM record a second active link.
+        """
+        if rows.num_rows == 0:
+            return []
+        rows = _lower_guids(conform(rows, link, extra=(EXPECTED,)))
+        rows = filled(rows, "changed_at", self._store.now(), MOMENT)
+        with self._store.within(tx) as connection:
+            rows, lost = self._without_losers(connection, rows)
+            if rows.num_rows:
+                with (
+                    self._counts.moving(connection, rows),
+                    self._refusing_second_links(connection, rows),
+                    connection.begin_nested(),
+                ):
+                    self._store.bulk.update(connection, link, rows, keys=["link_id"])
+        return lost
+
+    def _without_losers(self, tx: Transaction, rows: pa.Table) -> tuple[pa.Table, list[int]]:
+        if EXPECTED not in rows.column_names:
+            return rows, []
+        ids = rows["link_id"].to_pylist()
+        stored = sa.select(link.c.link_id, link.c.version).where(self._store.bulk.one_of(link.c.link_id, ids))
+        if tx.dialect.name == "postgresql":
+            # In order of ids, so that two runs never wait for each other.
+            stored = stored.order_by(link.c.link_id).with_for_update()
+        versions: dict[int, int] = {key: version for key, version in driver_rows(tx, stored)}  # noqa: C416 - rows are no pairs
+        expected = rows[EXPECTED].to_pylist()
+        holds = [versions.get(key) == version for key, version in zip(ids, expected, strict=True)]
+        lost = [key for key, kept in zip(ids, holds, strict=True) if not kept]
+        rows = rows.filter(pa.array(holds, pa.bool_())) if lost else rows
+        if "version" not in rows.column_names:
+            rows = rows.append_column("version", pc.add(rows[EXPECTED], 1))
+        return rows.drop_columns([EXPECTED]), lost
+
+    @contextmanager
+    def _refusing_second_links(self, tx: Transaction, rows: pa.Table) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            persons = self._taken(tx, rows, "person_id")
+            crm_ids = self._taken(tx, rows, "crm_id")
+            if not persons and not crm_ids:
+                raise
+            raise LinkTaken(persons, crm_ids) from error
+
+    def _taken(self, tx: Transaction, rows: pa.Table, name: str) -> list[Any]:
+        """Values of an identity column that other live links hold, or that `rows` names twice."""
+        if name not in rows.column_names:
+            return []
+        wanted = Counter(value for value in rows[name].to_pylist() if value is not None)
+        own = set(rows["link_id"].to_pylist())
+        holders = self._find(link.c[name], list(wanted), tx, LIVE)
+        held = {
+            value
+            for value, holder in zip(holders[name].to_pylist(), holders["link_id"].to_pylist(), strict=True)
+            if holder not in own
+        }
+        return sorted(held | {value for value, times in wanted.items() if times > 1})
+
+    def set_dirty(self, link_ids: Sequence[int], reason: str, tx: Transaction | None = None) -> int:
+        """Have both sides of links read afresh by the next cycle; returns how many."""
+        change = sa.update(link).where(self._store.bulk.one_of(link.c.link_id, link_ids))
+        with self._store.within(tx) as connection:
+            return connection.execute(change.values(dirty=reason)).rowcount if link_ids else 0
+
+    def count(self, entity: Entity | str | None = None, status: LinkStatus | str | None = None) -> int:
+        """How many links there are, of an entity and in a status; read from counters, not counted."""
+        return self._counts.total(entity, status)
+
+    def pages(self, entity: Entity | str | None = None, size: int = _PAGE) -> Iterator[pa.Table]:
+        """Every live link, in slices by link_id: for sweeps only, each slice in a transaction of its own."""
+        statement = sa.select(*_COLUMNS).where(link.c.status.in_(LIVE))
+        yield from self._paged(statement, entity, size)
+
+    def absent(self, entity: Entity | str, present: Sequence[str]) -> list[str]:
+        """CRM ids of live links of an entity that are not in `present`: after a full read only (DECISIONS 17)."""
+        here = pa.array([crm_id.lower() for crm_id in present], pa.string())
+        missing: list[str] = []
+        statement = sa.select(link.c.link_id, link.c.crm_id).where(link.c.status.in_(LIVE), link.c.crm_id.is_not(None))
+        for page in self._paged(statement, entity, _PAGE):
+            missing += page["crm_id"].filter(pc.invert(pc.is_in(page["crm_id"], value_set=here))).to_pylist()
+        return missing
+
+    def sample(self, entity: Entity | str, count: int, excluding: Sequence[str] = ()) -> list[str]:
+        """CRM ids of up to `count` active links of an entity, to test whether anything can be read (D51)."""
+        out = pa.array([crm_id.lower() for crm_id in excluding], pa.string())
+        found: list[str] = []
+        active = link.c.status == LinkStatus.ACTIVE.value
+        statement = sa.select(link.c.link_id, link.c.crm_id).where(active, link.c.crm_id.is_not(None))
+        for page in self._paged(statement, entity, max(1000, count)):
+            found += page["crm_id"].filter(pc.invert(pc.is_in(page["crm_id"], value_set=out))).to_pylist()
+            if len(found) >= count:
+                break
+        return found[:count]
+
+    def _paged(self, statement: sa.Select[Any], entity: Entity | str | None, size: int) -> Iterator[pa.Table]:
+        if entity is not None:
+            statement = statement.where(link.c.entity == str(entity))
+        last = 0
+        while True:
+            page_of = statement.where(link.c.link_id > last).order_by(link.c.link_id).limit(size)
+            with self._store.read() as connection:
+                page = fetch(connection, page_of)
+            if page.num_rows == 0:
+                return
+            last = page["link_id"][-1].as_py()
+            yield page
+
+    def layout(self, entity: Entity | str, fields: Sequence[tuple[str, str]], tx: Transaction | None = None) -> int:
+        """The id of a layout: the ordered (field id, type) pairs that a base array of an entity holds."""
+        text = json.dumps([list(pair) for pair in fields], ensure_ascii=False, separators=(",", ":"))
+        digest = hashlib.sha256(f"{entity}\n{text}".encode()).hexdigest()
+        known = sa.select(layout.c.layout_id).where(layout.c.digest == digest)
+        with self._store.within(tx) as connection:
+            found = connection.execute(known).scalar()
+            if found is None:
+                row = {"entity": str(entity), "fields_json": text, "digest": digest}
+                self._store.insert_if_absent(connection, layout, row, ("digest",))
+                found = connection.execute(known).scalar_one()
+        return int(found)
+
+    def layouts(self, tx: Transaction | None = None) -> dict[int, list[str]]:
+        """Field ids of every layout, in order."""
+        with self._store.look(tx) as connection:
+            rows = driver_rows(connection, sa.select(layout.c.layout_id, layout.c.fields_json))
+        return {key: [name for name, _ in json.loads(text)] for key, text in rows}
+
+
+def _lower_guids(rows: pa.Table) -> pa.Table:
+    """GUIDs have one spelling, or one record could be linked twice."""
+    if "crm_id" not in rows.column_names:
+        return rows
+    return rows.set_column(rows.column_names.index("crm_id"), "crm_id", pc.utf8_lower(rows["crm_id"]))

@@ -1,0 +1,1 @@
+"""Alembic's folder: `env` runs on the connection that `state.migrate` hands over."""

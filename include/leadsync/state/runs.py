@@ -1,0 +1,94 @@
+"""Runs: what each was asked to do, how it ended, and its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from include.leadsync.state.arrow import from_micros
+from include.leadsync.state.schema import run
+from include.leadsync.state.store import StateStore, Transaction, fetch
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. `window` is what it was asked for, `report` what it did; both JSON objects."""
+
+    run_id: str
+    kind: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    window: dict[str, Json]
+    report: dict[str, Json]
+
+
+class Runs:
+    """The run table."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+
+    def start(
+        self, run_id: str, kind: str, window: Mapping[str, Json] | None = None, tx: Transaction | None = None
+    ) -> None:
+        """Note that a run began; a repeat with the same id (a retried task) changes nothing."""
+        row = {"run_id": run_id, "kind": kind, "started_at": self._store.micros(), "window_json": _dump(window or {})}
+        with self._store.within(tx) as connection:
+            self._store.insert_if_absent(connection, run, row, ("run_id",))
+
+    def finish(
+        self, run_id: str, outcome: str, report: Mapping[str, Json] | None = None, tx: Transaction | None = None
+    ) -> None:
+        """Note how a run ended, in one word (done, failed, skipped) and in full."""
+        values = {"finished_at": self._store.micros(), "outcome": outcome, "report_json": _dump(report or {})}
+        with self._store.within(tx) as connection:
+            connection.execute(sa.update(run).where(run.c.run_id == run_id).values(values))
+
+    def get(self, run_id: str, tx: Transaction | None = None) -> Run | None:
+        """One run by its id."""
+        return self._one(sa.select(run).where(run.c.run_id == run_id), tx)
+
+    def latest(
+        self, kind: str | None = None, outcome: str | None = None, tx: Transaction | None = None
+    ) -> Run | None:
+        """The run that started last, of a kind and with an outcome if named."""
+        statement = sa.select(run).order_by(run.c.started_at.desc(), run.c.run_id.desc()).limit(1)
+        if kind is not None:
+            statement = statement.where(run.c.kind == kind)
+        if outcome is not None:
+            statement = statement.where(run.c.outcome == outcome)
+        return self._one(statement, tx)
+
+    def recent(self, limit: int = 50, tx: Transaction | None = None) -> pa.Table:
+        """The last runs, newest first: run_id, kind, started_at, finished_at, outcome, window_json, report_json."""
+        statement = sa.select(*run.columns).order_by(run.c.started_at.desc(), run.c.run_id.desc()).limit(limit)
+        with self._store.look(tx) as connection:
+            return fetch(connection, statement)
+
+    def _one(self, statement: sa.Select[Any], tx: Transaction | None) -> Run | None:
+        with self._store.look(tx) as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        return Run(
+            row.run_id,
+            row.kind,
+            from_micros(row.started_at),
+            None if row.finished_at is None else from_micros(row.finished_at),
+            row.outcome,
+            json.loads(row.window_json or "{}"),
+            json.loads(row.report_json or "{}"),
+        )
+
+
+def _dump(document: Mapping[str, Json]) -> str:
+    return json.dumps(document, ensure_ascii=False, sort_keys=True)
