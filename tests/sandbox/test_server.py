@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
+from include.sandbox import listening
 from include.sandbox.folder import FolderInUse
 from include.sandbox.listening import Address
 from include.sandbox.server import SandboxServer
 from include.sandbox.service import Request, Response
+from include.sandbox.wire import PlainProtocol, protocol_class
 from tests.sandbox.conftest import Client
 
 Start = Callable[..., SandboxServer]
@@ -123,3 +125,81 @@ def test_stopping_closes_the_emulators_and_the_connections_that_are_idle(start_s
         assert time.perf_counter() - before < 2
         assert idle.recv(1) == b""
     assert emulator.closed  # type: ignore[attr-defined]
+
+
+@pytest.fixture(params=["fast", "plain"])
+def either_protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "plain":
+        monkeypatch.setattr(listening, "protocol_class", lambda: PlainProtocol)
+    else:
+        assert protocol_class() is not PlainProtocol
+    return str(request.param)
+
+
+def exchange(client: Client, sent: bytes) -> bytes:
+    with socket.create_connection((client.host, client.port), timeout=5) as connection:
+        connection.sendall(sent)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    return received
+
+
+def test_both_http_parsers_serve_drop_and_cut(either_protocol: str, start_sandbox: Start) -> None:
+    sandbox = start_sandbox()
+    client = Client(sandbox.marketo_url)
+    ask = b"POST /notes HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+    bodies = []
+    for effect in (
+        {"drop": "before"},
+        {"drop": "after"},
+        {"cut": 4},
+        {"status": 503, "headers": {"Connection": "close"}},
+    ):
+        sandbox.control("faults.set", {"rules": [{"effect": effect}]})
+        bodies.append(exchange(client, ask).partition(b"\r\n\r\n"))
+    assert bodies[0][0] == bodies[1][0] == b""
+    assert bodies[2][2] == b'{"st'
+    assert bodies[3][0].startswith(b"HTTP/1.1 503 ")
+    sandbox.control("faults.clear")
+    assert client.notes() == ["x", "x"]
+
+
+def test_bodies_of_unknown_length_and_of_many_megabytes_arrive_whole(
+    either_protocol: str, sandbox: SandboxServer, marketo: Client
+) -> None:
+    head = b"POST /notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert b"200 OK" in exchange(marketo, head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    marketo.call("POST", "/notes", b"m" * 12_000_000)
+    first, second = marketo.notes()
+    assert (first, len(second)) == ("abcde", 12_000_000)
+
+
+@pytest.mark.parametrize("length", [9_000, 33_000, 60_000])
+def test_a_long_address_reaches_the_emulator_that_has_to_refuse_it(
+    either_protocol: str, marketo: Client, length: int
+) -> None:
+    shown = json.loads(marketo.call("GET", "/mirror?" + "q" * length)[1])
+    assert len(shown["query"]) == length
+
+
+def test_requests_sent_ahead_on_one_connection_are_answered_in_order(either_protocol: str, marketo: Client) -> None:
+    ask = b"GET /mirror?%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
+    text = exchange(marketo, ask % (1, b"") + ask % (2, b"") + ask % (3, b"Connection: close\r\n")).decode()
+    assert [text.index(f'"query": "{number}"') for number in (1, 2, 3)] == sorted(
+        text.index(f'"query": "{number}"') for number in (1, 2, 3)
+    )
+
+
+def test_head_has_the_length_but_no_body(either_protocol: str, marketo: Client) -> None:
+    head, _, body = exchange(marketo, b"HEAD /notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").partition(
+        b"\r\n\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert body == b""
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request_harms_nobody(marketo: Client) -> None:
+    with socket.create_connection((marketo.host, marketo.port)) as connection:
+        connection.sendall(b"POST /notes HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+    assert marketo.notes() == []
