@@ -100,6 +100,14 @@ def test_each_spelling_has_one_meaning(kind: str, text: str | None, canonical: s
     assert from_activity_text(FIELDS[kind], text) == canonical
 
 
+def test_a_number_column_rounds_ties_to_the_even_digit_as_texts_do() -> None:
+    ties = ["2.345", "2.355", "-2.345", "-2.355", "0.005", "0.015", "99.995", "2.3450000001"]
+    raw = pa.table({"sample": pa.array([Decimal(tie) for tie in ties], pa.decimal128(38, 10))})
+    rounded = ["2.34", "2.36", "-2.34", "-2.36", "0", "0.02", "100", "2.35"]
+    assert canonical_persons(raw, map_of(FIELDS["money"]))["sample"].to_pylist() == rounded
+    assert [from_activity_text(FIELDS["money"], tie) for tie in ties] == rounded
+
+
 def test_composed_and_decomposed_accents_stay_different_texts() -> None:
     composed, decomposed = "Zo\u00eb", unicodedata.normalize("NFD", "Zo\u00eb")
     raw = pa.table({"sample": [composed, decomposed]})
