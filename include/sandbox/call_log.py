@@ -23,7 +23,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from include.sandbox.service import Json, Request, Response
 
-CAPACITY = 200_000
+CAPACITY = 50_000
+_LONGEST_QUERY = 2_000
 _SECRET_NAMES = frozenset({"client_secret", "access_token", "password", "client_assertion", "refresh_token"})
 _PART = re.compile(rb"^(GET|POST|PATCH|PUT|DELETE) \S+ HTTP/1\.[01]\r?$", re.MULTILINE)
 _KNOWN_CLIENTS = 10_000
@@ -181,10 +182,10 @@ def _parts(request: Request) -> dict[str, int]:
 
 
 def _masked(query: str) -> str:
-    if not any(name in query for name in _SECRET_NAMES):
-        return query
-    pairs = parse_qsl(query, keep_blank_values=True)
-    return urlencode([(name, "***" if name in _SECRET_NAMES else value) for name, value in pairs], safe="*")
+    if any(name in query for name in _SECRET_NAMES):
+        pairs = parse_qsl(query, keep_blank_values=True)
+        query = urlencode([(name, "***" if name in _SECRET_NAMES else value) for name, value in pairs], safe="*")
+    return query if len(query) <= _LONGEST_QUERY else f"{query[:_LONGEST_QUERY]}…"
 
 
 def _client_of(request: Request) -> str | None:
