@@ -167,9 +167,12 @@ def _commands(name: str, key: str, given: Json) -> tuple[Command, ...]:
     found = []
     for entry in [given] if isinstance(given, Mapping) else given:
         _refuse_unknown(name, entry, frozenset({"service", "command", "arguments"}))
-        if entry.get("service") not in SERVICES or not entry.get("command"):
-            _fail(name, key, "needs 'service' (marketo or dynamics) and 'command'")
-        found.append(Command(entry["service"], entry["command"], entry.get("arguments") or {}))
+        command = str(entry.get("command") or "")
+        # A command with a dot is the host's, which has no service.
+        service = entry.get("service", SERVICES[0] if "." in command else None)
+        if service not in SERVICES or not command:
+            _fail(name, key, "needs 'command' and, unless it has a dot, 'service' (marketo or dynamics)")
+        found.append(Command(service, command, entry.get("arguments") or {}))
     return tuple(found)
 
 

@@ -14,13 +14,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from include.sandbox.call_log import Call, CallLog
 from include.sandbox.fault_answers import error_answer, gateway_page
 from include.sandbox.fault_rules import Command, Effect
 from include.sandbox.faults import FaultBoard
-from include.sandbox.service import Emulator, Request, Response
+from include.sandbox.service import Emulator, Json, Request, Response
 from include.sandbox.wire import Receive, Scope, Send, Wire
 
 CONTROL_PREFIX = "/_sandbox/"
@@ -28,7 +28,17 @@ _THREADS = 80  # more than the 52 concurrent requests that Dynamics allows
 _CONTROL_THREADS = 4
 _PAUSE_POLL = 0.005
 
-Control = Callable[[str, Request], Response]
+
+class Controller(Protocol):
+    """Carries out control commands."""
+
+    def run(self, service: str, command: str, arguments: Mapping[str, Json]) -> Json:
+        """One command; raises what is wrong with it."""
+        ...
+
+    def answer(self, service: str, request: Request) -> Response:
+        """One command as an HTTP request."""
+        ...
 
 
 class Gate:
@@ -77,10 +87,11 @@ class Application:
         faults: FaultBoard,
         calls: CallLog,
         gate: Gate,
+        controller: Controller,
     ) -> None:
         self._emulators = emulators
         self._ports = ports
-        self.control: Control | None = None
+        self._controller = controller
         self._faults = faults
         self._calls = calls
         self._gate = gate
@@ -99,8 +110,8 @@ class Application:
         if request is None:
             return
         service = self._ports[wire.port]
-        if request.target.startswith(CONTROL_PREFIX) and self.control is not None:
-            await wire.answer(await _in_thread(self._controllers, self.control, service, request))
+        if request.target.startswith(CONTROL_PREFIX):
+            await wire.answer(await _in_thread(self._controllers, self._controller.answer, service, request))
             return
         call = self._calls.begin(service, request)
         effect = self._faults.decide(service, request, call.client)
@@ -169,8 +180,7 @@ class Application:
 
     def _carry_out(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
-            with self._gate.shared():
-                self._emulators[command.service].control(command.command, command.arguments)
+            self._controller.run(command.service, command.command, command.arguments)
 
 
 def made_answer(effect: Effect, service: str, original: Response | None) -> Response:

@@ -85,9 +85,10 @@ class SandboxServer:
             self.urls = self._listener.urls
             self._clock_state = ClockState(self.clock, self._folder)
             self._first_start()
-            self._app = Application(self._emulators, self._listener.ports, self.faults, self.calls, self._gate)
             self._switchboard = Switchboard(self, self.faults, self.calls, self._clock_state)
-            self._app.control = self._switchboard.answer
+            self._app = Application(
+                self._emulators, self._listener.ports, self.faults, self.calls, self._gate, self._switchboard
+            )
             self._listener.start(self._app)
         except BaseException:
             self.stop()

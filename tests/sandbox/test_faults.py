@@ -214,6 +214,21 @@ def test_a_command_on_the_same_service_is_seen_by_the_request(sandbox: SandboxSe
     assert marketo.notes() == ["just in time"]
 
 
+def test_a_command_of_the_host_can_come_first_too(sandbox: SandboxServer, marketo: Client) -> None:
+    before = sandbox.clock.now()
+    later = {"command": "clock.advance", "arguments": {"seconds": 4000}}
+    set_rules(sandbox, {"times": 1, "effect": {"then": later}})
+    marketo.call("GET", "/notes")
+    assert (sandbox.clock.now() - before).total_seconds() >= 4000
+
+
+def test_even_a_restore_can_come_first(sandbox: SandboxServer, marketo: Client) -> None:
+    sandbox.control("snapshot.save")
+    marketo.call("POST", "/notes", b"gone")
+    set_rules(sandbox, {"times": 1, "effect": {"then": {"command": "snapshot.restore"}}})
+    assert marketo.notes() == []
+
+
 def test_a_command_that_fails_is_reported_to_the_client(
     sandbox: SandboxServer, marketo: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,7 +238,7 @@ def test_a_command_that_fails_is_reported_to_the_client(
     assert status == 500
     assert b"typo" in body
     assert b"no such" in body
-    assert "KeyError" in capfd.readouterr().err
+    assert "UnknownCommand" in capfd.readouterr().err
 
 
 def test_a_rule_fires_from_its_nth_match_on_for_a_number_of_times(sandbox: SandboxServer, marketo: Client) -> None:
@@ -305,7 +320,7 @@ def test_what_a_rule_does_does_not_depend_on_the_other_rules() -> None:
         ({"effect": {"drop": "during"}}, "'drop' is 'during'"),
         ({"effect": {"dorp": "after"}}, "'dorp' is unknown"),
         ({"effect": {"error": "9999"}}, "not in the table"),
-        ({"effect": {"then": {"command": "write"}}}, "needs 'service'"),
+        ({"effect": {"then": {"command": "write"}}}, "needs 'command'"),
         ({"effect": {"replace": ["ab"]}}, "list of \\[pattern, text\\]"),
     ],
 )
