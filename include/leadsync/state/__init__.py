@@ -6,6 +6,7 @@ several writes into one transaction (ARCHITECTURE §6).
 """
 
 from include.leadsync.state.activity_log import ActivityLog
+from include.leadsync.state.budget import BudgetLimits, BudgetUsage, SharedBudget
 from include.leadsync.state.cursors import Cursor, Cursors
 from include.leadsync.state.echoes import Echoes, SeenActivities
 from include.leadsync.state.errors import LinkTaken
@@ -13,7 +14,9 @@ from include.leadsync.state.leases import WRITER, Lease, Leases
 from include.leadsync.state.ledger import Ledger
 from include.leadsync.state.links import Links
 from include.leadsync.state.outbox import Outbox
+from include.leadsync.state.placement import assert_fits
 from include.leadsync.state.requests import RequestAdded, Requests
+from include.leadsync.state.retention import Retention, RetentionDays
 from include.leadsync.state.runs import Run, Runs
 from include.leadsync.state.snapshots import Metadata
 from include.leadsync.state.store import StateStore, Transaction
@@ -21,6 +24,8 @@ from include.leadsync.state.store import StateStore, Transaction
 __all__ = [
     "WRITER",
     "ActivityLog",
+    "BudgetLimits",
+    "BudgetUsage",
     "Cursor",
     "Cursors",
     "Echoes",
@@ -33,9 +38,13 @@ __all__ = [
     "Outbox",
     "RequestAdded",
     "Requests",
+    "Retention",
+    "RetentionDays",
     "Run",
     "Runs",
     "SeenActivities",
+    "SharedBudget",
     "StateStore",
     "Transaction",
+    "assert_fits",
 ]

@@ -107,9 +107,7 @@ class Leases:
         Until that transaction ends nobody can take the lease over. Raises `LeaseLost`.
         """
         ours = sa.select(lease.c.holder).where(lease.c.fence == fence, lease.c.holder.is_not(None))
-        if tx.dialect.name == "postgresql":
-            ours = ours.with_for_update()
-        if tx.execute(ours).one_or_none() is None:
+        if tx.execute(ours.with_for_update()).one_or_none() is None:
             raise self._lost(tx, fence)
 
     def holder(self, name: str = WRITER) -> str | None:

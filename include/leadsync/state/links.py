@@ -139,9 +139,7 @@ class Links:
             return rows, []
         ids = rows["link_id"].to_pylist()
         stored = sa.select(link.c.link_id, link.c.version).where(self._store.bulk.one_of(link.c.link_id, ids))
-        if tx.dialect.name == "postgresql":
-            # In order of ids, so that two runs never wait for each other.
-            stored = stored.order_by(link.c.link_id).with_for_update()
+        stored = stored.order_by(link.c.link_id).with_for_update()  # in order: two runs never wait for each other
         versions: dict[int, int] = {key: version for key, version in driver_rows(tx, stored)}  # noqa: C416 - rows are no pairs
         expected = rows[EXPECTED].to_pylist()
         holds = [versions.get(key) == version for key, version in zip(ids, expected, strict=True)]

@@ -130,9 +130,11 @@ def fetch(
     return from_rows(driver_rows(tx, statement), names, kinds)
 
 
-def driver_rows(tx: Transaction, statement: sa.Executable) -> Sequence[Sequence[Any]]:
+def driver_rows(
+    tx: Transaction, statement: sa.Executable, params: Mapping[str, Any] | None = None
+) -> Sequence[Sequence[Any]]:
     """All rows of a statement as the driver's tuples."""
-    result = tx.execute(statement)
+    result = tx.execute(statement, params or {})
     cursor = result.cursor
     assert cursor is not None
     rows = cursor.fetchall()
