@@ -135,7 +135,7 @@ class MarketoFeeds(MarketoSession):
         tokens = {token}
         while True:
             envelope = self._read(
-                f"/rest/v1/activities/{name}.json",
+                "/rest/v1/activities.json" if name == "activities" else f"/rest/v1/activities/{name}.json",
                 {"nextPageToken": token, "batchSize": PAGE, **parameters},
                 cursor=f"marketo.{name}",
             )

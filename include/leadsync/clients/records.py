@@ -32,7 +32,7 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class ActivityType:
-    """One type of activity. `api_name` and `status` exist for custom types only; attributes are API names there."""
+    """One type of activity. `api_name` and `status` exist for custom types only; `attributes` as Marketo lists them."""
 
     id: int | None
     name: str

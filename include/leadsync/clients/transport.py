@@ -52,7 +52,7 @@ class HttpRequest:
     """One request. `timeout` bounds the whole exchange in seconds, not just one read of the socket."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     timeout: float = 60.0
@@ -183,7 +183,7 @@ def translate(error: Exception, request: HttpRequest) -> LeadSyncError:
     if host is None or isinstance(error, _WRONG_ADDRESS):
         place = host or "of the service"
         return FixConfiguration(f"the address {place} cannot be used ({kind}); check the connection's host")
-    if isinstance(error, requests.exceptions.SSLError):
+    if "certificate" in str(error).lower():  # not trusted, expired, for another name, or no such CA file
         return FixConfiguration(
             f"the certificate of {host} is not trusted ({kind}); check the host name or give the connection its CA file"
         )

@@ -1,0 +1,126 @@
+"""JSON to Arrow: exact, tolerant of what is missing, intolerant of what is wrong."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.leadsync.clients.decode import Column, rows
+from include.leadsync.errors import AnswerMalformed
+
+COLUMNS = (
+    Column("leadid", "id", "text"),
+    Column("n", "n", "number"),
+    Column("i", "i", "integer"),
+    Column("b", "b", "boolean"),
+)
+TYPES = {"id": pa.string(), "n": pa.decimal128(38, 10), "i": pa.int64(), "b": pa.bool_()}
+
+
+def table(body: bytes) -> pa.Table:
+    return rows("dynamics", body, COLUMNS).table()
+
+
+def number(text: str) -> Decimal | None:
+    value: Decimal | None = table(b'[{"n":%s}]' % text.encode())["n"][0].as_py()
+    return value
+
+
+def test_columns_have_the_announced_names_and_types_even_without_rows() -> None:
+    empty = table(b"[]")
+    assert {field.name: field.type for field in empty.schema} == TYPES
+    assert empty.num_rows == 0
+
+
+def test_missing_members_and_nulls_are_null_and_unknown_members_are_ignored() -> None:
+    body = b'[{"leadid":"A","x":{"y":[1]}},{"n":null,"i":null,"b":null}]'
+    assert table(body).to_pylist() == [
+        {"id": "A", "n": None, "i": None, "b": None},
+        {"id": None, "n": None, "i": None, "b": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10000", "10000"),
+        ("10000.0", "10000"),
+        ("5000000.0000", "5000000"),
+        ("34.66", "34.66"),
+        ("922337203685477.5807", "922337203685477.5807"),
+        ("-0.0", "0"),
+        ("1E+5", "100000"),
+        ("5e-12", "0"),
+        ("1e-999999999", "0"),
+        ("47.639580000000002", "47.63958"),
+        ("0.00000000005", "0"),
+        ("0.00000000015", "0.0000000002"),
+        ('"200"', "200"),
+    ],
+)
+def test_numbers_keep_their_digits_up_to_ten_places(text: str, value: str) -> None:
+    assert number(text) == Decimal(value)
+
+
+@given(st.decimals(min_value=-(10**20), max_value=10**20, places=10))
+def test_any_decimal_with_ten_places_survives(value: Decimal) -> None:
+    assert number(str(value)) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"n":"x"}]',
+        b'[{"n":true}]',
+        b'[{"n":[1]}]',
+        b'[{"n":[1,\n2]}]',
+        b'[{"n":1e99}]',
+        b'[{"n":1e999999999}]',
+        b'[{"n":%s}]' % (b"1" * 400),
+        b'[{"i":5.5}]',
+        b'[{"i":"5"}]',
+        b'[{"i":99999999999999999999}]',
+        b'[{"b":1}]',
+        b'[{"leadid":5}]',
+        b'[{"leadid":"\xff"}]',
+        b"[null]",
+        b"null",
+        b'{"value":[]}',
+        b'[{"n":1',
+        b"",
+        b"<html>busy</html>",
+        b'[{"x":' + b"[" * 200_000,
+    ],
+)
+def test_what_cannot_be_read_spoils_the_answer_instead_of_becoming_a_wrong_value(body: bytes) -> None:
+    with pytest.raises(AnswerMalformed):
+        table(body)
+
+
+def test_whole_numbers_written_with_a_point_are_whole() -> None:
+    assert table(b'[{"i":7.0},{"i":8},{"i":null}]')["i"].to_pylist() == [7, 8, None]
+
+
+def test_whole_numbers_keep_all_64_bits() -> None:
+    assert table(b'[{"i":9223372036854775807},{"i":-9223372036854775808}]')["i"].to_pylist() == [2**63 - 1, -(2**63)]
+
+
+def test_a_byte_order_mark_is_tolerated() -> None:
+    assert table(b'\xef\xbb\xbf[{"leadid":"A"}]').num_rows == 1
+
+
+def test_the_excerpt_shows_no_credential() -> None:
+    with pytest.raises(AnswerMalformed) as caught:
+        table(b'{"access_token":"abc-secret')
+    assert "abc-secret" not in str(caught.value)
+
+
+def test_texts_of_every_script_survive() -> None:
+    names = ["张伟", "Åsa", "José", "김", "ليلى", "👩‍🚀", 'a"b\\c\n']
+    body = json.dumps([{"leadid": name} for name in names]).encode()
+    assert table(body)["id"].to_pylist() == names
