@@ -23,7 +23,7 @@ from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.routes import Route
 from include.sandbox.marketo.type_store import approved_types, listed
 from include.sandbox.marketo.values import parse_moment
-from include.sandbox.marketo.wire import Call, Refusal, Reply, stamp, too_many
+from include.sandbox.marketo.wire import PAGE, Call, Refusal, Reply, stamp, too_many
 from include.sandbox.service import Json
 
 MOST_TYPES, MOST_PERSONS, MOST_MEMBERS = 10, 30, 10_000
@@ -77,6 +77,7 @@ class ActivityReading:
         too_many(len(set(type_ids)), MOST_TYPES, "activityTypeIds")
         selectors = by_type(type_ids)
         if assets := call.integers("assetIds"):
+            too_many(len(assets), PAGE, "assetIds")
             if len(set(type_ids)) > 1:
                 raise Refusal("1003", "assetIds can be used with one activityTypeId only")
             selectors = narrowed(selectors, f"primary_id IN ({', '.join('?' * len(assets))})", assets)

@@ -26,15 +26,28 @@ _TYPES = """
 23|Change Owner||
 24|Add to List|List ID|Source
 25|Remove from List|List ID|Source
+26|SFDC Activity||
 27|Email Bounced Soft|Mailing ID|
+28|Sync Lead Updates to SFDC||
+29|Delete Lead from SFDC||
+30|SFDC Activity Updated||
+31|SFDC Merge Leads||
 32|Merge Leads|Lead ID|Merge IDs,Merge Fields,Merged in Sales:boolean,Merge Source,Master Updated:boolean
 34|Add to Opportunity|Opportunity ID|
 35|Remove from Opportunity|Opportunity ID|
 36|Update Opportunity|Opportunity ID|
 37|Delete Lead|Lead ID|
 38|Send Alert|Mailing ID|
+39|Send Sales Email||
+40|Open Sales Email||
+41|Click Sales Email||
+42|Add to SFDC Campaign||
+43|Remove from SFDC Campaign||
+44|Change Status in SFDC Campaign||
+45|Receive Sales Email||
 46|Interesting Moment|Type|
 47|Request Campaign|Campaign ID|Source
+48|Sales Email Bounced||
 100|Change Lead Partition|New Partition ID|Source
 101|Change Revenue Stage|Model ID|
 104|Change Status in Progression|Program ID|

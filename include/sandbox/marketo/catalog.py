@@ -137,7 +137,7 @@ class Catalog:
         made = Field(
             number, name, definition["displayName"], _REPORTED.get(kind, kind),
             types[kind], soap=name, custom=True, score=kind == "score", soap_only=bool(definition.get("soapOnly")),
-            description=definition.get("description") or "", hidden=bool(definition.get("isHidden")),
+            description=str(definition.get("description") or ""), hidden=bool(definition.get("isHidden")),
             html_encoded=bool(definition.get("isHtmlEncodingInEmail", True)),
             sensitive=bool(definition.get("isSensitive")), by_api=by_api,
         )  # fmt: skip

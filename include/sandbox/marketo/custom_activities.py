@@ -14,7 +14,7 @@ from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.routes import Body, Route
 from include.sandbox.marketo.type_store import CustomType
-from include.sandbox.marketo.values import accept, parse_moment
+from include.sandbox.marketo.values import accept, parse_moment, shown
 from include.sandbox.marketo.wire import Call, Reply, Skip
 from include.sandbox.service import Json
 
@@ -63,9 +63,9 @@ class CustomActivities:
         moment = parse_moment(record["activityDate"]) if isinstance(record["activityDate"], str) else None
         if moment is None:
             raise Skip("704", "Invalid date format")
-        if not isinstance(number, int) or number not in known:
-            raise Skip("1003", f"Invalid value for field 'activityTypeId' and value '{number}'")
-        if not isinstance(person, int) or not self._at.people.existing(connection, [person]):
+        if type(number) is not int or number not in known:
+            raise Skip("1003", f"Invalid value for field 'activityTypeId' and value '{shown(number)}'")
+        if type(person) is not int or not self._at.people.existing(connection, [person]):
             raise Skip("1004", "Lead not found")
         attributes = _attributes(known[number], record["attributes"])
         primary = accept(Field(0, "primaryAttributeValue", "", "string", 255), record["primaryAttributeValue"])
@@ -86,9 +86,9 @@ def _attributes(one: CustomType, sent: Json) -> dict[str, Json]:
     values: dict[str, Json] = {}
     for each in sent:
         name = each.get("apiName") or each.get("name")
-        definition = by_name.get(name)
+        definition = by_name.get(name) if isinstance(name, str) else None
         if definition is None:
-            raise Skip("1006", f"Field '{name}' not found")
+            raise Skip("1006", f"Field '{shown(name)}' not found")
         kind = definition["dataType"]
         field = Field(0, str(name), "", "url" if kind == "link" else kind, None if kind == "text" else 2000)
         values[definition["name"]] = accept(field, each.get("value"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from include.sandbox.marketo import type_store
@@ -13,6 +13,7 @@ from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.routes import Body, Route
 from include.sandbox.marketo.type_store import CustomType
+from include.sandbox.marketo.values import shown
 from include.sandbox.marketo.wire import Call, Refusal, Reply
 from include.sandbox.service import Json
 
@@ -20,6 +21,7 @@ MOST_TYPES, MOST_ATTRIBUTES = 10, 20
 ATTRIBUTE_TYPES = frozenset(
     {"string", "boolean", "integer", "float", "link", "email", "currency", "date", "datetime", "phone", "text"}
 )
+TEXTS = ("name", "description", "triggerName", "filterName")
 METADATA = (Permission.ACTIVITY_METADATA,)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _Attributes: TypeAlias = list[dict[str, Json]]
@@ -70,9 +72,9 @@ class CustomTypes:
         if not isinstance(name, str) or not _NAME.match(name):
             raise Refusal("1003", f"Invalid value '{name}' for apiName")
         draft = {
-            **{member: body.get(member) for member in ("name", "description", "triggerName", "filterName")},
+            **{member: shown(body[member]) for member in TEXTS if body.get(member)},
             "primaryAttribute": _definition(body["primaryAttribute"]),
-            "attributes": [_definition(each) for each in body.get("attributes") or []],
+            "attributes": _fresh([], _objects(body, may_lack=True)),
         }
         _check_count(draft)
         with self._at.database.write() as connection:
@@ -87,8 +89,7 @@ class CustomTypes:
         body = call.json()
         with self._at.database.write() as connection:
             one, draft = _draft(connection, call)
-            texts = ("name", "description", "triggerName", "filterName")
-            draft.update({member: body[member] for member in texts if body.get(member)})
+            draft.update({member: shown(body[member]) for member in TEXTS if body.get(member)})
             if body.get("primaryAttribute"):
                 draft["primaryAttribute"] = _definition(body["primaryAttribute"])
             one.draft = draft
@@ -127,9 +128,11 @@ class CustomTypes:
         """Change attributes of the draft; apiName finds them, dataType stays."""
 
         def updated(present: _Attributes, sent: _Attributes) -> _Attributes:
-            by_name = {each.get("apiName"): each for each in sent}
-            _check_known(present, by_name)
-            return [{**each, **by_name.get(each["apiName"], {}), "dataType": each["dataType"]} for each in present]
+            by_name = _known(present, sent)
+            return [
+                _definition({**each, **by_name.get(each["apiName"], {}), "dataType": each["dataType"]})
+                for each in present
+            ]
 
         return self._edit(call, updated)
 
@@ -137,16 +140,13 @@ class CustomTypes:
         """Remove attributes from the draft."""
 
         def without(present: _Attributes, sent: _Attributes) -> _Attributes:
-            gone = {each.get("apiName"): each for each in sent}
-            _check_known(present, gone)
+            gone = _known(present, sent)
             return [each for each in present if each["apiName"] not in gone]
 
         return self._edit(call, without)
 
     def _edit(self, call: Call, change: _Edit) -> Reply:
-        sent = call.json().get("attributes")
-        if not isinstance(sent, list) or not sent or not all(isinstance(each, dict) for each in sent):
-            raise Refusal("1003", "attributes not specified")
+        sent = _objects(call.json())
         with self._at.database.write() as connection:
             one, draft = _draft(connection, call)
             draft["attributes"] = change(draft["attributes"], sent)
@@ -170,12 +170,15 @@ def _draft(connection: sqlite3.Connection, call: Call) -> tuple[CustomType, dict
 
 def _definition(sent: Json) -> dict[str, Json]:
     """An attribute as stored: apiName, name, description if any, dataType (string unless given)."""
-    if not isinstance(sent, dict) or not sent.get("apiName") or not sent.get("name"):
-        raise Refusal("1002", "Missing value for required parameter 'apiName'")
+    if not isinstance(sent, dict):
+        raise Refusal("1003", "Invalid value for an attribute")
+    for member in ("apiName", "name"):
+        if not sent.get(member) or not isinstance(sent[member], str):
+            raise Refusal("1002", f"Missing value for required parameter '{member}'")
     kind = sent.get("dataType") or "string"
-    if kind not in ATTRIBUTE_TYPES:
-        raise Refusal("1003", f"Invalid value '{kind}' for dataType")
-    described = {"description": sent["description"]} if sent.get("description") else {}
+    if not isinstance(kind, str) or kind not in ATTRIBUTE_TYPES:
+        raise Refusal("1003", f"Invalid value '{shown(kind)}' for dataType")
+    described = {"description": shown(sent["description"])} if sent.get("description") else {}
     return {"apiName": sent["apiName"], "name": sent["name"], **described, "dataType": kind}
 
 
@@ -187,11 +190,20 @@ def _fresh(present: _Attributes, sent: _Attributes) -> _Attributes:
     return made
 
 
-def _check_known(present: _Attributes, names: Iterable[Json]) -> None:
-    known = {each["apiName"] for each in present}
-    for name in names:
-        if name not in known:
-            raise Refusal("1006", f"Field '{name}' not found")
+def _known(present: _Attributes, sent: _Attributes) -> dict[str, dict[str, Json]]:
+    """What was sent, by apiName; each must name an attribute that there is."""
+    names = {each["apiName"] for each in present}
+    for each in sent:
+        if not isinstance(each.get("apiName"), str) or each["apiName"] not in names:
+            raise Refusal("1006", f"Field '{shown(each.get('apiName'))}' not found")
+    return {each["apiName"]: each for each in sent}
+
+
+def _objects(body: Mapping[str, Json], *, may_lack: bool = False) -> _Attributes:
+    sent = body.get("attributes") or []
+    if not isinstance(sent, list) or not all(isinstance(each, dict) for each in sent) or not (sent or may_lack):
+        raise Refusal("1003", "attributes not specified")
+    return sent
 
 
 def _check_count(draft: Mapping[str, Json]) -> None:

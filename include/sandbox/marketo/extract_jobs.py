@@ -57,14 +57,12 @@ class ExtractJobs:
 
     def enqueue(self, call: Call) -> Reply:
         """Put the job into the queue."""
-        job = self._job(call)
-        self._queue.enqueue(job, call.second)
+        job = self._queue.enqueue(self._job(call), call.second)
         return Reply([job.record(QUEUED)])
 
     def cancel(self, call: Call) -> Reply:
         """Cancel the job."""
-        job = self._job(call)
-        self._queue.cancel(job)
+        job = self._queue.cancel(self._job(call), call.second)
         return Reply([job.record(job.state)])
 
     def status(self, call: Call) -> Reply:

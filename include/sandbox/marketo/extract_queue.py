@@ -117,28 +117,40 @@ class ExtractQueue:
             self.path(job).unlink(missing_ok=True)
         return self.path(job) if self.path(job).exists() else None
 
-    def enqueue(self, job: Job, now: int) -> None:
-        """Put a created job into the queue (M67).
+    def enqueue(self, job: Job, now: int) -> Job:
+        """Put a created job into the queue (M67); returns it as it is then.
 
         Raises:
             Refusal: 1029 in one of its texts.
         """
-        if job.queued is not None or job.state == CANCELLED:
-            raise Refusal("1029", "Job already queued")
-        self.check_quota(now)
-        with self._at.database.read() as connection:
-            recent = jobs(connection, "queued IS NOT NULL AND state <> 'Cancelled' AND queued > ?", (now - 86_400,))
-        if sum(1 for one in recent if self.shown(one, now) in {QUEUED, PROCESSING}) >= self._at.options.extract_queued:
-            raise Refusal("1029", "Too many jobs in queue")
-        job.state, job.queued = QUEUED, now
-        self._save(job)
+        with self._lock:
+            job = self._fresh(job)
+            if job.queued is not None or job.state == CANCELLED:
+                raise Refusal("1029", "Job already queued")
+            self.check_quota(now)
+            with self._at.database.read() as connection:
+                recent = jobs(connection, "queued > ? AND state <> 'Cancelled'", (now - 86_400,))
+            waiting = sum(1 for one in recent if self.shown(one, now) in {QUEUED, PROCESSING})
+            if waiting >= self._at.options.extract_queued:
+                raise Refusal("1029", "Too many jobs in queue")
+            job.state, job.queued = QUEUED, now
+            self._save(job)
+        return job
 
-    def cancel(self, job: Job) -> None:
-        """Cancel a job that has not ended (1003 otherwise; code assumed)."""
-        if job.state in {COMPLETED, FAILED}:
-            raise Refusal("1003", "The job has already ended")
-        job.state = CANCELLED
-        self._save(job)
+    def cancel(self, job: Job, now: int) -> Job:
+        """Cancel a job that does not show its end yet (1003 otherwise; code assumed)."""
+        with self._lock:
+            job = self._fresh(job)
+            if self.shown(job, now) in {COMPLETED, FAILED}:
+                raise Refusal("1003", "The job has already ended")
+            job.state, job.finished, job.size = CANCELLED, None, None
+            self._save(job)
+            self.path(job).unlink(missing_ok=True)
+        return job
+
+    def _fresh(self, job: Job) -> Job:
+        with self._at.database.read() as connection:
+            return jobs(connection, "id = ?", (job.id,))[0]
 
     def check_quota(self, now: int) -> None:
         """Refuse when the files of this Central day have used the quota up (M67)."""

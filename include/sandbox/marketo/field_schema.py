@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from include.sandbox.marketo import tokens
 from include.sandbox.marketo.catalog import CRM_MANAGED, CUSTOM_LIMIT, STRING_LIKE, Field
@@ -12,6 +13,7 @@ from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.person_reading import LEAD
 from include.sandbox.marketo.routes import Body, Route
+from include.sandbox.marketo.values import shown
 from include.sandbox.marketo.wire import Call, Refusal, Reply, Skip
 from include.sandbox.service import Json
 
@@ -100,7 +102,10 @@ class FieldSchema:
         for member in sent:
             if member not in allowed:
                 raise Refusal("1003", f"Invalid value for field '{member}': it cannot be changed")
-        changes = {CHANGEABLE[member]: value for member, value in sent.items()}
+        changes: dict[str, Any] = {
+            CHANGEABLE[member]: bool(value) if member.startswith("is") else shown(value or "")
+            for member, value in sent.items()
+        }
         with self._at.database.write() as connection:
             self._at.catalog.keep(connection, replace(field, **changes))
         return Reply([{"name": field.name, "status": "updated"}])

@@ -68,7 +68,7 @@ class PersonSync:
 
     def _batch(self, call: Call, body: Mapping[str, Json]) -> _Batch:
         action = body.get("action") or "createOrUpdate"
-        if action not in ACTIONS:
+        if not isinstance(action, str) or action not in ACTIONS:
             raise Refusal("1003", f"Invalid value '{shown(action)}' for action")
         name = body.get("lookupField") or "email"
         lookup = self._at.catalog.get(name) if isinstance(name, str) else None

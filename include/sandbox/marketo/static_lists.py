@@ -13,7 +13,7 @@ from include.sandbox.marketo.list_store import StaticList
 from include.sandbox.marketo.person_reading import LEAD
 from include.sandbox.marketo.person_removal import NOT_FOUND, WRITE, input_ids
 from include.sandbox.marketo.routes import Body, Route
-from include.sandbox.marketo.wire import Call, Refusal, Reply, Skip, stamp
+from include.sandbox.marketo.wire import PAGE, Call, Refusal, Reply, Skip, as_integer, stamp, too_many
 from include.sandbox.marketo.writer import API_SOURCE
 from include.sandbox.service import Json
 
@@ -53,6 +53,7 @@ class StaticLists:
         filters = (("id", call.integers("id")), ("name", call.many("name")), ("program", call.many("programName")))
         for column, values in filters:
             if values:
+                too_many(len(values), PAGE, column)
                 condition.append(f"{column} IN ({', '.join('?' * len(values))})")
                 arguments += values
         if (spaces := call.many("workspaceName")) and "Default" not in spaces:
@@ -140,10 +141,10 @@ class StaticLists:
 
     def assets(self, call: Call) -> Reply:
         """Browse by offset and maxReturn (20 unless given, 200 at most)."""
-        size = min(int(call.text("maxReturn") or 20), 200)
+        size = min(max(as_integer(call.text("maxReturn") or "20"), 1), 200)
+        offset = max(as_integer(call.text("offset") or "0"), 0)
         with self._at.database.read() as connection:
-            offset = int(call.text("offset") or 0)
-            lists = self._at.lists.find(connection, "1", (), offset + size)
+            lists = self._at.lists.find(connection, "1", (), min(offset + size, 2**62))
         return _assets(call, lists[offset:])
 
     def asset_by_name(self, call: Call) -> Reply:

@@ -29,8 +29,9 @@ def test_answers_carry_errors_only_when_there_are_some(marketo: Caller) -> None:
 
 TEXTS = [
     "Łukasz Żółć", "李小龍", "Åse Öström", "João Conceição", "Peña Ñuñez", "김민수", "عبد الرحمن", "😀👩‍👩‍👧‍👦 🇸🇪",
-    "e\u0301 is not é", " blanks around ", "line\nbreak\tand\rreturn", 'quote " backslash \\ slash /', "nul \u0000 inside",
-    "'; DROP TABLE person; --", "null", "\u2028 separator", "x" * 255, "\U00010ffff"[:1] * 255,
+    "e\u0301 is not é", " blanks around ", "line\nbreak\tand\rreturn", 'quote " backslash \\ slash /',
+    "nul \u0000 inside",
+    "'; DROP TABLE person; --", "null", "\u2028 separator", "x" * 255, "\U0010ffff" * 255,
 ]  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def test_every_searchable_field_works_as_a_filter_and_others_do_not(marketo: Cal
         found = marketo.get("/rest/v1/leads.json", filterType=field["name"], filterValues="7")
         assert found["success"] == (field["name"] in searchable), field
         if not found["success"]:
-            assert code(found) in {"1011", "606"}
+            assert code(found) == "1011"
         marketo.clock.advance(1)
 
 
@@ -87,7 +87,9 @@ def test_a_native_sync_marks_its_fields(marketo: Caller) -> None:
 
 def test_schema_pages_with_a_token_and_always_tells_of_more(marketo: Caller) -> None:
     """M24."""
-    names, query = [], {"batchSize": 40}
+    names: list[str] = []
+    query: dict[str, Any] = {"batchSize": 40}
+    page: dict[str, Any] = {}
     for _ in range(3):
         page = marketo.get(f"{SCHEMA}.json", **query)
         names += [field["name"] for field in page["result"]]

@@ -43,7 +43,7 @@ def test_an_eleventh_parallel_call_is_refused_and_works_later(marketo: Caller) -
         assert gate.wait(20)
 
     marketo.option(upsert_race_seconds=1.0)
-    marketo.clock.sleep = held  # type: ignore[method-assign]
+    marketo.clock.sleep = held  # type: ignore[assignment,method-assign]
     body = {"input": [{"email": "ada@example.test"}]}
     threads = [threading.Thread(target=marketo.post, args=("/rest/v1/leads.json", body)) for _ in range(10)]
     for thread in threads:
@@ -109,9 +109,7 @@ def test_usage_and_errors_match_the_calls_made(marketo: Caller) -> None:
     usage = marketo.get("/rest/v1/stats/usage.json")["result"]
     assert usage == [{"date": "2026-03-01", "total": 6, "users": users}]
     errors = [{"errorCode": "605", "count": 1}, {"errorCode": "610", "count": 1}]
-    assert marketo.get("/rest/v1/stats/errors.json")["result"] == [
-        {"date": "2026-03-01", "total": 2, "errors": errors}
-    ]
+    assert marketo.get("/rest/v1/stats/errors.json")["result"] == [{"date": "2026-03-01", "total": 2, "errors": errors}]
 
 
 def test_the_last_seven_days_are_listed_newest_first(marketo: Caller) -> None:

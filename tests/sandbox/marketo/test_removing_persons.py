@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.marketo.caller import Caller, answer, attributes, code, ids, reason
+
+LEADS = "/rest/v1/leads.json"
+
+
+def delete(marketo: Caller, way: str, *people: int) -> list[dict[str, Any]]:
+    body = {"input": [{"id": one} for one in people]}
+    if way == "query":
+        query = {"id": ",".join(map(str, people))}
+        return list(answer(marketo.send("POST", "/rest/v1/leads/delete.json", query))["result"])
+    method, path, query = {
+        "json": ("POST", "/rest/v1/leads/delete.json", {}),
+        "delete": ("DELETE", LEADS, {}),
+        "override": ("POST", LEADS, {"_method": "DELETE"}),
+    }[way]
+    return list(answer(marketo.send(method, path, query, body=body))["result"])
+
+
+@pytest.mark.parametrize("way", ["json", "query", "delete", "override"])
+def test_deleted_persons_are_gone_from_reads_and_lists(marketo: Caller, way: str) -> None:
+    """M48."""
+    person = marketo.create(email="max@example.test", firstName="Max", lastName="Test")
+    kept, number = marketo.create(), marketo.make_list()
+    members = f"/rest/v1/lists/{number}/leads.json"
+    marketo.post(members, {"input": [{"id": person}, {"id": kept}]})
+    results = delete(marketo, way, person, 999)
+    assert results[0] == {"id": person, "status": "deleted"}
+    assert set(results[1]) == {"status", "reasons"}
+    assert reason(results[1]) == ("1004", "Lead not found")
+    assert not marketo.exists(person)
+    assert marketo.get(LEADS, filterType="email", filterValues="max@example.test")["result"] == []
+    assert ids(marketo.get(members)["result"]) == [kept]
+
+
+def test_deletions_appear_in_the_feed_with_the_name(marketo: Caller) -> None:
+    """M48."""
+    token = marketo.since()
+    person = marketo.create(firstName="Max", lastName="Test")
+    delete(marketo, "json", person)
+    (row,), _ = marketo.feed("/deletedleads", token)
+    assert {key: row[key] for key in row if key not in {"id", "marketoGUID"}} == {
+        "leadId": person, "activityDate": "2026-03-01T10:00:00Z", "activityTypeId": 37,
+        "primaryAttributeValueId": person, "primaryAttributeValue": "Max Test", "attributes": [],
+    }  # fmt: skip
+
+
+def test_deleting_twice_in_one_call_finds_it_once(marketo: Caller) -> None:
+    """M48."""
+    person = marketo.create()
+    results = delete(marketo, "json", person, person)
+    assert [result["status"] for result in results] == ["deleted", "skipped"]
+
+
+def test_nothing_to_delete_is_refused(marketo: Caller) -> None:
+    """Section 3.3: 1003 "Lead ids not specified"."""
+    found = marketo.post("/rest/v1/leads/delete.json")
+    assert found["errors"] == [{"code": "1003", "message": "Lead ids not specified"}]
+
+
+def test_a_merge_fills_the_winner_and_removes_the_losers(marketo: Caller) -> None:
+    """M49."""
+    winner = marketo.create(email="a@example.test", firstName="Ada")
+    losers = [marketo.create(firstName="Eve", title="Dr"), marketo.create(title="Prof", fax="1", unsubscribed=True)]
+    marketo.make_field("regionCode", "string")
+    number, token = marketo.make_list(), marketo.since()
+    marketo.post(f"/rest/v1/lists/{number}/leads.json", {"input": [{"id": losers[0]}]})
+    merged = marketo.post(f"/rest/v1/leads/{winner}/merge.json", leadIds=",".join(map(str, losers)))
+    assert set(merged) == {"requestId", "success"}
+    found = marketo.person(winner, "email", "firstName", "title", "fax")
+    assert found == {"id": winner, "email": "a@example.test", "firstName": "Ada", "title": "Dr", "fax": "1"}
+    assert not any(marketo.exists(loser) for loser in losers)
+    assert ids(marketo.get(f"/rest/v1/lists/{number}/leads.json")["result"]) == [winner]
+    assert len(marketo.activities(token, "12", leadIds=winner)) == 3
+    (row,) = marketo.activities(token, "32")
+    assert (row["primaryAttributeValueId"], row["primaryAttributeValue"]) == (winner, "Ada")
+    assert attributes(row)["Merge IDs"] == ",".join(map(str, losers))
+    assert (attributes(row)["Merged in Sales"], attributes(row)["Master Updated"]) == (False, True)
+
+
+def test_a_merge_of_members_of_one_list_keeps_one_membership(marketo: Caller) -> None:
+    """M49."""
+    winner, loser, number = marketo.create(), marketo.create(), marketo.make_list()
+    path = f"/rest/v1/lists/{number}/leads.json"
+    marketo.post(path, {"input": [{"id": winner}, {"id": loser}]})
+    assert marketo.post(f"/rest/v1/leads/{winner}/merge.json", leadId=loser)["success"]
+    assert ids(marketo.get(path)["result"]) == [winner]
+
+
+def test_merges_have_their_refusals_and_change_nothing_then(marketo: Caller) -> None:
+    """M49."""
+    winner = marketo.create()
+    others = [marketo.create() for _ in range(26)]
+    path = f"/rest/v1/leads/{winner}/merge.json"
+    assert code(marketo.post(path, leadIds=",".join(map(str, others)))) == "1080"
+    unknown = marketo.post(path, leadIds=f"{others[0]},7777")
+    assert unknown["errors"] == [{"code": "1004", "message": "Lead '7777' not found"}]
+    assert code(marketo.post("/rest/v1/leads/8888/merge.json", leadId=winner)) == "1004"
+    assert all(marketo.exists(one) for one in others)
+    assert marketo.post(path, leadIds=",".join(map(str, others[:25])))["success"]
+
+
+def test_merge_losers_are_not_among_the_deleted(marketo: Caller) -> None:
+    """Section 15."""
+    token, winner, loser = marketo.since(), marketo.create(), marketo.create()
+    marketo.post(f"/rest/v1/leads/{winner}/merge.json", leadId=loser)
+    assert marketo.feed("/deletedleads", token)[0] == []
+
+
+def test_partitions_are_listed_and_persons_moved(marketo: Caller) -> None:
+    """M51."""
+    marketo.emulator.control("create_partition", {"name": "EU", "description": "Europe"})
+    path = "/rest/v1/leads/partitions.json"
+    assert marketo.get(path)["result"] == [
+        {"id": 1, "name": "Default", "description": "Initial partition"},
+        {"id": 2, "name": "EU", "description": "Europe"},
+    ]
+    person = marketo.create()
+    moves = [{"id": person, "partitionName": "EU"}, {"id": 999, "partitionName": "EU"},
+             {"id": person, "partitionName": "Moon"}, {"id": person}]  # fmt: skip
+    results = marketo.post(path, {"input": moves})["result"]
+    assert results[0] == {"id": person, "status": "updated"}
+    assert [reason(result)[0] for result in results[1:]] == ["1004", "1008", "1009"]
+    assert marketo.person(person, "leadPartitionId")["leadPartitionId"] == 2
+    assert ids(marketo.get(LEADS, filterType="leadPartitionId", filterValues="2")["result"]) == [person]
+
+
+@pytest.mark.parametrize("resource", ["companies", "opportunities", "opportunities/roles", "salespersons"])
+def test_a_native_sync_makes_crm_objects_read_only(marketo: Caller, resource: str) -> None:
+    """M52."""
+    path, body = f"/rest/v1/{resource}.json", {"input": [{"externalCompanyId": "A-1"}]}
+    assert code(marketo.post(path, body)) == "703"
+    marketo.emulator.control("native_sync", {"on": True})
+    assert marketo.post(path, body)["errors"] == [{"code": "1018", "message": "CRM Enabled"}]
+    assert code(marketo.post(f"/rest/v1/{resource}/delete.json", body)) == "1018"
+    assert marketo.get(path, filterType="externalCompanyId", filterValues="A-1")["result"] == []
