@@ -1,28 +1,25 @@
 """Outcomes → custom activities on the Marketo person, once per change of outcome (P6, D96, DECISIONS 24).
 
-The local activity log is written with the outcome itself; here its rows are carried to the person.
-A row is marked as attempted before it is sent; a row that was attempted without an answer is looked
-for in the person's activities, by the id it carries, before it is sent again. What can still
-repeat: an activity that Marketo shows only after our look-up.
+The local activity log is written with the outcome itself. Here its rows become operations of the same
+outbox as everything else, and the loader sends them (`load.telling`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
+
+import pyarrow as pa
 
 from include.leadsync.clock import iso
 from include.leadsync.context import Engine, Json, RunRequest
-from include.leadsync.errors import ConnectionBroken, FixConfiguration, RetryLater
-from include.leadsync.load.loader import LEASE_SECONDS, WRITER
-from include.leadsync.state import ActivityLog, Leases
+from include.leadsync.load import load
+from include.leadsync.load.telling import ID_ATTRIBUTE
+from include.leadsync.model import Direction, Lane, OperationKind, OperationState
+from include.leadsync.state import ActivityLog, Outbox
 
-ID_ATTRIBUTE = "Activity Id"
-_BATCH = 300
-_LEADS_A_CALL = 30
-_LOOK_BACK = timedelta(minutes=5)
+_AT_ONCE = 3_000
 _LONGEST = 2_000  # characters of a value or message; the attribute array may have 65,536 bytes (M65)
 
 ATTRIBUTES = (
@@ -52,104 +49,71 @@ def activity_type(api_name: str) -> dict[str, Json]:
     }
 
 
-def deliver_activities(engine: Engine, run: RunRequest) -> dict[str, Json]:
-    """Carry the undelivered rows of the activity log to their persons; returns counts."""
-    log = ActivityLog(engine.store)
-    if not log.undelivered(1).num_rows:
-        return {"delivered": 0}
-    leases = Leases(engine.store)
-    lease = leases.acquire(WRITER, run.run_id, LEASE_SECONDS)
-    if lease is None:
-        return {"delivered": 0, "handed_over": True}
-    try:
-        return _Delivery(engine, log).deliver_all()
-    finally:
-        leases.release(lease)
+def tell_persons(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Store an operation for every row of the activity log that its person does not know, then load.
+
+    Returns how many were stored and what the loader did.
+    """
+    log, outbox = ActivityLog(engine.store), Outbox(engine.store)
+    stored = 0
+    while True:
+        with engine.store.begin() as tx:
+            rows = log.untold(_AT_ONCE, tx).to_pylist()
+            outbox.add(pa.Table.from_pylist([_operation(engine, run, row) for row in rows], schema=_SCHEMA), tx)
+        stored += len(rows)
+        if len(rows) < _AT_ONCE:
+            break
+    return {"told": stored, **(load(engine, run) if stored else {})}
 
 
-class _Delivery:
-    def __init__(self, engine: Engine, log: ActivityLog) -> None:
-        self._engine, self._log = engine, log
-        name = engine.settings.marketo.activity_type
-        known = {known.api_name: known.id for known in engine.marketo.activity_types()}
-        if known.get(name) is None:
-            raise FixConfiguration(
-                f"Marketo has no approved custom activity type {name!r}; run `python -m include.leadsync setup`"
-            )
-        self._type_id = known[name]
+_STAMP = pa.timestamp("us", "UTC")
+_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("op_id", "run_id", "entity", "direction", "kind", "crm_id", "payload", "state")]
+    + [(name, pa.int64()) for name in ("link_id", "lane", "person_id", "base_version", "attempts")]
+    + [(name, _STAMP) for name in ("created_at", "updated_at")]
+)
 
-    def deliver_all(self) -> dict[str, Json]:
-        delivered = unreachable = 0
-        while True:
-            rows = self._log.undelivered(_BATCH).to_pylist()
-            if not rows:
-                return {"delivered": delivered, "unreachable": unreachable}
-            found = self._already_there([row for row in rows if row["attempted_at"]])
-            self._log.mark_delivered(sorted(found))
-            delivered += len(found)
-            rest = [row for row in rows if row["activity_id"] not in found]
-            if rest:
-                sent, gone = self._send(rest)
-                delivered, unreachable = delivered + sent, unreachable + gone
 
-    def _send(self, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-        self._log.mark_attempted([row["activity_id"] for row in rows])
-        try:
-            results = self._engine.marketo.add_activities([self._activity(row) for row in rows])
-        except ConnectionBroken as broken:
-            if not broken.maybe_committed:
-                self._log.unmark_attempted([row["activity_id"] for row in rows])
-            raise
-        except RetryLater:
-            self._log.unmark_attempted([row["activity_id"] for row in rows])
-            raise
-        done = [row["activity_id"] for row, result in zip(rows, results, strict=True) if result.ok]
-        refused = {
-            row["activity_id"]: f"{result.code}: {result.message}"
-            for row, result in zip(rows, results, strict=True)
-            if not result.ok
-        }
-        self._log.mark_delivered(done)
-        self._log.mark_undeliverable(refused)
-        return len(done), len(refused)
+def _operation(engine: Engine, run: RunRequest, row: Mapping[str, Any]) -> dict[str, Any]:
+    op_id = f"activity-{row['activity_id']}"
+    payload: dict[str, Json] = {"writes": [], "request_id": None, "owner": None, "activity": _activity(row, op_id)}
+    return {
+        "op_id": op_id,
+        "run_id": run.run_id,
+        "entity": row["entity"] or "lead",
+        "direction": Direction.INBOUND.value,
+        "kind": OperationKind.ACTIVITY.value,
+        "crm_id": row["crm_id"],
+        "payload": json.dumps(payload, ensure_ascii=False),
+        "state": OperationState.PENDING.value,
+        "link_id": row["link_id"],
+        "lane": int(Lane.INCREMENT),
+        "person_id": row["person_id"],
+        "base_version": 0,
+        "attempts": 0,
+        "created_at": engine.now(),
+        "updated_at": engine.now(),
+    }
 
-    def _already_there(self, rows: Sequence[Mapping[str, Any]]) -> set[int]:
-        """Ids of attempted rows that Marketo has after all."""
-        if not rows:
-            return set()
-        since: datetime = min(row["attempted_at"] for row in rows) - _LOOK_BACK
-        persons = sorted({row["person_id"] for row in rows})
-        wanted = {str(row["activity_id"]): row["activity_id"] for row in rows}
-        found: set[int] = set()
-        for start in range(0, len(persons), _LEADS_A_CALL):
-            token = self._engine.marketo.paging_token(since)
-            chunk = persons[start : start + _LEADS_A_CALL]
-            for page in self._engine.marketo.activities(token, [self._type_id], chunk):
-                for text in page.rows["attributes"].to_pylist():
-                    key = str(json.loads(text or "{}").get(ID_ATTRIBUTE, ""))
-                    if key in wanted:
-                        found.add(wanted[key])
-        return found
 
-    def _activity(self, row: Mapping[str, Any]) -> dict[str, Json]:
-        values = {
-            "activityId": str(row["activity_id"]),
-            "operation": row["operation"],
-            "direction": row["direction"],
-            "field": row["field"],
-            "value": _cut(row["value"]),
-            "code": row["code"],
-            "message": _cut(row["message"]),
-            "rule": row["rule"],
-            "run": row["run_id"],
-        }
-        return {
-            "leadId": row["person_id"],
-            "activityDate": iso(row["at"]),
-            "activityTypeId": self._type_id,
-            "primaryAttributeValue": f"{row['outcome']}: {row['field'] or row['operation']}"[:255],
-            "attributes": [{"apiName": name, "value": value} for name, value in values.items() if value],
-        }
+def _activity(row: Mapping[str, Any], op_id: str) -> dict[str, Json]:
+    values = {
+        "activityId": op_id,
+        "operation": row["operation"],
+        "direction": row["direction"],
+        "field": row["field"],
+        "value": _cut(row["value"]),
+        "code": row["code"],
+        "message": _cut(row["message"]),
+        "rule": row["rule"],
+        "run": row["run_id"],
+    }
+    return {
+        "leadId": row["person_id"],
+        "activityDate": iso(row["at"]),
+        "primaryAttributeValue": f"{row['outcome']}: {row['field'] or row['operation']}"[:255],
+        "attributes": [{"apiName": name, "value": value} for name, value in values.items() if value],
+    }
 
 
 def _cut(text: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from include.leadsync.config import field_warnings
 from include.leadsync.context import Engine
@@ -29,10 +30,7 @@ def check(engine: Engine) -> list[Point]:
         _point("state store", lambda: _state(engine)),
         _point("Marketo connection", lambda: f"{engine.marketo.usage()} calls used today"),
         _point("Dynamics connection", lambda: f"signed in as user {engine.dynamics.who_am_i().user_id}"),
-        *(
-            _point(f"change tracking of {entity.value}", lambda entity=entity: _tracking(engine, entity))
-            for entity in Entity
-        ),
+        *(_point(f"change tracking of {entity.value}", partial(_tracking, engine, entity)) for entity in Entity),
         _point("field map against both systems", lambda: _fields(engine)),
         _point("Marketo set-up", lambda: _setup(engine)),
     ]
@@ -47,7 +45,7 @@ def _point(name: str, look: Callable[[], str]) -> Point:
 
 def _state(engine: Engine) -> str:
     latest = Runs(engine.store).latest()
-    return f"open; last run {latest['run_id']} ended {latest['outcome']}" if latest else "open; no run yet"
+    return f"open; last run {latest.run_id} ended {latest.outcome or 'not yet'}" if latest else "open; no run yet"
 
 
 def _tracking(engine: Engine, entity: Entity) -> str:

@@ -7,6 +7,7 @@ import csv
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from include.leadsync.check import check
@@ -87,9 +88,8 @@ def run_sync_person(options: argparse.Namespace) -> int:
         report = run_cycle(engine, run)
         report["requests"] = Requests(engine.store).get(ids).to_pylist()
     for request in report["requests"]:
-        print(
-            f"person {request['person_id']}: {request['outcome'] or request['state']} – {request['message'] or 'waiting for the loader'}"
-        )
+        became, detail = request["outcome"] or request["state"], request["message"] or "waiting for the loader"
+        print(f"person {request['person_id']}: {became} – {detail}")
     return _printed(report, as_json=options.json)
 
 
@@ -98,10 +98,10 @@ def run_status(options: argparse.Namespace) -> int:
     with open_engine() as engine:
         latest = Runs(engine.store).latest()
         status: dict[str, Json] = {
-            "last_run": dict(latest) if latest else None,
+            "last_run": asdict(latest) if latest else None,
             "backlog": Outbox(engine.store).depth().to_pylist(),
             "held_plans": Outbox(engine.store).held().to_pylist(),
-            "open_failures": ActivityLog(engine.store).count_open(),
+            "open_failures": ActivityLog(engine.store).open_count(),
             "budgets": {system.value: engine.budget(system).usage() for system in System},
         }
     if options.json:
@@ -110,13 +110,11 @@ def run_status(options: argparse.Namespace) -> int:
     last = status["last_run"]
     print(f"last run     {last['run_id']} {last['outcome'] or 'at work'}" if last else "last run     none yet")
     for row in status["backlog"]:
-        print(
-            f"backlog      {row['direction']:9} lane {row['lane']} {row['state']:10} {row['count']:>7}  oldest {row['oldest']}"
-        )
+        where = f"{row['direction']:9} lane {row['lane']} {row['state']:10}"
+        print(f"backlog      {where} {row['count']:>7}  oldest {row['oldest']}")
     for row in status["held_plans"]:
-        print(
-            f"held plan    {row['plan_hash']}: {row['ops']} operations on {row['links']} links; `cycle --approve {row['plan_hash']}`"
-        )
+        size = f"{row['ops']} operations on {row['links']} links"
+        print(f"held plan    {row['plan_hash']}: {size}; `cycle --approve {row['plan_hash']}`")
     print(f"failures     {status['open_failures']} open; `errors` lists them")
     for system, usage in status["budgets"].items():
         print(f"budget       {system}: {usage}")
@@ -152,12 +150,11 @@ def run_errors(options: argparse.Namespace) -> int:
                 offset += len(rows)
             return DONE
         rows = log.browse(open_only=True, limit=50, offset=0).to_pylist()
-        total = log.count_open()
+        total = log.open_count()
     for row in rows:
         who = f"person {row['person_id'] or '–'} {row['entity']} {row['crm_id'] or '–'}"
-        print(
-            f"{row['at']:%Y-%m-%d %H:%M} {row['direction']:9} {who} {row['field'] or row['operation']}: {row['code']} {row['message']}"
-        )
+        what = f"{row['field'] or row['operation']}: {row['code']} {row['message']}"
+        print(f"{row['at']:%Y-%m-%d %H:%M} {row['direction']:9} {who} {what}")
     print(f"{total} open" + (f", {len(rows)} shown" if total > len(rows) else ""))
     return DONE
 
@@ -223,6 +220,5 @@ def _print_plan(engine: Engine, run: RunRequest) -> None:
     for row in staging.read("plan").sort("entity", "link_id", "direction", "field").iter_rows(named=True):
         target = row["crm_id"] if row["direction"] == "outbound" else row["person_id"] or "new person"
         mark = "refused " if row["op_id"] in refused else ""
-        print(
-            f"{mark}{row['direction']:9} {row['kind']:12} {row['entity']:8} {target} {row['field']}: {row['before']!r} → {row['after']!r} ({row['rule']})"
-        )
+        change = f"{row['field']}: {row['before']!r} → {row['after']!r} ({row['rule']})"
+        print(f"{mark}{row['direction']:9} {row['kind']:12} {row['entity']:8} {target} {change}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from include.leadsync.clients.dynamics import DynamicsClient
@@ -101,7 +101,7 @@ class Engine:
         store = StateStore.open(paths.state_url, clock)
         return cls(settings, paths, connections, store, clock, transport or RequestsTransport())
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from include.leadsync.activity import deliver_activities
+from include.leadsync.activity import tell_persons
 from include.leadsync.config import Paths, load_settings
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.enqueue import enqueue
@@ -66,7 +66,7 @@ STEPS: Mapping[str, Callable[[Engine, RunRequest], dict[str, Json]]] = {
     "validate": validate,
     "enqueue": enqueue,
     "load": load,
-    "activity": deliver_activities,
+    "activity": tell_persons,
     "finish": finish,
 }
 """The steps in order. A dry run ends after `validate`."""

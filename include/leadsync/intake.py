@@ -25,6 +25,6 @@ def request_persons(
     """
     requests = Requests(engine.store)
     return [
-        requests.add(person_id=person, sync_as=sync_as, owner=owner, reason=reason, source=source, token=token)
+        requests.add(person, sync_as, owner=owner, reason=reason, source=source, token=token).request_id
         for person in persons
     ]

@@ -44,24 +44,25 @@ _OUT, _IN = Direction.OUTBOUND.value, Direction.INBOUND.value
 _BY_TYPE = {Entity.LEAD: (System.MARKETO, "R40"), Entity.CONTACT: (System.DYNAMICS, "R41")}
 
 
-def merge(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+def merge(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | None = None) -> pl.DataFrame:
     """Compare every pair of one entity; returns `DECISION_SCHEMA`.
 
-    `pairs` is wide as `baseline` describes it (`b. n. p. c.` and sparse `ps. cs.` columns). Cost: one
-    vectorised comparison per field; only cells that differ are gathered (facts: performance).
+    `pairs` is wide as `baseline` describes it (`b. n. p. c.` and sparse `ps. cs.` columns). `first_link`: who
+    wins where there is no baseline; None is by type (D4). Cost: one vectorised comparison per field; only
+    cells that differ are gathered (facts: performance).
     """
-    parts = list(_decisions(pairs, field_map))
+    parts = list(_decisions(pairs, field_map, first_link))
     if not parts:
         return pl.DataFrame(schema=DECISION_SCHEMA)
     return pl.concat(parts).sort("row", "field")
 
 
-def _decisions(pairs: pl.DataFrame, field_map: FieldMap) -> Iterator[pl.DataFrame]:
+def _decisions(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | None) -> Iterator[pl.DataFrame]:
     columns = set(pairs.columns)
     for field in field_map.fields:
         touched = _touched(pairs, field, columns)
         if touched.height:
-            yield _classify(touched, field, field_map.entity)
+            yield _classify(touched, field, field_map.entity, first_link)
 
 
 def _touched(pairs: pl.DataFrame, field: SyncField, columns: set[str]) -> pl.DataFrame:
@@ -85,7 +86,7 @@ def _touched(pairs: pl.DataFrame, field: SyncField, columns: set[str]) -> pl.Dat
     return cells.with_columns(rows.cast(pl.UInt32).alias("row"))
 
 
-def _classify(cells: pl.DataFrame, field: SyncField, entity: Entity) -> pl.DataFrame:
+def _classify(cells: pl.DataFrame, field: SyncField, entity: Entity, first_link: System | None) -> pl.DataFrame:
     equal = pl.col("person").eq_missing(pl.col("crm"))
     change = (
         pl.when(equal)
@@ -99,7 +100,7 @@ def _classify(cells: pl.DataFrame, field: SyncField, entity: Entity) -> pl.DataF
         .otherwise(pl.lit(Change.CRM))
     )
     cells = cells.with_columns(change.alias("change"))
-    direction, rule = _verdict(field, entity)
+    direction, rule = _verdict(field, entity, first_link)
     decided = cells.with_columns(direction.alias("direction"), rule.alias("rule"), pl.lit(field.name).alias("field"))
     after = (
         pl.when(pl.col("direction") == _OUT)
@@ -115,10 +116,10 @@ def _classify(cells: pl.DataFrame, field: SyncField, entity: Entity) -> pl.DataF
     )
 
 
-def _verdict(field: SyncField, entity: Entity) -> tuple[pl.Expr, pl.Expr]:
+def _verdict(field: SyncField, entity: Entity, first_link: System | None) -> tuple[pl.Expr, pl.Expr]:
     """Direction of the write (null: none) and the rule that decided, per touched cell."""
     change = pl.col("change")
-    winner_direction, winner_rule = _winner(field, entity)
+    winner_direction, winner_rule = _winner(field, entity, first_link)
     direction = (
         pl.when(change == Change.CONVERGED)
         .then(None)
@@ -147,7 +148,7 @@ def _verdict(field: SyncField, entity: Entity) -> tuple[pl.Expr, pl.Expr]:
     return direction, rule
 
 
-def _winner(field: SyncField, entity: Entity) -> tuple[pl.Expr, pl.Expr]:
+def _winner(field: SyncField, entity: Entity, first_link: System | None) -> tuple[pl.Expr, pl.Expr]:
     """Who survives where both sides differ: policy of the field, then the exceptions by name."""
     person, crm, unlinked = pl.col("person"), pl.col("crm"), pl.col("unlinked")
     policy = field.rule.winner
@@ -161,11 +162,18 @@ def _winner(field: SyncField, entity: Entity) -> tuple[pl.Expr, pl.Expr]:
         .then(pl.lit(_IN))
         .when(keeps_value & crm.is_null())
         .then(pl.lit(_OUT))
-        .otherwise(pl.lit(_OUT if system is System.MARKETO else _IN))
+        .when(unlinked)
+        .then(pl.lit(_towards(first_link or system)))
+        .otherwise(pl.lit(_towards(system)))
     )
     reason: pl.Expr = pl.when(unlinked).then(pl.lit("D4")).otherwise(pl.lit(rule if keeps_value is unlinked else "D5"))
-    if field.rule.consent or policy is Winner.OPT_OUT:
+    if policy is Winner.OPT_OUT:
         # With a baseline a boolean cannot truly collide; without one an opt-out wins on both types (DECISIONS 3).
         opted_out = pl.when(person == "true").then(pl.lit(_OUT)).when(crm == "true").then(pl.lit(_IN))
         direction, reason = opted_out.otherwise(direction), pl.lit("D86")
     return direction, reason
+
+
+def _towards(winner: System) -> str:
+    """The direction in which the winner's value travels."""
+    return _OUT if winner is System.MARKETO else _IN

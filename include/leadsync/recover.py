@@ -11,6 +11,7 @@ import polars as pl
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import AnotherRunAtWork, ConfigurationInvalid, FixConfiguration, Problem
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
+from include.leadsync.model import OperationKind
 from include.leadsync.plan.step import APPROVED
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import Leases, Links, Metadata, Outbox, Requests, Runs
@@ -18,14 +19,17 @@ from include.leadsync.state import Leases, Links, Metadata, Outbox, Requests, Ru
 CYCLE = "cycle"
 CYCLE_SECONDS = 55.0
 _DIRTY_AT_ONCE = 20_000
-_SELECTION = {
-    "link_id": pl.Int64,
-    "entity": pl.String,
-    "person_id": pl.Int64,
-    "crm_id": pl.String,
-    "reason": pl.String,
-}
-_REQUESTS = {"request_id": pl.String, "person_id": pl.Int64, "sync_as": pl.String, "owner": pl.String}
+_REQUESTS_AT_ONCE = 1_000
+_SELECTION = pl.Schema(
+    {
+        "link_id": pl.Int64,
+        "entity": pl.String,
+        "person_id": pl.Int64,
+        "crm_id": pl.String,
+        "reason": pl.String,
+    }
+)
+_REQUESTS = pl.Schema({"request_id": pl.String, "person_id": pl.Int64, "sync_as": pl.String, "owner": pl.String})
 
 
 def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
@@ -96,13 +100,16 @@ def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
     try:
         outbox = Outbox(engine.store)
         with engine.store.begin() as tx:
-            leases.check(lease, tx)
-            in_flight = outbox.in_flight(tx)
-            link_ids = sorted(set(in_flight["link_id"].to_pylist()))
-            if link_ids:
-                outbox.supersede(link_ids, tx)
-                Links(engine.store).set_dirty(link_ids, "unknown outcome of a run that died", tx)
-            return int(in_flight.num_rows)
+            leases.check(lease.fence, tx)
+            left: pl.DataFrame = pl.from_arrow(outbox.in_flight(tx))  # type: ignore[assignment]
+            told = pl.col("kind") == OperationKind.ACTIVITY.value
+            # An activity is looked for before it is sent again; a write is merged again from what both sides show.
+            state = pl.when(told).then(pl.lit("pending")).otherwise(pl.lit("superseded"))
+            outbox.settle(left.select("op_id", state.alias("state")).to_arrow(), tx)
+            link_ids = left.filter(~told)["link_id"].unique().sort().to_list()
+            outbox.supersede(link_ids, tx)
+            Links(engine.store).set_dirty(link_ids, "unknown outcome of a run that died", tx)
+            return left.height
     finally:
         leases.release(lease)
 
@@ -121,7 +128,7 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
         frame: pl.DataFrame = pl.from_arrow(links.dirty(_DIRTY_AT_ONCE))  # type: ignore[assignment]
         return frame.select("link_id", "entity", "person_id", "crm_id", pl.col("dirty").alias("reason")).cast(
             _SELECTION
-        )  # type: ignore[arg-type]
+        )
     if run.kind != "backfill" or not run.persons:
         return pl.DataFrame(schema=_SELECTION)
     linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
@@ -133,5 +140,7 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
 def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:
     if run.kind == "backfill":
         return pl.DataFrame(schema=_REQUESTS)
-    pending: pl.DataFrame = pl.from_arrow(Requests(engine.store).pending())  # type: ignore[assignment]
-    return pending.select(list(_REQUESTS)).cast(_REQUESTS)  # type: ignore[arg-type]
+    requests = Requests(engine.store)
+    table = requests.pending() if run.dry_run else requests.claim(run.run_id, _REQUESTS_AT_ONCE)
+    pending: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
+    return pending.select(list(_REQUESTS)).cast(_REQUESTS)

@@ -17,7 +17,7 @@ import msgspec
 from include.leadsync.config import resolve_fields
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.errors import RetryLater
-from include.leadsync.fields import dynamics_columns, marketo_columns
+from include.leadsync.fields import Wire, dynamics_columns, marketo_columns
 from include.leadsync.model import DynamicsAttribute, Entity, FieldMap, MarketoField, System
 from include.leadsync.state import Metadata
 
@@ -36,11 +36,11 @@ class Schema:
         """The field map of one entity."""
         return self.maps[Entity(entity)]
 
-    def person_columns(self) -> dict[str, str]:
+    def person_columns(self) -> dict[str, Wire]:
         """Marketo columns to read for any person: the union of both maps."""
         return dict(marketo_columns(self.maps.values()))
 
-    def row_columns(self, entity: Entity) -> dict[str, str]:
+    def row_columns(self, entity: Entity) -> dict[str, Wire]:
         """Dynamics columns to read for one entity."""
         return dict(dynamics_columns(self.maps[entity]))
 
@@ -52,7 +52,7 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
     """
     kept = Metadata(engine.store)
     oldest = engine.now() - timedelta(minutes=engine.settings.metadata_minutes)
-    body = kept.get(System.MARKETO, "person", not_before=None if refresh else oldest) if not refresh else None
+    body = None if refresh else kept.get(System.MARKETO, "person", not_before=oldest)
     if body is None:
         fields = engine.marketo.describe()
         kept.put(System.MARKETO, "person", _dump(fields))

@@ -52,7 +52,7 @@ def _direction(
         return "outbound"
     if change == "crm_changed":
         return "inbound"
-    if rule.consent or rule.winner is Winner.OPT_OUT:
+    if rule.winner is Winner.OPT_OUT:
         if person == "true":
             return "outbound"
         if crm == "true":

@@ -108,7 +108,7 @@ class _Enqueue:
         if self._lost:
             self._links.set_dirty(sorted(self._lost), "changed by another run meanwhile", tx)
         empty = pl.DataFrame(schema=_LEDGER_SCHEMA)
-        return pl.concat([empty, *(ledger.select(list(_LEDGER_SCHEMA)).cast(_LEDGER_SCHEMA) for ledger in ledgers)])  # type: ignore[arg-type]
+        return pl.concat([empty, *(ledger.select(list(_LEDGER_SCHEMA)).cast(_LEDGER_SCHEMA) for ledger in ledgers)])
 
     def _insert(self, rows: pl.DataFrame, tx: Transaction) -> None:
         if rows.is_empty():
@@ -182,13 +182,15 @@ class _Enqueue:
             SeenActivities(self._store).add(_arrow(staging.read("activities_seen")), tx)
 
 
-_LEDGER_SCHEMA = {
-    **dict.fromkeys(("run_id", "crm_id", "entity", "field", "direction", "kind"), pl.String),
-    "link_id": pl.Int64,
-    "person_id": pl.Int64,
-    **dict.fromkeys(("base", "before", "after", "lost", "rule"), pl.String),
-    "at": pl.Datetime("us", "UTC"),
-}
+_LEDGER_SCHEMA = pl.Schema(
+    [
+        *((name, pl.String()) for name in ("run_id", "crm_id", "entity", "field", "direction", "kind")),
+        ("link_id", pl.Int64()),
+        ("person_id", pl.Int64()),
+        *((name, pl.String()) for name in ("base", "before", "after", "lost", "rule")),
+        ("at", pl.Datetime("us", "UTC")),
+    ]
+)
 
 
 def _still_open(plan: pl.DataFrame) -> pl.DataFrame:

@@ -19,15 +19,17 @@ from include.leadsync.model import SyncField
 CLOCK_SKEW = timedelta(seconds=120)
 """How far Marketo's clock may be behind ours when a feed row is held against our time of writing."""
 
-OVERWRITTEN_SCHEMA = {
-    "person_id": pl.Int64,
-    "field": pl.String,
-    "before": pl.String,
-    "value": pl.String,
-    "after": pl.String,
-    "op_id": pl.String,
-    "at": pl.Datetime("us", "UTC"),
-}
+OVERWRITTEN_SCHEMA = pl.Schema(
+    [
+        ("person_id", pl.Int64()),
+        ("field", pl.String()),
+        ("before", pl.String()),
+        ("value", pl.String()),
+        ("after", pl.String()),
+        ("op_id", pl.String()),
+        ("at", pl.Datetime("us", "UTC")),
+    ]
+)
 """Edits that our writes ran over: `before` is what we had read, `value` the edit, `after` what we wrote."""
 
 
@@ -59,7 +61,7 @@ def explain(rows: pl.DataFrame, echoes: pl.DataFrame, fields: dict[str, SyncFiel
     lost = own.filter(pl.col("old").ne_missing(pl.col("before")) & pl.col("old").ne_missing(pl.col("new")))
     overwritten = lost.select(
         "person_id", "field", "before", pl.col("old").alias("value"), pl.col("new").alias("after"), "op_id", "at"
-    ).cast(OVERWRITTEN_SCHEMA)  # type: ignore[arg-type]
+    ).cast(OVERWRITTEN_SCHEMA)
     foreign = changes.join(own.select("guid"), on="guid", how="anti")["person_id"].unique().sort().to_list()
     return Explained(foreign, overwritten, own.select("person_id", "field", "op_id"))
 

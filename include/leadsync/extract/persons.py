@@ -18,6 +18,7 @@ from include.leadsync.clock import iso, parse_iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ReadAgain
 from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA, explain
+from include.leadsync.fields import Wire
 from include.leadsync.model import SyncField
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, SeenActivities
@@ -44,7 +45,12 @@ class PersonReader:
         self._staging = engine.staging(run)
         self._fields: dict[str, SyncField] = {f.name: f for m in reversed(list(schema.maps.values())) for f in m.fields}
         names = engine.settings.marketo.system_fields
-        self._columns = {**schema.person_columns(), names.id: "text", names.type: "text", names.is_deleted: "boolean"}
+        self._columns: dict[str, Wire] = {
+            **schema.person_columns(),
+            names.id: "text",
+            names.type: "text",
+            names.is_deleted: "boolean",
+        }
         self._known = {field.name for field in schema.marketo}
         self._cursors = Cursors(engine.store)
 
@@ -170,11 +176,18 @@ class PersonReader:
         return len(found)
 
 
+_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "guid": pl.String,
+    "person_id": pl.Int64,
+    "at": pl.Datetime("ms", "UTC"),
+    "field": pl.String,
+    "old": pl.String,
+    "new": pl.String,
+}
 _ARROW = {"text": pa.string(), "integer": pa.int64(), "number": pa.decimal128(38, 10), "boolean": pa.bool_()}
 
 
 def _frame(tables: list[pa.Table]) -> pl.DataFrame:
     if not tables:
-        schema = {"guid": pl.String, "person_id": pl.Int64, "at": pl.Datetime("ms", "UTC"), "field": pl.String}
-        return pl.DataFrame(schema={**schema, "old": pl.String, "new": pl.String})
+        return pl.DataFrame(schema=_ROWS)
     return pl.from_arrow(pa.concat_tables(tables))  # type: ignore[return-value]

@@ -90,7 +90,8 @@ class Arrivals:
             if free.height > 1:
                 held.append(crm_id)
                 ids = ", ".join(str(person) for person in free["id"].sort().to_list()[:5])
-                message = f"{free.height} unlinked persons have this e-mail address ({ids}); merge them in Marketo or link one"
+                found_many = f"{free.height} unlinked persons have this e-mail address ({ids})"
+                message = f"{found_many}; merge them in Marketo or link one"
                 self._hold([crm_id], "several_candidates", message, "D13")
                 continue
             person = int(free["id"][0])

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine
-from include.leadsync.fields import canonical_persons
+from include.leadsync.fields import Wire, canonical_persons
 from include.leadsync.link.frames import empty_side
 from include.leadsync.model import Entity
 from include.leadsync.schema import Schema
@@ -21,7 +21,7 @@ class People:
         self._engine, self._schema = engine, schema
         self._names = engine.settings.marketo.system_fields
         known = {field.name for field in schema.marketo}
-        wanted = {
+        wanted: dict[str, Wire] = {
             **schema.person_columns(),
             self._names.id: "text",
             self._names.type: "text",

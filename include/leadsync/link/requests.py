@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine
-from include.leadsync.fields import canonical_rows
+from include.leadsync.fields import Wire, canonical_rows
 from include.leadsync.link.frames import empty_side, events, unlinked_pairs
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Lane, LinkStatus
@@ -131,7 +131,11 @@ class Requests:
             wanted = sorted(emails - set(found))
             if not wanted:
                 continue
-            columns = {**self._schema.row_columns(entity), "statecode": "integer", "emailaddress1": "text"}
+            columns: dict[str, Wire] = {
+                **self._schema.row_columns(entity),
+                "statecode": "integer",
+                "emailaddress1": "text",
+            }
             raw = self._engine.dynamics.rows_by_email(entity, wanted, columns)
             here = self._index(entity, raw)
             for email, matches in here.items():

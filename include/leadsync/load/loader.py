@@ -11,7 +11,8 @@ from include.leadsync.load.inbound import send_to_marketo
 from include.leadsync.load.outbound import send_to_dynamics
 from include.leadsync.load.outcome import Fate, Operation, Outcome
 from include.leadsync.load.settle import Settling
-from include.leadsync.model import Direction
+from include.leadsync.load.telling import Teller
+from include.leadsync.model import Direction, OperationKind
 from include.leadsync.schema import staged_schema
 from include.leadsync.state import Lease, Leases, Outbox
 
@@ -49,19 +50,20 @@ class _Loader:
         self._schema = staged_schema(engine, run)
         self._outbox, self._leases = Outbox(engine.store), Leases(engine.store)
         self._settling = Settling(engine, self._schema, run.run_id, lease)
+        self._teller = Teller(engine.marketo, engine.settings.marketo.activity_type, engine.clock)
         self._open = {Direction.OUTBOUND, Direction.INBOUND}
         self.counts: Counter[tuple[str, str]] = Counter()
         self.stopped_by: str | None = None
 
     def empty(self) -> None:
         """Until nothing can be claimed, or both services stopped us."""
-        while self._open and any([self._batch(direction) for direction in sorted(self._open)]):
+        while self._open and sum(self._batch(direction) for direction in sorted(self._open, reverse=True)):
             self._lease = self._leases.renew(self._lease)
 
     def _batch(self, direction: Direction) -> bool:
         batches = self._engine.settings.batches
         limit = self._engine.dynamics.batch_size if direction is Direction.OUTBOUND else batches.marketo
-        claimed = self._outbox.claim(direction, limit=limit, fence=self._lease, batch_id=uuid4().hex)
+        claimed = self._outbox.claim(direction, None, None, limit, self._lease.fence, uuid4().hex)
         operations = [Operation.from_row(row) for row in claimed.to_pylist()]
         if not operations:
             return False
@@ -79,7 +81,10 @@ class _Loader:
             if direction is Direction.OUTBOUND:
                 return send_to_dynamics(self._engine.dynamics, self._schema, operations)
             key = self._engine.settings.marketo.system_fields.id
-            return send_to_marketo(self._engine.marketo, self._schema, key, operations)
+            tellings = [op for op in operations if op.kind == OperationKind.ACTIVITY]
+            writes = [op for op in operations if op.kind != OperationKind.ACTIVITY]
+            sent = send_to_marketo(self._engine.marketo, self._schema, key, writes)
+            return sent + self._teller.tell(tellings)
         except Throttled as throttled:
             return [
                 Outcome(op, Fate.LATER, "throttled", str(throttled), retry_after=throttled.after) for op in operations

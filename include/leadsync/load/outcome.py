@@ -50,6 +50,7 @@ class Operation:
     writes: tuple[Write, ...]
     request_id: str | None
     owner: str | None
+    activity: dict[str, Any] | None = None  # of kind "activity": what the person is told
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Operation:
@@ -70,6 +71,7 @@ class Operation:
             writes=tuple(Write(**write) for write in payload["writes"]),
             request_id=payload["request_id"],
             owner=payload["owner"],
+            activity=payload.get("activity"),
         )
 
 
@@ -89,4 +91,4 @@ class Outcome:
     person_id: int | None = None
     etag: str | None = None
     shown: dict[str, str | None] | None = None
-    retry_after: float | None = field(default=None)
+    retry_after: float | None = None

@@ -12,6 +12,7 @@ import pyarrow as pa
 from include.leadsync.context import Engine
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.load.acknowledge import LinkState
+from include.leadsync.load.announce import announcements
 from include.leadsync.load.outcome import Fate, Outcome
 from include.leadsync.model import Direction, Entity, OperationKind, OperationState
 from include.leadsync.schema import Schema
@@ -38,17 +39,21 @@ class Settling:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Store what became of a batch. Raises `LeaseLost` when another loader took over."""
-        store = self.engine.store
+        store, log = self.engine.store, ActivityLog(self.engine.store)
+        written = [outcome for outcome in outcomes if not _is_activity(outcome)]
         with store.begin() as tx:
-            Leases(store).check(self.lease, tx)
-            self._links(outcomes, tx)
+            Leases(store).check(self.lease.fence, tx)
+            self._links(written, tx)
             Outbox(store).settle(self._operation_rows(outcomes), tx)
-            Ledger(store).add(self._ledger_rows(outcomes), tx)
-            log = ActivityLog(store)
-            log.record(self._failure_rows(outcomes), tx)
-            log.recover(self._recovered(outcomes), self.run_id, tx)
-            Echoes(store).add(self._echo_rows(outcomes), tx)
-            self._requests(outcomes, tx)
+            Ledger(store).add(self._ledger_rows(written), tx)
+            log.record(self._failure_rows(written), tx)
+            log.recover(self._recovered(written), self.run_id, tx)
+            Echoes(store).add(self._echo_rows(written), tx)
+            self._requests(written, tx)
+            names = self.engine.settings.marketo.system_fields
+            Outbox(store).add(announcements(written, names, self.engine.now()), tx)
+            told = [o.operation.op_id for o in outcomes if _is_activity(o) and o.fate is not Fate.LATER]
+            log.mark_delivered([int(op_id.removeprefix("activity-")) for op_id in told], tx)
 
     def _links(self, outcomes: Sequence[Outcome], tx: Transaction) -> None:
         links, outbox = Links(self.engine.store), Outbox(self.engine.store)
@@ -56,7 +61,7 @@ class Settling:
             o.operation.link_id for o in outcomes if o.fate in _ENDED and o.operation.kind == OperationKind.CREATE
         ]
         if failed_creates:  # what was to follow the creation has nothing to follow
-            outbox.supersede(failed_creates, tx, only=OperationState.PENDING)
+            outbox.supersede(failed_creates, tx)
         reread = {o.operation.link_id: o for o in outcomes if o.fate in {Fate.CONFLICT, Fate.UNKNOWN}}
         for fate in (Fate.CONFLICT, Fate.UNKNOWN):
             ids = [link_id for link_id, outcome in reread.items() if outcome.fate is fate]
@@ -222,6 +227,10 @@ class Settling:
                 requests.finish(op.request_id, "created", f"{op.entity} {op.crm_id} was created", op.crm_id, tx)
             elif o.fate is Fate.REFUSED:
                 requests.finish(op.request_id, "failed", f"{o.code}: {o.message}", None, tx)
+
+
+def _is_activity(outcome: Outcome) -> bool:
+    return outcome.operation.kind == OperationKind.ACTIVITY
 
 
 _ENDED = {Fate.REFUSED, Fate.CONFLICT, Fate.UNKNOWN}

@@ -1,4 +1,4 @@
-"""The brake: a plan with too many deletions or overwrites waits for approval of that very plan (P8, D50, DECISIONS 16)."""
+"""The brake: too many deletions or overwrites wait for approval of that very plan (P8, D50, DECISIONS 16)."""
 
 from __future__ import annotations
 

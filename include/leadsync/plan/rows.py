@@ -67,7 +67,7 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
 def _creations(pairs: pl.DataFrame, field: SyncField, field_map: FieldMap) -> pl.DataFrame:
     name, rule = field.name, field.rule
     inbound = (pl.col("create") == "person") & pl.lit(rule.flow is not Flow.OUTBOUND)
-    outbound = (pl.col("create") == "crm") & pl.lit(rule.flow is not Flow.INBOUND)
+    outbound = (pl.col("create") == "crm") & pl.lit(rule.flow is not Flow.INBOUND and field.dynamics.creatable)
     crm = pl.col(f"c.{name}")
     if rule.consent:  # writing false would re-subscribe everyone with that address (D88)
         crm = pl.when(crm != "false").then(crm)
@@ -102,17 +102,18 @@ def default_value(template: str, field_map: FieldMap) -> pl.Expr:
         if name:
             known = name in field_map.names
             parts.append(pl.col(f"p.{name}").fill_null("") if known else pl.lit(""))
-    text = pl.concat_str(parts).str.strip_chars()
+    text = pl.concat_str(parts).str.replace_all(r"\s+", " ").str.strip_chars()
     return pl.when(text != "").then(text)
 
 
 def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]) -> pl.DataFrame:
     """Microsoft Id, Type and is Deleted on persons that gain a CRM record (R8, R9, D12, D47).
 
-    `names`: the Marketo names of the three fields. Only what differs from what the person shows.
+    `names`: the Marketo names of the three fields. Only what differs from what the person shows. Where the
+    CRM record is still to be created they follow its acknowledgement (`load.announce`).
     """
     type_text = entity.value.capitalize()
-    new = (pl.col("link_id") < 0) | (pl.col("status") == "creating")
+    new = ((pl.col("link_id") < 0) | (pl.col("status") == "creating")) & pl.col("create").ne_missing("crm")
     wanted = [
         (names[0], pl.col("crm_id"), pl.col("sys_id"), pl.lit(value=True)),
         (names[1], pl.lit(type_text), pl.col("sys_type"), pl.lit(value=True)),

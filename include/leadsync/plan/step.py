@@ -10,7 +10,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.step import slices
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.merge import merge as merge_pairs
-from include.leadsync.model import Direction
+from include.leadsync.model import Direction, System
 from include.leadsync.plan.brake import Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.rows import PLAN_SCHEMA, create_rows, flag_rows, system_rows, update_rows, with_operation_ids
@@ -27,12 +27,14 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage `decisions.E.N` for every slice of pairs; returns how often each kind of change occurred."""
     staging, schema = engine.staging(run), staged_schema(engine, run)
     overwritten = staging.read("overwritten")
+    policy = engine.settings.policies.first_link
+    first_link = None if policy == "by_type" else System(policy)
     counts: dict[str, int] = dict.fromkeys(Change, 0)
     for entity, number in slices(engine, run):
         pairs = staging.read(f"pairs.{entity.value}.{number}").with_row_index("_row")
         both = pairs.filter(pl.col("create").is_null())
         field_map = schema.map(entity)
-        decisions = merge_pairs(both, field_map)
+        decisions = merge_pairs(both, field_map, first_link)
         restored, taken = restored_edits(both, overwritten, field_map)
         decisions = pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
         decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
