@@ -140,7 +140,7 @@ def test_an_uncertain_attempt_is_remembered_when_a_later_one_fails_harmlessly() 
 @pytest.mark.parametrize("trouble", [SENT, UNSENT])
 def test_a_broken_read_commits_nothing(trouble: Exception) -> None:
     with pytest.raises(ConnectionBroken) as caught:
-        run(Server(lambda request: trouble), Repeat.READ)
+        run(Server(lambda _: trouble), Repeat.READ)
     assert not caught.value.maybe_committed
 
 

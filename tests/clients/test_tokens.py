@@ -114,7 +114,7 @@ def test_a_missing_tenant_is_named_before_anything_is_sent() -> None:
 def test_a_wrong_marketo_secret_is_refused_with_a_remedy_and_without_the_secret() -> None:
     refusal = answer(401, {"error": "invalid_client", "error_description": "Bad client credentials s3cr3t-value"})
     tokens = MarketoTokens(MARKETO, transport=TokenServer(refusal), clock=FakeClock())
-    with pytest.raises(AccessRefused, match="invalid_client.*LaunchPoint") as caught:
+    with pytest.raises(AccessRefused, match=r"invalid_client.*LaunchPoint") as caught:
         bearer(tokens, FakeClock())
     assert "s3cr3t" not in str(caught.value)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Protocol, TypeVar
@@ -24,6 +25,7 @@ from include.leadsync.errors import (
     ConnectionBroken,
     RetryLater,
     ServiceUnavailable,
+    StateUnavailable,
     Throttled,
 )
 from include.leadsync.model import System
@@ -135,8 +137,9 @@ class Exchange:
             raise WriteAnswerMalformed(error.system, error.what, error.excerpt) from error
 
     def penalise(self, after: float | None) -> None:
-        """Pass a complaint of the service on to everybody who calls it."""
-        self._budget.penalise(self.system, PENALTY if after is None else after)
+        """Pass a complaint of the service on to everybody who calls it; an answer at hand matters more."""
+        with suppress(StateUnavailable):
+            self._budget.penalise(self.system, PENALTY if after is None else after)
 
     def _until_answered(self, call: Call, read: Callable[[HttpResponse], T], progress: _Progress) -> T:
         attempts = self._retry.start(self.clock)
