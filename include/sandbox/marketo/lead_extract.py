@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from include.sandbox.marketo.extract_queue import DELIMITERS
 from include.sandbox.marketo.instance import Instance
-from include.sandbox.marketo.people import COLUMNS, person_of
+from include.sandbox.marketo.people import COLUMNS, Projection, person_of
 from include.sandbox.marketo.values import parse_moment, shown
 from include.sandbox.marketo.wire import Refusal
 from include.sandbox.service import Json
@@ -68,14 +68,12 @@ class LeadExtract:
 
     def rows(self, connection: sqlite3.Connection, request: Mapping[str, Json]) -> Iterator[Sequence[str]]:
         """One row a person, as the database holds it: a boolean never set is null here."""
-        fields = self._at.catalog.named(dict.fromkeys(request["fields"]))
-        by_name = {field.name: field for field in fields}
-        wanted = [by_name[name] for name in request["fields"]]
+        projection = Projection(self._at.catalog, request["fields"], unset=None)
         condition, arguments = _condition(request["filter"])
         sql = f"SELECT {COLUMNS} FROM person WHERE {condition}"  # noqa: S608
         for row in connection.execute(sql, arguments):
-            person = person_of(row)
-            yield [_cell(person.value(field)) for field in wanted]
+            record = projection.record(person_of(row))
+            yield [_cell(record[name]) for name in request["fields"]]
 
 
 def _range(value: Json) -> list[int]:
@@ -101,4 +99,6 @@ def _condition(chosen: Mapping[str, Json]) -> tuple[str, list[Json]]:
 
 
 def _cell(value: Json) -> str:
+    if type(value) is str:
+        return value
     return "null" if value is None else shown(value)

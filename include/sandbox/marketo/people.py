@@ -77,13 +77,16 @@ def person_of(row: Sequence[Any]) -> Person:
 
 
 class Projection:
-    """The fields of a read, turned into records: `id` first, then the fields in order (M27)."""
+    """The fields of a read, turned into records: `id` first, then the fields in order (M27).
 
-    def __init__(self, catalog: Catalog, names: Sequence[str]) -> None:
+    `unset` is what a boolean that was never set reads as: false over REST, null in bulk files.
+    """
+
+    def __init__(self, catalog: Catalog, names: Sequence[str], *, unset: Json = False) -> None:
         """Resolve the names; an unknown one fails the request (1006)."""
         fields = [field for field in catalog.named(names or FIRST_SIX) if field.name != "id"]
         self._plan: list[tuple[str, str, Callable[[Person], Json] | None, Json]] = [
-            (field.name, field.key, _DERIVED.get(field.name), _absent(field)) for field in fields
+            (field.name, field.key, _DERIVED.get(field.name), _absent(field, unset)) for field in fields
         ]
 
     def record(self, person: Person) -> dict[str, Json]:
@@ -95,8 +98,8 @@ class Projection:
         return record
 
 
-def _absent(field: Field) -> Json:
-    return DEFAULTS.get(field.key, False if field.data_type == "boolean" else None)
+def _absent(field: Field, unset: Json) -> Json:
+    return DEFAULTS.get(field.key, unset if field.data_type == "boolean" else None)
 
 
 class People:

@@ -116,7 +116,8 @@ MORE_BAD = [
     ("email", "a" * 250 + "@example.test"), ("email", "a..b@example.test"), ("email", "@example.test"),
     ("dateOfBirth", "2020-02-30"), ("dateOfBirth", "30.08.2020"), ("dateOfBirth", 20200830),
     ("mktoAcquisitionDate", "2020-08-30T25:00:00Z"), ("mktoAcquisitionDate", 1598745600),
-    ("mktoAcquisitionDate", "20200830T100000Z"), ("firstName", ["a"]), ("firstName", {"a": 1}), ("sicCode", "x" * 41), ("lastName", "é" * 256),
+    ("mktoAcquisitionDate", "20200830T100000Z"), ("firstName", ["a"]), ("firstName", {"a": 1}), ("sicCode", "x" * 41),
+    ("lastName", "é" * 256),
     ("address", "x" * 30_001), ("createdAt", "2020-08-30T10:00:00Z"), ("mktoName", "Full Name"),
 ]  # fmt: skip
 
