@@ -1,0 +1,78 @@
+"""The trigger forms refuse nonsense before a run starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import ParamValidationError
+
+GOOD: dict[str, list[dict[str, Any]]] = {
+    "lead_sync": [
+        {},
+        {"since": "2026-03-01T00:00:00Z", "until": "2026-03-02T00:00:00+01:00"},
+        {"entity": "contact", "persons": [1, 2], "dry_run": True},
+        {"approve": "0123456789abcdef"},
+    ],
+    "lead_sync_backfill": [{}, {"fields": ["firstName", "mktoPersonNotes"]}],
+    "sync_person_to_microsoft": [
+        {"persons": [1001]},
+        {"persons": [1001], "sync_as": "contact", "owner": "ada@example.com", "reason": "met at the fair"},
+    ],
+}
+BAD: dict[str, list[dict[str, Any]]] = {
+    "lead_sync": [
+        {"since": "nonsense"},
+        {"until": "01/02/2026"},
+        {"since": 5},
+        {"entity": "account"},
+        {"persons": [0]},
+        {"persons": ["x"]},
+        {"persons": "1001"},
+        {"persons": [1] * 10_001},
+        {"dry_run": "maybe"},
+        {"approve": "DROP TABLE"},
+    ],
+    "lead_sync_backfill": [{"fields": ["first name"]}, {"fields": ["$(id)"]}, {"since": "tomorrow"}],
+    "sync_person_to_microsoft": [
+        {},
+        {"persons": []},
+        {"persons": [-1]},
+        {"persons": [1001], "sync_as": "account"},
+        {"persons": [1001], "reason": "x" * 1001},
+    ],
+}
+
+
+def _cases(table: Mapping[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    return [(dag_id, conf) for dag_id, confs in table.items() for conf in confs]
+
+
+@pytest.mark.parametrize(("dag_id", "conf"), _cases(GOOD))
+def test_a_sensible_form_is_taken(dags: Mapping[str, Any], dag_id: str, conf: dict[str, Any]) -> None:
+    filled = _filled(dags[dag_id], conf)
+    assert {name: filled[name] for name in conf} == conf
+
+
+@pytest.mark.parametrize(("dag_id", "conf"), _cases(BAD))
+def test_nonsense_is_refused(dags: Mapping[str, Any], dag_id: str, conf: dict[str, Any]) -> None:
+    with pytest.raises(ParamValidationError):
+        _filled(dags[dag_id], conf)
+
+
+def test_every_field_of_a_form_has_a_title_and_says_what_it_is_for(dags: Mapping[str, Any]) -> None:
+    for dag in dags.values():
+        assert len(dag.params) > 0
+        for name in dag.params:
+            param = dag.params.get_param(name)
+            assert param.schema["title"], name
+            assert param.description, name
+
+
+def _filled(dag: Any, conf: dict[str, Any]) -> dict[str, Any]:
+    params = deepcopy(dag.params)
+    params.update(conf)
+    filled: dict[str, Any] = params.validate()
+    return filled
