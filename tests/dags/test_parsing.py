@@ -1,0 +1,56 @@
+"""DAG files are parsed all day; parsing must be cheap and touch nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "great_expectations", "numpy", "pandas", "polars", "pyarrow", "requests", "scipy",
+    "include.leadsync", "include.sandbox", "leadsync_console",
+}  # fmt: skip
+_PROBE = """
+import json, runpy, sys
+before = set(sys.modules)
+for file in sys.argv[1:]:
+    runpy.run_path(file)
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """Modules that parsing all DAG files loads on top of Airflow's DAG classes."""
+    root = Path(__file__).resolve().parents[2]
+    files = sorted(str(file) for file in (root / "dags").glob("*.py"))
+    assert len(files) >= 3
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "plugins")))}
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, *files], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_parsing_loads_the_wiring(loaded: set[str]) -> None:
+    assert "leadsync_hooks.cycle_tasks" in loaded
+
+
+@pytest.mark.parametrize("module", sorted(HEAVY))
+def test_parsing_loads_nothing_heavy(loaded: set[str], module: str) -> None:
+    assert not {name for name in loaded if name == module or name.startswith(f"{module}.")}
+
+
+def test_no_schedule_is_a_choice_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    from leadsync_hooks.schedule import cycle_schedule
+
+    monkeypatch.setenv("LEADSYNC_SCHEDULE", "none")
+    assert cycle_schedule() is None
+    monkeypatch.setenv("LEADSYNC_SCHEDULE", "0 * * * *")
+    hourly = cycle_schedule()
+    assert hourly is not None
+    assert hourly.expression == "0 * * * *"
