@@ -24,7 +24,6 @@ def test_a_file_with_fields_alone_takes_every_default(tmp_path: Path) -> None:
     )
     assert settings.limits.of(System.MARKETO).window_seconds == 20
     assert settings.limits.of(System.DYNAMICS).calls == 6000
-    assert settings.requests.lists.of(Entity.CONTACT) is None
 
 
 def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:

@@ -75,17 +75,6 @@ from tests.config.files import FIELDS, mistakes, write
             ),
         ),
         (
-            "requests: {lists: {lead: ''}}",
-            ":7: requests.lists.lead: found ''; expected a text of 1 character or more",
-        ),
-        (
-            "requests: {lists: {leads: x}}",
-            (
-                ":7: requests.lists.leads: found the unknown key 'leads'; expected one of: lead, contact;"
-                " did you mean 'lead'?"
-            ),
-        ),
-        (
             "language: 1033\nlanguage: 1053",
             ":8: language: found the key a second time (first in line 7); expected each key once",
         ),

@@ -127,23 +127,6 @@ class Policies(Section):
     brake: Brake = Brake()
 
 
-class RequestLists(Section):
-    """Static lists whose members ask for a CRM record; none by default (D22)."""
-
-    lead: Text | None = None
-    contact: Text | None = None
-
-    def of(self, entity: Entity) -> str | None:
-        """Name of the list for one kind of record."""
-        return self.lead if entity is Entity.LEAD else self.contact
-
-
-class Requests(Section):
-    """Channels of Sync Person to Microsoft."""
-
-    lists: RequestLists = RequestLists()
-
-
 class Batches(Section):
     """Records per write call. Dynamics' number is where the adaptive size starts (DECISIONS 23)."""
 
@@ -171,7 +154,6 @@ class Settings(Section):
     marketo: MarketoSettings = MarketoSettings()
     limits: Limits = Limits()
     policies: Policies = Policies()
-    requests: Requests = Requests()
     batches: Batches = Batches()
     retention: Retention = Retention()
 
