@@ -27,11 +27,10 @@ from include.leadsync.clients.dynamics_session import (
 from include.leadsync.clients.exchange import Repeat, WriteAnswerMalformed
 from include.leadsync.clients.records import RowWrite, WriteResult
 from include.leadsync.clients.vendor_codes import Action
-from include.leadsync.errors import AnswerMalformed, ConnectionBroken, RetryLater, RowFailed, ServiceUnavailable
+from include.leadsync.errors import AnswerMalformed, ConnectionBroken, RowFailed, ServiceUnavailable
 from include.leadsync.model import Entity, System
 
 FIRST_SIZE: Final = 100  # DECISIONS 23
-_GROWTH: Final = 10
 _ETAG = re.compile(r'(?:W/)?"[^"\r\n]{0,200}"')
 _METHODS: Final = {"update": "PATCH", "create": "POST", "delete": "DELETE"}
 _UNANSWERED: Final = "the outcome of this write is unknown; read the row before writing it again"
@@ -77,11 +76,12 @@ class DynamicsBatch(DynamicsSession):
         except WriteAnswerMalformed as error:
             return [_unanswered(str(error)) for _ in writes]
         except RowFailed as error:
-            if error.code not in TOO_LARGE:
+            if error.code != TOO_LARGE:
                 raise
             self._shrink(len(writes))
             return self._in_halves(writes, error)
-        self._batch_size = max(self._batch_size, min(FIRST_SIZE, self._batch_size + _GROWTH))
+        if len(writes) >= self._batch_size:  # a smaller one proves nothing of larger ones
+            self._batch_size = max(self._batch_size, min(FIRST_SIZE, self._batch_size * 11 // 10 + 1))
         return [self._result(write, answer) for write, answer in zip(writes, answers, strict=True)]
 
     def probe(self, entity: Entity, ids: Sequence[str]) -> dict[str, str]:
@@ -96,8 +96,8 @@ class DynamicsBatch(DynamicsSession):
         for start in range(0, len(known), self._batch_size):
             part = known[start : start + self._batch_size]
             requests = [Part("GET", f"{_address(entity, each)}?{select(entity, {})}", _ACCEPT) for each in part]
-            for each, answer in zip(part, self._batch(requests, Repeat.READ), strict=True):
-                states[each] = self._state(answer)
+            answers = self._read_parts(requests, frozenset({200, 403, 404}))
+            states |= {each: _state(answer) for each, answer in zip(part, answers, strict=True)}
         return states
 
     def read_many(self, addresses: Sequence[str]) -> Iterator[bytes]:
@@ -107,11 +107,19 @@ class DynamicsBatch(DynamicsSession):
             LeadSyncError: as for a single GET, of the first that failed.
         """
         parts = [Part("GET", ROOT + address, _ACCEPT) for address in addresses]
-        for answer in self._batch(parts, Repeat.READ):
-            if answer is None:
-                raise AnswerMalformed(System.DYNAMICS, "a batch answer that is cut off", "")
-            self._check(answer, "")
+        for answer in self._read_parts(parts, frozenset({200})):
             yield answer.body
+
+    def _read_parts(self, parts: Sequence[Part], accepted: frozenset[int]) -> list[PartAnswer]:
+        def inspect(answers: list[PartAnswer | None]) -> None:
+            for answer in answers:
+                if answer is None:
+                    raise ServiceUnavailable("dynamics left a part of a batch of reads unanswered")
+                if answer.status not in accepted:
+                    self._check(answer, "")
+                    raise AnswerMalformed(System.DYNAMICS, f"status {answer.status} for a read", "")
+
+        return [answer for answer in self._batch(parts, Repeat.READ, inspect) if answer is not None]
 
     def _shrink(self, size: int) -> None:
         self._batch_size = max(1, min(self._batch_size, size) // 2)
@@ -142,28 +150,20 @@ class DynamicsBatch(DynamicsSession):
             retry_after=after,
         )
 
-    def _state(self, answer: PartAnswer | None) -> str:
-        if answer is None:
-            raise ServiceUnavailable("dynamics left a part of a batch of reads unanswered")
-        if answer.status == 200:
-            return "exists"
-        code, message = error_of(answer)
-        meaning = vendor_codes.dynamics(code)
-        if answer.status == 404:
-            if meaning is not None and meaning.action is Action.GONE:
-                return "gone"
-            raise AnswerMalformed(System.DYNAMICS, "a 404 that does not speak of the row", f"{code} {message}")
-        if answer.status == 403:
-            return "unreadable"
-        try:
-            self._check(answer, "")
-        except RetryLater as error:
-            self._exchange.penalise(error.after)
-            raise
-        raise AnswerMalformed(System.DYNAMICS, f"status {answer.status} for a read of one row", "")
-
 
 _ACCEPT: Final = (("Accept", "application/json"), ("OData-Version", "4.0"), ("OData-MaxVersion", "4.0"))
+
+
+def _state(answer: PartAnswer) -> str:
+    if answer.status == 200:
+        return "exists"
+    if answer.status == 403:
+        return "unreadable"
+    code, message = error_of(answer)
+    meaning = vendor_codes.dynamics(code)
+    if meaning is None or meaning.action is not Action.GONE:
+        raise AnswerMalformed(System.DYNAMICS, "a 404 that does not speak of the row", f"{code} {message}")
+    return "gone"
 
 
 def _address(entity: Entity, key: str) -> str:

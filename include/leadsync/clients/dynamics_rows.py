@@ -140,7 +140,7 @@ class DynamicsRows(DynamicsSession):
             try:
                 pages = list(self._pages(address, wanted, self._prefer(columns)))
             except RowFailed as error:
-                if error.code not in TOO_LARGE or len(part) == 1:
+                if error.code != TOO_LARGE or len(part) == 1:
                     raise
                 waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
             else:

@@ -33,9 +33,12 @@ from include.leadsync.model import Connection, Entity, System
 
 ROOT: Final = "/api/data/v9.2/"
 FORMATTED: Final = "OData.Community.Display.V1.FormattedValue"
-TOO_LARGE: Final = frozenset({"413", "414", "0x8004418a"})
+TOO_LARGE: Final = "413"
+"""Code of the `RowFailed` for a request that must be cut into smaller ones, address or body."""
+
 
 _RETRY: Final = RetryPolicy()
+_TOO_LARGE_CODE: Final = "0x8004418a"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PORTS: Final = {"https": 443, "http": 80}
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
@@ -54,6 +57,10 @@ class _ErrorBody(msgspec.Struct):
 
 
 _error_body = msgspec.json.Decoder(_ErrorBody)
+
+
+def _as_they_are(answers: list[PartAnswer | None]) -> None:
+    """Writes are judged one by one."""
 
 
 class DynamicsSession:
@@ -87,10 +94,13 @@ class DynamicsSession:
 
         return self._exchange.run(Call(HttpRequest("GET", url, headers, timeout=120.0), Repeat.READ), checked)
 
-    def _batch(self, parts: Sequence[Part], repeat: Repeat) -> list[PartAnswer | None]:
+    def _batch(
+        self, parts: Sequence[Part], repeat: Repeat, inspect: Callable[[list[PartAnswer | None]], None] = _as_they_are
+    ) -> list[PartAnswer | None]:
         """Send one `$batch` with continue-on-error; None where a part has no answer.
 
-        The outer status says nothing of the parts (§9.2): a multipart body is read whatever it is.
+        The outer status says nothing of the parts (§9.2): a multipart body is read whatever it is. `inspect` may raise
+        for answers that make the whole batch worth another attempt.
         """
         boundary = batch_format.new_boundary()
         headers = base_headers() | {
@@ -105,7 +115,9 @@ class DynamicsSession:
             if not batch_format.is_batch_answer(content):
                 self._check(response, "")
                 raise AnswerMalformed(System.DYNAMICS, "no batch answer", excerpt(response.body))
-            return batch_format.parse(response.body, content, len(parts))
+            found = batch_format.parse(response.body, content, len(parts))
+            inspect(found)
+            return found
 
         return self._exchange.run(Call(request, repeat, rows=len(parts)), answers)
 
@@ -120,6 +132,8 @@ class DynamicsSession:
         meaning = vendor_codes.dynamics(code)
         if cursor and _rejects_cursor(status, meaning):
             raise ReadAgain(cursor, code or str(status), message)
+        if status in {413, 414} or code == _TOO_LARGE_CODE:
+            raise RowFailed(TOO_LARGE, message or f"HTTP {status}")
         after = self._wait_asked(response)
         if status == 429:
             default = meaning.wait if meaning else None
@@ -134,7 +148,7 @@ class DynamicsSession:
             return kind(f"dynamics answered HTTP {status} {code} {message}".rstrip(), after=after)
         if status == 403:
             return AccessRefused(System.DYNAMICS, code or "403", message or "HTTP 403", _RIGHTS)
-        if status in {404, 412, 413, 414}:
+        if status in {404, 412}:
             return RowFailed(code or str(status), message or f"HTTP {status}")
         return FixConfiguration(
             f"dynamics refused the call with HTTP {status} {code}: {message or 'no text'}. Nothing was done;"

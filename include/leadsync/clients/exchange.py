@@ -44,7 +44,7 @@ T = TypeVar("T")
 class Repeat(Enum):
     """After which unknown outcome a call may be sent again."""
 
-    READ = "read"  # any, and nothing can have been committed
+    READ = "read"  # any, and nothing that matters can have been committed
     ALWAYS = "always"  # any: the write says the whole new state of something identified
     ANSWERED = "answered"  # only when the service itself answered: a first call may still run (M47, DECISIONS 22)
     NEVER = "never"  # a second one would be a second record

@@ -20,13 +20,14 @@ from include.leadsync.clients.marketo_persons import person_columns
 from include.leadsync.clients.marketo_session import Envelope, MarketoSession, typed
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.clock import iso
-from include.leadsync.errors import AnswerMalformed, RowFailed, ServiceUnavailable
+from include.leadsync.errors import AnswerMalformed, RetryLater, RowFailed, ServiceUnavailable
 from include.leadsync.model import System, Window
 
 _EXPORT: Final = "/bulk/v1/leads/export"
 _LONGEST: Final = timedelta(days=31)
 _SECOND: Final = timedelta(seconds=1)
 _PIECE: Final = 16 * 1024 * 1024
+_JOB: Final = Repeat.READ  # a job more or less writes nothing that matters
 _UNDER_WAY: Final = {"Created", "Queued", "Processing"}
 
 
@@ -73,17 +74,17 @@ class MarketoBulk(MarketoSession):
     def _finished(self, filter_by: Mapping[str, object], fields: list[str], poll: float, patience: float) -> _Job:
         deadline = self._clock.monotonic() + patience
         body = {"format": "CSV", "fields": fields, "filter": filter_by}
-        job = self._write(f"{_EXPORT}/create.json", body, _job, repeat=Repeat.ALWAYS)
+        job = self._write(f"{_EXPORT}/create.json", body, _job, repeat=_JOB)
         base = f"{_EXPORT}/{quote(job.export_id, safe='')}"
         try:
-            job = self._write(f"{base}/enqueue.json", None, _job, repeat=Repeat.ALWAYS)
-        except ServiceUnavailable:
+            job = self._write(f"{base}/enqueue.json", None, _job, repeat=_JOB)
+        except RetryLater:  # an attempt that had no answer may have queued it
             job = _job(self._read(f"{base}/status.json"))
-            if job.status not in _UNDER_WAY - {"Created"} | {"Completed"}:
+            if job.status == "Created":
                 raise
         while job.status in _UNDER_WAY:
             if self._clock.monotonic() >= deadline:
-                self._write(f"{base}/cancel.json", None, _job, repeat=Repeat.ALWAYS)
+                self._write(f"{base}/cancel.json", None, _job, repeat=_JOB)
                 raise ServiceUnavailable(f"the bulk extract was not done after {patience:.0f} s", after=poll)
             self._clock.sleep(poll)
             job = _job(self._read(f"{base}/status.json"))
