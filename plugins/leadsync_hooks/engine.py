@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException, conf
 from leadsync_hooks.dynamics import DynamicsHook
 from leadsync_hooks.marketo import MarketoHook
-from leadsync_hooks.placement import unshared_storage
 
 if TYPE_CHECKING:
     from include.leadsync import model
@@ -58,11 +57,11 @@ def store_requests(
     _require_shared_storage()
     with _state() as store:
         requests = Requests(store)
-        for person in persons:
-            requests.add(
-                person_id=person, sync_as=sync_as, owner=owner, reason=reason, source="airflow", token=token
-            )
-    return {"requests": len(persons)}
+        added = [
+            requests.add(person, sync_as, source="airflow", owner=owner, reason=reason, token=token)
+            for person in persons
+        ]
+    return {"requests": len(added), "new": sum(request.is_new for request in added)}
 
 
 def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
@@ -102,9 +101,15 @@ def _connections() -> dict[model.System, model.Connection]:
 
 
 def _require_shared_storage() -> None:
+    """Refuse SQLite and local staging where tasks run in several places (DECISIONS 15).
+
+    Raises:
+        ConfigurationInvalid: names what to set.
+    """
     from include.leadsync.config import Paths
-    from include.leadsync.errors import FixConfiguration
+    from include.leadsync.state import assert_fits
 
     paths = Paths.from_environment()
-    if problem := unshared_storage(conf.get("core", "executor"), paths.state_url, os.environ):
-        raise FixConfiguration(problem)
+    # The Astro CLI runs scheduler, API server and triggerer in containers of their own.
+    executor = "containers" if os.environ.get("ASTRONOMER_ENVIRONMENT") else conf.get("core", "executor")
+    assert_fits(paths.state_url, paths.staging_url, executor)

@@ -11,7 +11,6 @@ from include.leadsync.context import RunRequest
 from include.leadsync.errors import AnotherRunAtWork, ConfigurationInvalid, LeaseLost, Problem, Throttled
 from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException
 from leadsync_hooks.engine import airflow_outcome
-from leadsync_hooks.placement import unshared_storage
 from leadsync_hooks.runs import engine_run_id, is_switched_on, run_values
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -104,33 +103,3 @@ def test_a_mistake_in_the_configuration_is_not_retried_and_is_told_in_full() -> 
 def test_other_errors_pass_as_they_are() -> None:
     with pytest.raises(Throttled), airflow_outcome():
         raise Throttled("slow down", after=3)
-
-
-@pytest.mark.parametrize(
-    ("executor", "state", "environment", "said"),
-    [
-        ("CeleryExecutor", "sqlite:////x/state.db", {}, ["LEADSYNC_STATE_URL", "LEADSYNC_STAGING"]),
-        ("CeleryExecutor", "postgresql+psycopg://db/x", {}, ["LEADSYNC_STAGING"]),
-        ("LocalExecutor,KubernetesExecutor", "sqlite:////x/state.db", {"LEADSYNC_STAGING": "s3://b"}, ["STATE_URL"]),
-        ("LocalExecutor", "sqlite:////x/state.db", {"ASTRONOMER_ENVIRONMENT": "local"}, ["LEADSYNC_STATE_URL"]),
-    ],
-)
-def test_storage_that_hosts_cannot_share_is_refused_with_what_to_set(
-    executor: str, state: str, environment: dict[str, str], said: list[str]
-) -> None:
-    problem = unshared_storage(executor, state, environment)
-    assert problem is not None
-    for part in said:
-        assert part in problem
-
-
-@pytest.mark.parametrize(
-    ("executor", "state", "environment"),
-    [
-        ("LocalExecutor", "sqlite:////x/state.db", {}),
-        ("airflow.executors.local_executor.LocalExecutor", "sqlite:////x/state.db", {}),
-        ("CeleryExecutor", "postgresql+psycopg://db/x", {"LEADSYNC_STAGING": "s3://bucket/x"}),
-    ],
-)
-def test_storage_that_all_tasks_reach_is_fine(executor: str, state: str, environment: dict[str, str]) -> None:
-    assert unshared_storage(executor, state, environment) is None
