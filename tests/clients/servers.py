@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from include.leadsync.clients.transport import Headers, HttpRequest, HttpResponse
 from include.leadsync.model import Connection
+from include.sandbox.clock import MovableClock
 from include.sandbox.service import Emulator, Request
 
 MARKETO = Connection("https://123-abc-456.mktorest.example", "client", "s3cr3t-value")
@@ -96,3 +98,20 @@ class EmulatorTransport:
             )
         )
         return HttpResponse(response.status, Headers(dict(response.headers)), response.body)
+
+
+class SandboxClock:
+    """A client's clock that is the emulator's: waiting moves the sandbox's time, nobody sleeps."""
+
+    def __init__(self, clock: MovableClock) -> None:
+        self._clock = clock
+        self._start = clock.now()
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        return (self._clock.now() - self._start).total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.advance(seconds)
