@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -70,6 +70,18 @@ class AirflowRest:
         """The DAGs that have been parsed."""
         return {str(dag["dag_id"]) for dag in self.call("GET", "/dags?limit=100")["dags"]}
 
+    def wait_for_dags(self, dag_ids: Collection[str], *, timeout: float = 90) -> None:
+        """Until these DAGs are parsed.
+
+        Raises:
+            RestFailed: they are not, within `timeout` seconds; the message holds the import errors.
+        """
+        until = time.monotonic() + timeout
+        while missing := set(dag_ids) - self.dag_ids():
+            if time.monotonic() > until:
+                raise RestFailed(0, f"not parsed: {', '.join(sorted(missing))}; {self.import_errors() or 'no errors'}")
+            time.sleep(0.3)
+
     def import_errors(self) -> dict[str, str]:
         """DAG files that could not be parsed, with the error."""
         found = self.call("GET", "/importErrors")["import_errors"]
@@ -130,8 +142,9 @@ class AirflowRest:
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    details = {k: v for k, v in entry.items() if k not in {"timestamp", "event", "level", "logger", "loc"} and v}
-    return " ".join(str(part) for part in (entry.get("timestamp", ""), entry.get("event", ""), details or "") if part)
+    parts = [entry.get("timestamp"), entry.get("event")]
+    parts += [f"{error.get('exc_type')}: {error.get('exc_value')}" for error in entry.get("error_detail") or ()]
+    return " ".join(str(part) for part in parts if part)
 
 
 def _run_path(run: DagRun) -> str:

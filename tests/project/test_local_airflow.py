@@ -1,0 +1,149 @@
+"""A real local Airflow on the real DAG folder: what `make up` and `make demo` stand on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from scripts.local_airflow import AirflowRest, LocalAirflow, RestFailed, StartFailed
+from scripts.local_airflow.environment import Secrets, environment
+
+# One start costs 15 s, so one process has it all.
+pytestmark = pytest.mark.xdist_group("local-airflow")
+
+NOBODY = "http://127.0.0.1:1"
+
+
+def _processes(home: Path) -> list[psutil.Process]:
+    """Those that run under this AIRFLOW_HOME."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("AIRFLOW_HOME") == str(home):
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    home = tmp_path_factory.mktemp("local-airflow")
+    login = {"login": "sandbox", "password": "sandbox"}
+    given = {
+        "LEADSYNC_SCHEDULE": "none",
+        "AIRFLOW_CONN_MARKETO_DEFAULT": json.dumps({"conn_type": "marketo", "host": NOBODY, **login}),
+    }
+    with LocalAirflow(home, environment=given) as airflow:
+        assert _processes(airflow.airflow_home)
+        yield airflow
+    assert _processes(airflow.airflow_home) == []
+    assert not airflow.running
+
+
+def test_it_finds_our_dags_and_no_errors(airflow: LocalAirflow) -> None:
+    airflow.rest.wait_for_dags({"lead_sync", "lead_sync_backfill", "sync_person_to_microsoft"})
+    assert airflow.rest.import_errors() == {}
+
+
+def test_it_holds_what_the_settings_file_says(airflow: LocalAirflow) -> None:
+    pools = {pool["name"]: pool["slots"] for pool in airflow.rest.call("GET", "/pools")["pools"]}
+    assert pools["marketo_api"] == pools["dynamics_api"] == 4
+    variables = airflow.rest.call("GET", "/variables")["variables"]
+    assert {variable["key"]: variable["value"] for variable in variables} == {"leadsync_dry_run": "no"}
+    found = {entry["connection_id"]: entry for entry in airflow.rest.call("GET", "/connections")["connections"]}
+    assert found["dynamics_default"]["conn_type"] == "dynamics"
+    assert found["dynamics_default"]["host"] == "http://127.0.0.1:8802"
+
+
+def test_a_connection_of_the_environment_is_shown_as_it_is_used_without_its_secret(airflow: LocalAirflow) -> None:
+    found = airflow.rest.call("GET", "/connections/marketo_default")
+    assert (found["conn_type"], found["host"], found["password"]) == ("marketo", NOBODY, "***")
+
+
+def test_the_ui_has_a_form_for_each_connection_type(airflow: LocalAirflow) -> None:
+    forms = {form["connection_type"]: form for form in airflow.rest.page("/ui/connections/hook_meta").json()}
+    assert forms["marketo"]["hook_name"] == "Marketo"
+    assert forms["marketo"]["standard_fields"]["login"]["title"] == "Client Id"
+    assert forms["dynamics"]["hook_name"] == "Microsoft Dynamics 365"
+    assert "tenant_id" in forms["dynamics"]["extra_fields"]
+
+
+def test_the_test_button_says_why_a_connection_does_not_work(airflow: LocalAirflow) -> None:
+    body = {"connection_id": "x", "conn_type": "marketo", "host": NOBODY, "login": "me", "password": "pass-word-1"}
+    answer = airflow.rest.call("POST", "/connections/test", body)
+    assert answer["status"] is False
+    assert "pass-word-1" not in answer["message"]
+    assert answer["message"]
+
+
+def test_nonsense_in_a_form_is_refused(airflow: LocalAirflow) -> None:
+    airflow.rest.wait_for_dags({"lead_sync"})
+    with pytest.raises(RestFailed) as refused:
+        airflow.rest.trigger("lead_sync", {"entity": "account"})
+    assert refused.value.status == 400
+
+
+def test_a_viewer_may_look_but_start_nothing(airflow: LocalAirflow) -> None:
+    airflow.rest.wait_for_dags({"lead_sync"})
+    viewer = airflow.viewer()
+    try:
+        assert "lead_sync" in viewer.dag_ids()
+        with pytest.raises(RestFailed) as refused:
+            viewer.trigger("lead_sync")
+        assert refused.value.status == 403
+        assert viewer.page("/leadsync/reports/20260301T120000Z-abc123").status_code == 404
+    finally:
+        viewer.close()
+
+
+def test_our_pages_ask_for_airflows_login(airflow: LocalAirflow) -> None:
+    for page in ("reports", "plans"):
+        address = f"{airflow.url}/leadsync/{page}/20260301T120000Z-abc123"
+        assert requests.get(address, timeout=30).status_code == 401
+
+
+def test_a_wrong_password_opens_nothing(airflow: LocalAirflow) -> None:
+    stranger = AirflowRest(airflow.url, airflow.user, "guess")
+    try:
+        with pytest.raises(RestFailed) as refused:
+            stranger.token()
+        assert refused.value.status == 401
+    finally:
+        stranger.close()
+
+
+def test_secrets_are_made_once_and_are_for_their_owner_only(tmp_path: Path) -> None:
+    first = Secrets.of(tmp_path)
+    assert Secrets.of(tmp_path) == first
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    assert Secrets.of(other).admin_password != first.admin_password
+
+
+def test_a_developers_own_airflow_settings_do_not_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "x")
+    monkeypatch.setenv("AIRFLOW_HOME", "/nowhere")
+    monkeypatch.setenv("AIRFLOW_CONN_DYNAMICS_DEFAULT", "{}")
+    made = environment(tmp_path, 1234, given={"LEADSYNC_SCHEDULE": "none"}, leadsync_home=tmp_path)
+    assert made["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert made["AIRFLOW__CORE__FERNET_KEY"] != "x"
+    assert made["AIRFLOW_HOME"] == str(tmp_path)
+    assert made["AIRFLOW_CONN_DYNAMICS_DEFAULT"] == "{}"
+    assert made["LEADSYNC_SCHEDULE"] == "none"
+
+
+def test_settings_that_cannot_be_loaded_stop_the_start_with_their_mistake(tmp_path: Path) -> None:
+    broken = tmp_path / "airflow_settings.yaml"
+    broken.write_text("airflow:\n  pools: [5]\n")
+    airflow = LocalAirflow(tmp_path / "home", settings=broken)
+    with pytest.raises(StartFailed, match=r"pools\[0\]"):
+        airflow.start()
+    assert _processes(airflow.airflow_home) == []
