@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import yaml
@@ -89,11 +89,11 @@ class WorldTransport:
 class World:
     """Both systems, the engine between them, and hands to play the marketer and the salesperson."""
 
-    def __init__(self, folder: Path, changes: Mapping[str, Json] | None = None) -> None:
+    def __init__(self, folder: Path, changes: Mapping[str, Json] | None = None, *, fresh: bool = True) -> None:
         self.movable = MovableClock()
-        self.movable.freeze(START)
+        self.movable.freeze(START if fresh else datetime.fromisoformat((folder / "time").read_text()))
         self.clock = WorldClock(self.movable)
-        (folder / "systems").mkdir()
+        (folder / "systems").mkdir(exist_ok=True)
         self.marketo = MarketoEmulator(folder / "systems", self.movable, options={"limits": False})
         self.dynamics = DynamicsEmulator(folder / "systems", self.movable, options={"limits": False})
         self.transport = WorldTransport({MARKETO: self.marketo, DYNAMICS: self.dynamics})
@@ -103,7 +103,18 @@ class World:
         self.configure(changes or {})
         self.engine = self.open_engine()
         self._tokens: dict[str, str] = {}
-        setup(self.engine)
+        if fresh:
+            setup(self.engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close everything; the folder can be copied and opened again with `fresh=False`."""
+        (self.folder / "time").write_text(self.clock.now().isoformat())
+        self.engine.store.close()
+        self.marketo.close()
+        self.dynamics.close()
 
     # --- the engine -------------------------------------------------------------------------------
 

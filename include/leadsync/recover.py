@@ -134,7 +134,7 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
     linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
     return linked.select("link_id", "entity", "person_id", "crm_id", pl.lit("backfill").alias("reason")).cast(
         _SELECTION
-    )  # type: ignore[arg-type]
+    )
 
 
 def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:

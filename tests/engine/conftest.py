@@ -13,8 +13,5 @@ from tests.world import World
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """Both systems empty, the set-up done, the shipped field map."""
-    made = World(tmp_path)
-    yield made
-    made.engine.store.close()
-    made.marketo.close()
-    made.dynamics.close()
+    with World(tmp_path) as made:
+        yield made

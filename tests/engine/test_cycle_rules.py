@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 from include.leadsync.intake import request_persons
+from tests.engine.play import linked_contact, linked_lead
 from tests.world import World
-
-
-def linked_lead(world: World, **values: object) -> tuple[int, str]:
-    """A lead made in Dynamics and brought to Marketo by the sync."""
-    row = {"subject": "Web form", "firstname": "Ann", "lastname": "Ax", "emailaddress1": "ann@example.com", **values}
-    lead = world.add_row("lead", **row)
-    world.settle()
-    (person,) = world.persons_by("microsoftId", lead)
-    return person["id"], lead
-
-
-def linked_contact(world: World, **values: object) -> tuple[int, str]:
-    row = {"firstname": "Bo", "lastname": "Berg", "emailaddress1": "bo@example.com", **values}
-    contact = world.add_row("contact", **row)
-    world.settle()
-    (person,) = world.persons_by("microsoftId", contact)
-    return person["id"], contact
 
 
 def test_a_new_lead_becomes_a_person_with_its_microsoft_fields(world: World) -> None:

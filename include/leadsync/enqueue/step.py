@@ -66,7 +66,7 @@ class _Enqueue:
             activities = failure_activities(plan, failures, self._run.run_id, self._now)
             written = log.record(_arrow(activities), tx)
             written += log.record(_arrow(held_activities(events, self._run.run_id, self._now)), tx)
-            recovered = log.settle_absent(sorted(self._touched), _arrow(_still_open(plan)), self._run.run_id, tx)
+            recovered = log.settle_absent(sorted(self._touched), _arrow(_still_open(plan, failures)), self._run.run_id, tx)
             first = failures.unique("op_id", keep="first", maintain_order=True).filter(pl.col("op_id").is_in(refused))
             asked = plan.unique("op_id").select("op_id", "request_id")
             self._requests(events, plan, first.join(asked, on="op_id"), tx)
@@ -193,9 +193,11 @@ _LEDGER_SCHEMA = pl.Schema(
 )
 
 
-def _still_open(plan: pl.DataFrame) -> pl.DataFrame:
-    """Fields whose outcome this run does not settle yet: link_id, direction, field."""
-    return plan.select("link_id", "direction", "field").unique()
+def _still_open(plan: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
+    """Fields that this run finds failing again or whose outcome it does not settle yet: link_id, direction, field."""
+    names = ("link_id", "direction", "field")
+    again = failures.join(plan.unique("op_id").select("op_id", "link_id", "direction"), on="op_id")
+    return pl.concat([plan.select(names), again.select(names)]).unique()
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

@@ -35,7 +35,8 @@ class People:
         """`id`, one column per field of the entity, `sys_id`, `sys_type`, `sys_deleted`, `sys_email` (lower case)."""
         field_map = self._schema.map(entity)
         if raw.num_rows == 0:
-            return empty_side(field_map.names, pl.Int64).with_columns(pl.lit(None, pl.String).alias("sys_email"))
+            nobody = empty_side(field_map.names, pl.Int64).with_columns(pl.lit(None, pl.String).alias("sys_email"))
+            return nobody.select("id", *field_map.names, "sys_id", "sys_type", "sys_deleted", "sys_email")
         frame: pl.DataFrame = pl.from_arrow(canonical_persons(raw, field_map))  # type: ignore[assignment]
         texts = {
             "sys_id": (self._names.id, pl.String),

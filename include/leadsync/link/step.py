@@ -52,7 +52,7 @@ class _LinkStep:
             self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
             self._arrived(entity, rows.filter(pl.col("link_id").is_null()))
             self._removed(entity, rows["id"].to_list())
-        self._requested(selection, raw_persons)
+        self._requested(raw_persons)
         deleted = self._staging.read("persons_deleted")["id"].to_list()
         missing = self._staging.read("persons_missing")["id"].to_list()
         self._events.append(removed_persons(self._engine, deleted, missing))
@@ -131,7 +131,7 @@ class _LinkStep:
         if suspects:
             self._events.append(removed_rows(self._engine, entity, suspects, living))
 
-    def _requested(self, selection: pl.DataFrame, raw_persons: pa.Table) -> None:
+    def _requested(self, raw_persons: pa.Table) -> None:
         requests = self._staging.read("requests")
         if requests.is_empty():
             return

@@ -48,7 +48,8 @@ class LinkState:
     def _record(self, outcome: Outcome, *, create: bool, outbound: bool) -> None:
         if outbound:
             self.changes["crm_etag"] = outcome.etag
-            self.changes["dirty"] = None if outcome.etag else "written without a version in the answer"
+            if not outcome.etag:
+                self.changes["dirty"] = "written without a version in the answer"
         if create:
             self.changes["status"] = LinkStatus.ACTIVE.value
             # What the service filled in by itself is read with the next change feed: no hash, no echo.

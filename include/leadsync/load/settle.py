@@ -65,8 +65,9 @@ class Settling:
         reread = {o.operation.link_id: o for o in outcomes if o.fate in {Fate.CONFLICT, Fate.UNKNOWN}}
         for fate in (Fate.CONFLICT, Fate.UNKNOWN):
             ids = [link_id for link_id, outcome in reread.items() if outcome.fate is fate]
-            if ids:
+            if ids:  # what else waits for these links is planned anew with the rest
                 links.set_dirty(ids, f"{fate.value} while writing", tx)
+                outbox.supersede(ids, tx)
         done = [o for o in outcomes if o.fate is Fate.DONE]
         if not done:
             return

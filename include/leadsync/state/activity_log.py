@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from include.leadsync.state.arrow import conform, filled, with_constant
 from include.leadsync.state.bulk import OnConflict
-from include.leadsync.state.schema import FLAG, MOMENT, TEXT, activity, link
+from include.leadsync.state.schema import FLAG, MOMENT, TEXT, activity, link, operation
 from include.leadsync.state.store import StateStore, Transaction, fetch
 
 RECOVERED = "recovered"
@@ -128,6 +128,20 @@ class ActivityLog:
         columns = [person.label("person_id") if column.name == "person_id" else column for column in _COLUMNS]
         joined = activity.outerjoin(link, link.c.link_id == activity.c.link_id)
         due = sa.select(*columns).select_from(joined).where(activity.c.delivered_at.is_(None), person.is_not(None))
+        with self._store.look(tx) as connection:
+            return fetch(connection, due.order_by(activity.c.activity_id).limit(limit))
+
+    def untold(self, limit: int, tx: Transaction | None = None) -> pa.Table:
+        """Undelivered rows that no operation of the outbox carries yet, oldest first; columns as `undelivered`."""
+        person = sa.func.coalesce(activity.c.person_id, link.c.person_id)
+        columns = [person.label("person_id") if column.name == "person_id" else column for column in _COLUMNS]
+        carried = sa.select(operation.c.op_id).where(
+            operation.c.op_id == sa.literal("activity-") + sa.cast(activity.c.activity_id, sa.Text)
+        )
+        joined = activity.outerjoin(link, link.c.link_id == activity.c.link_id)
+        due = sa.select(*columns).select_from(joined).where(
+            activity.c.delivered_at.is_(None), person.is_not(None), ~carried.exists()
+        )
         with self._store.look(tx) as connection:
             return fetch(connection, due.order_by(activity.c.activity_id).limit(limit))
 

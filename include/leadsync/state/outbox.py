@@ -128,6 +128,14 @@ class Outbox:
                 Leases(self._store).check(fence, connection)
             return self._store.bulk.update(connection, operation, rows, keys=["op_id"])
 
+    def parked_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
+        """Links of one entity with a refused operation: they get another chance when the map or the schema changes."""
+        parked = sa.select(operation.c.link_id).where(
+            operation.c.state == OperationState.PARKED.value, operation.c.entity == str(entity)
+        )
+        with self._store.look(tx) as connection:
+            return sorted(connection.execute(parked.distinct()).scalars())
+
     def in_flight(self, tx: Transaction | None = None) -> pa.Table:
         """All operations marked in flight: at the start of a run their outcome is unknown (§5.1)."""
         with self._store.look(tx) as connection:

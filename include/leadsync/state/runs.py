@@ -49,9 +49,21 @@ class Runs:
         self, run_id: str, outcome: str, report: Mapping[str, Json] | None = None, tx: Transaction | None = None
     ) -> None:
         """Note how a run ended, in one word (done, failed, skipped) and in full."""
-        values = {"finished_at": self._store.micros(), "outcome": outcome, "report_json": _dump(report or {})}
         with self._store.within(tx) as connection:
+            known = connection.execute(sa.select(run.c.report_json).where(run.c.run_id == run_id)).scalar()
+            whole = json.loads(known or "{}") | dict(report or {})
+            values = {"finished_at": self._store.micros(), "outcome": outcome, "report_json": _dump(whole)}
             connection.execute(sa.update(run).where(run.c.run_id == run_id).values(values))
+
+    def note(self, run_id: str, step: str, result: Mapping[str, Json], tx: Transaction | None = None) -> None:
+        """Add what one step did to a run's report; steps that run side by side do not overwrite each other."""
+        with self._store.within(tx) as connection:
+            known = sa.select(run.c.report_json).where(run.c.run_id == run_id)
+            if connection.dialect.name == "postgresql":
+                known = known.with_for_update()
+            report = json.loads(connection.execute(known).scalar() or "{}")
+            report.setdefault("steps", {})[step] = dict(result)
+            connection.execute(sa.update(run).where(run.c.run_id == run_id).values(report_json=_dump(report)))
 
     def get(self, run_id: str, tx: Transaction | None = None) -> Run | None:
         """One run by its id."""
