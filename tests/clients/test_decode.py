@@ -23,7 +23,7 @@ TYPES = {"id": pa.string(), "n": pa.decimal128(38, 10), "i": pa.int64(), "b": pa
 
 
 def table(body: bytes) -> pa.Table:
-    return rows("dynamics", body, COLUMNS).table()
+    return rows("dynamics", body, COLUMNS)
 
 
 def number(text: str) -> Decimal | None:

@@ -8,7 +8,7 @@ on some malformed bodies, so it is not used on what comes from outside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeVar
@@ -42,7 +42,7 @@ _JSON: Final[Mapping[Wire, Any]] = {
     "boolean": (bool | None, None),
 }
 _BOM: Final = b"\xef\xbb\xbf"
-_UNSAFE: Final = r"[eE]|.{39}"
+_DIGITS: Final = 38
 _TENTH: Final = Decimal("1E-10")
 
 T = TypeVar("T")
@@ -56,53 +56,42 @@ class Column(NamedTuple):
     wire: Wire
 
 
-class Rows:
-    """Decoded rows of one shape, still as typed records."""
-
-    __slots__ = ("columns", "records", "system")
-
-    def __init__(self, system: str, columns: tuple[Column, ...], records: list[msgspec.Struct]) -> None:
-        self.system, self.columns, self.records = system, columns, records
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def table(self) -> pa.Table:
-        """All rows as one table.
-
-        Raises:
-            AnswerMalformed: a number does not fit its column.
-        """
-        columns = zip(*map(msgspec.structs.astuple, self.records), strict=True) if self.records else None
-        cells: Iterable[Sequence[Any]] = columns if columns is not None else ([] for _ in self.columns)
-        arrays = [self._array(column, values) for column, values in zip(self.columns, cells, strict=True)]
-        return pa.table(arrays, schema=schema(self.columns))
-
-    def _array(self, column: Column, values: Sequence[Any]) -> pa.Array:
-        try:
-            match column.wire:
-                case "number":
-                    return numbers(values)
-                case "integer":
-                    return integers(values)
-                case _:
-                    return pa.array(values, ARROW[column.wire])
-        except (pa.ArrowException, OverflowError, InvalidOperation) as error:
-            raise AnswerMalformed(self.system, f"a value of {column.key} is no {column.wire}", "") from error
-
-
-def schema(columns: Iterable[Column]) -> pa.Schema:
+@lru_cache(maxsize=64)
+def schema(columns: tuple[Column, ...]) -> pa.Schema:
     """The Arrow schema of a table with these columns."""
     return pa.schema([(column.name, ARROW[column.wire]) for column in columns])
 
 
-def rows(system: str, raw: bytes | msgspec.Raw, columns: tuple[Column, ...]) -> Rows:
+def rows(system: str, raw: bytes | msgspec.Raw, columns: tuple[Column, ...]) -> pa.Table:
     """Read a JSON array of objects.
 
     Raises:
-        AnswerMalformed: no such array, or a member of the wrong type; the excerpt holds no value.
+        AnswerMalformed: no such array, a member of the wrong type, a number that does not fit. It shows no value.
     """
-    return Rows(system, columns, read(system, raw, _decoder(columns).decode))
+    records = read(system, raw, _decoder(columns).decode)
+    if not records:
+        return schema(columns).empty_table()
+    cells = zip(*map(msgspec.structs.astuple, records), strict=True)
+    arrays = [_array(system, column, values) for column, values in zip(columns, cells, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema(columns))
+
+
+def together(tables: Sequence[pa.Table], columns: tuple[Column, ...]) -> pa.Table:
+    """Pages as one table, also if there are none."""
+    return pa.concat_tables(tables) if tables else schema(columns).empty_table()
+
+
+def _array(system: str, column: Column, values: Sequence[Any]) -> pa.Array:
+    try:
+        match column.wire:
+            case "number":
+                return numbers(values)
+            case "integer":
+                return integers(values)
+            case _:
+                return pa.array(values, ARROW[column.wire])
+    except (pa.ArrowException, OverflowError, InvalidOperation) as error:
+        raise AnswerMalformed(system, f"a value of {column.key} is no {column.wire}", "") from error
 
 
 def _decoder(columns: tuple[Column, ...]) -> msgspec.json.Decoder[list[msgspec.Struct]]:
@@ -120,21 +109,24 @@ def _cached_decoder(members: tuple[tuple[str, Wire], ...]) -> msgspec.json.Decod
 
 def numbers(values: Sequence[msgspec.Raw]) -> pa.Array:
     """Exact decimals from the digits in the answer."""
-    texts = b"\n".join(values).decode().split("\n") if values else []
+    joined = b"\n".join(values)
+    texts = joined.decode().split("\n")
     if len(texts) != len(values):
         raise InvalidOperation("an array or object where a number belongs")
-    spelled = pa.array(texts, pa.string())
-    return decimals(pc.if_else(pc.equal(spelled, "null"), None, spelled))
+    plain = b"e" not in joined and b"E" not in joined and max(map(len, texts)) <= _DIGITS
+    return decimals(pa.array([None if text == "null" else text for text in texts], pa.string()), plain=plain)
 
 
-def decimals(spelled: pa.Array) -> pa.Array:
+def decimals(spelled: pa.Array, *, plain: bool) -> pa.Array:
     """Texts to exact decimals; more than ten places are rounded half even.
+
+    `plain`: no text has an exponent or more than 38 characters. pyarrow's cast ends the process on exponents like
+    1e-999999999, and overflows silently on very long digits.
 
     Raises:
         InvalidOperation, ArrowInvalid: a text is no number, or too large a one.
     """
-    # pyarrow's cast ends the process on exponents like 1e-999999999 and overflows silently on very long digits
-    if not pc.any(pc.match_substring_regex(spelled, _UNSAFE)).as_py():
+    if plain:
         try:
             return pc.cast(spelled, NUMBER)
         except pa.ArrowInvalid:
@@ -144,7 +136,8 @@ def decimals(spelled: pa.Array) -> pa.Array:
 
 def integers(values: Sequence[float | None]) -> pa.Array:
     """Whole numbers; 5.0 is 5, 5.5 is an error (a typed `pa.array` would cut it silently)."""
-    return pc.cast(pa.array(values), pa.int64())
+    found = pa.array(values)
+    return found if found.type == pa.int64() else pc.cast(found, pa.int64())
 
 
 def exact(text: str) -> Decimal:

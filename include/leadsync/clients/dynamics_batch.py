@@ -214,6 +214,6 @@ def _etag(answer: PartAnswer) -> str | None:
 def _row(write: RowWrite, body: bytes) -> pa.Table | None:
     """The row after the write; None if it cannot be read, which takes nothing from the write's success."""
     try:
-        return rows(System.DYNAMICS, b"[" + body + b"]", row_columns(write.entity, write.returning)).table()
+        return rows(System.DYNAMICS, b"[" + body + b"]", row_columns(write.entity, write.returning))
     except AnswerMalformed:
         return None

@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.leadsync.clients.decode import Column, Rows, Wire, rows
+from include.leadsync.clients.decode import Column, Wire, rows, together
 from include.leadsync.clients.dynamics_session import (
     TOO_LARGE,
     DynamicsSession,
@@ -71,7 +71,7 @@ class DynamicsRows(DynamicsSession):
         wanted = row_columns(entity, columns)
         address = f"{entity_set(entity)}?{select(entity, columns)}&$filter={quote(filter, safe='')}"
         for page, _ in self._pages(address, wanted, self._prefer(columns)):
-            yield _finished(page.table(), columns)
+            yield _finished(page, columns)
 
     def track(self, entity: Entity, columns: Mapping[str, Wire], delta_link: str | None) -> Iterator[TrackedPage]:
         """What changed since `delta_link`, or everything without one (§4). A row may come twice; the last one counts.
@@ -99,7 +99,7 @@ class DynamicsRows(DynamicsSession):
                     "Switch on change tracking for this table",
                 )
             link = self._followed(collection.delta_link, set()) if last and collection.delta_link else None
-            table, deleted = _split(page.table())
+            table, deleted = _split(page)
             yield TrackedPage(_finished(table, columns), deleted, link, fresh=delta_link is None)
 
     def _check_delta_link(self, link: str, columns: Mapping[str, Wire], stream: str) -> None:
@@ -115,7 +115,7 @@ class DynamicsRows(DynamicsSession):
 
     def _pages(
         self, address: str, columns: tuple[Column, ...], prefer: list[str], cursor: str = ""
-    ) -> Iterator[tuple[Rows, _Collection]]:
+    ) -> Iterator[tuple[pa.Table, _Collection]]:
         """Pages until there is no `nextLink`; a short page is not the end (§3.5)."""
         seen: set[str] = set()
         while True:
@@ -131,7 +131,7 @@ class DynamicsRows(DynamicsSession):
         self, entity: Entity, condition: str, values: list[str], columns: Mapping[str, Wire], most: int
     ) -> pa.Table:
         wanted = row_columns(entity, columns)
-        found: list[msgspec.Struct] = []
+        found: list[pa.Table] = []
         waiting = [values[start : start + most] for start in range(0, len(values), most)][::-1]
         while waiting:
             part = waiting.pop()
@@ -144,8 +144,8 @@ class DynamicsRows(DynamicsSession):
                     raise
                 waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
             else:
-                found.extend(record for page, _ in pages for record in page.records)
-        return _each_once(_finished(Rows(System.DYNAMICS, wanted, found).table(), columns))
+                found.extend(page for page, _ in pages)
+        return _each_once(_finished(together(found, wanted), columns))
 
 
 def _finished(table: pa.Table, columns: Mapping[str, Wire]) -> pa.Table:

@@ -212,4 +212,6 @@ def _typed(texts: pa.Array, wire: Wire) -> pa.Array:
     if wire == "text":
         return texts
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
-    return decimals(texts) if wire == "number" else pc.cast(texts, ARROW[wire])
+    if wire != "number":
+        return pc.cast(texts, ARROW[wire])
+    return decimals(texts, plain=not pc.any(pc.match_substring_regex(texts, r"[eE]|.{39}")).as_py())

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-from include.leadsync.clients.decode import Column, Rows, Wire, rows
+from include.leadsync.clients.decode import Column, Wire, rows, together
 from include.leadsync.clients.exchange import Repeat
 from include.leadsync.clients.marketo_session import (
     PAGE,
@@ -53,16 +53,16 @@ class MarketoPersons(MarketoSession):
         """
         wanted = person_columns(columns)
         askable = [value for value in dict.fromkeys(values) if value and "," not in value]
-        found: list[msgspec.Struct] = []
+        found: list[pa.Table] = []
         for part in chunks(askable, PAGE):
             found.extend(self._matching(filter_type, part, wanted))
-        return _each_once(Rows(System.MARKETO, wanted, found).table())
+        return _each_once(together(found, wanted))
 
     def list_members(self, list_id: int, columns: Mapping[str, Wire]) -> Iterator[pa.Table]:
         """The members of a static list, page by page, columns as `persons`."""
         wanted = person_columns(columns)
         for page in self._pages(f"/rest/v1/lists/{list_id}/leads.json", {}, wanted):
-            yield _each_once(page.table())
+            yield _each_once(page)
 
     def find_list(self, name: str) -> int | None:
         """The id of the static list of exactly this name; the oldest if there are several."""
@@ -120,10 +120,10 @@ class MarketoPersons(MarketoSession):
             results += self._write(path, body, _reader(len(part)), repeat=Repeat.ALWAYS, method=method)
         return results
 
-    def _matching(self, filter_type: str, values: Sequence[str], columns: tuple[Column, ...]) -> list[msgspec.Struct]:
+    def _matching(self, filter_type: str, values: Sequence[str], columns: tuple[Column, ...]) -> list[pa.Table]:
         parameters = {"filterType": filter_type, "filterValues": ",".join(values)}
         try:
-            pages = list(self._pages("/rest/v1/leads.json", parameters, columns))
+            return list(self._pages("/rest/v1/leads.json", parameters, columns))
         except RowFailed as error:  # more than 1,000 persons match (M29): ask for fewer values
             if error.code not in _TOO_MANY or len(values) == 1:
                 raise
@@ -132,9 +132,8 @@ class MarketoPersons(MarketoSession):
                 *self._matching(filter_type, values[:middle], columns),
                 *self._matching(filter_type, values[middle:], columns),
             ]
-        return [record for page in pages for record in page.records]
 
-    def _pages(self, path: str, parameters: Mapping[str, str], columns: tuple[Column, ...]) -> Iterator[Rows]:
+    def _pages(self, path: str, parameters: Mapping[str, str], columns: tuple[Column, ...]) -> Iterator[pa.Table]:
         """Pages while there is a token; `moreResult` is not reliable here (§5.2, trap 12)."""
         fields = ",".join(column.key for column in columns)
         token: str | None = None
