@@ -1,4 +1,7 @@
-"""A real local Airflow on the real DAG folder: what `make up` and `make demo` stand on."""
+"""A real local Airflow on the real DAG folder: what `make up` and `make demo` stand on.
+
+One start costs 15 s; `make test` gives a file to one worker, so there is one start.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,6 @@ import requests
 
 from scripts.local_airflow import AirflowRest, LocalAirflow, RestFailed, StartFailed
 from scripts.local_airflow.environment import Secrets, environment
-
-# One start costs 15 s, so one process has it all.
-pytestmark = pytest.mark.xdist_group("local-airflow")
 
 NOBODY = "http://127.0.0.1:1"
 
