@@ -16,10 +16,8 @@ from include.leadsync.clients.transport import Headers
 
 MOST_PARTS: Final = 1000
 
-_BLANK = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?: |\r|\n|$)")
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]{1,200})"?', re.IGNORECASE)
-_FORBIDDEN: Final = ("\r", "\n", "\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,12 @@ def build(parts: Sequence[Part], boundary: str) -> bytes:
     opening = f"--{boundary}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
     pieces: list[bytes] = []
     for part in parts:
-        lines = [f"{part.method} {part.url} HTTP/1.1", *(f"{name}: {value}" for name, value in part.headers)]
-        if any(mark in line for line in lines for mark in _FORBIDDEN):
+        fields = "".join([f"{name}: {value}\r\n" for name, value in part.headers])
+        head = f"{part.method} {part.url} HTTP/1.1\r\n{fields}"
+        lines = len(part.headers) + 1
+        if head.count("\n") != lines or head.count("\r") != lines:
             raise ValueError("a line break in an address or header of a batch part")
-        pieces += (opening.encode(), "\r\n".join(lines).encode(), b"\r\n\r\n", part.body, b"\r\n")
+        pieces += (f"{opening}{head}\r\n".encode(), part.body, b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode())
     return b"".join(pieces)
 
@@ -98,14 +98,20 @@ def _first_delimiter(body: bytes) -> bytes:
 
 
 def _answer(segment: bytes) -> PartAnswer | None:
-    pieces = _BLANK.split(segment, maxsplit=2)
-    if len(pieces) < 2:
+    _, found, answer = _cut(segment)
+    if not found:
         return None
-    head = pieces[1].lstrip()
+    head, _, body = _cut(answer.lstrip())
     status = _STATUS.match(head)
     if status is None:
         return None
-    body = pieces[2].strip(b"\r\n") if len(pieces) > 2 else b""
-    lines = head.decode("latin-1").splitlines()[1:]
-    fields = (line.split(":", 1) for line in lines if ":" in line)
-    return PartAnswer(int(status[1]), Headers({name.strip(): value.strip() for name, value in fields}), body)
+    fields = [line.partition(":") for line in head.decode("latin-1").splitlines()[1:]]
+    headers = Headers({name.strip(): value.strip() for name, colon, value in fields if colon})
+    return PartAnswer(int(status[1]), headers, body.strip(b"\r\n"))
+
+
+def _cut(text: bytes) -> tuple[bytes, bytes, bytes]:
+    """Before and after the first blank line, of whichever line end comes first."""
+    crlf, lf = text.find(b"\r\n\r\n"), text.find(b"\n\n")
+    blank = b"\r\n\r\n" if crlf >= 0 and (lf < 0 or crlf < lf) else b"\n\n"
+    return text.partition(blank)
