@@ -1,0 +1,1 @@
+"""The benchmarks: `python -m scripts.bench`, or `make bench`. How to read them: docs/benchmarks.md."""
