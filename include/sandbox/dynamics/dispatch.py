@@ -1,0 +1,126 @@
+"""From method and path to the function that answers (section 3.1)."""
+
+from __future__ import annotations
+
+from include.sandbox.dynamics.addresses import Segment, find, parse_key, parse_path, references_lookup
+from include.sandbox.dynamics.bulk import BULK_ACTIONS, bulk
+from include.sandbox.dynamics.call import Call, not_implemented
+from include.sandbox.dynamics.csdl import metadata_document
+from include.sandbox.dynamics.errors import ServiceError, method_not_allowed, no_route, unknown_segment
+from include.sandbox.dynamics.functions import FUNCTIONS, parameters_of, service_document
+from include.sandbox.dynamics.metadata_endpoints import METADATA_ROOTS, metadata
+from include.sandbox.dynamics.reading import count_set, missing, read_property, read_references, read_row, read_set
+from include.sandbox.dynamics.row_endpoints import (
+    create_row,
+    delete_row,
+    patch_row,
+    write_property,
+    write_reference,
+)
+from include.sandbox.dynamics.schema import Table
+from include.sandbox.dynamics.tracking import count_changes, is_tracked, read_tracked
+from include.sandbox.service import Response
+
+_ACTION_PREFIX = "Microsoft.Dynamics.CRM."
+_LATER_ACTIONS = frozenset({"Merge", "BulkDelete", "RetrieveDuplicates", "QualifyLead"})
+
+
+def dispatch(call: Call) -> Response:
+    """Answer one call below the service root, `Preference-Applied` included (V10)."""
+    response = _route(call, parse_path(call.path))
+    if call.prefer.applied:
+        response.headers.append(("Preference-Applied", ", ".join(call.prefer.applied)))
+    return response
+
+
+def _route(call: Call, segments: list[Segment]) -> Response:
+    if not segments:
+        _only(call, "GET")
+        return service_document(call)
+    first = segments[0]
+    if first.name == "$metadata":
+        _only(call, "GET")
+        return metadata_document(call)
+    if first.name in METADATA_ROOTS:
+        return metadata(call, segments)
+    if first.name in FUNCTIONS and len(segments) == 1:
+        if call.method != "GET":
+            raise no_route(f"{call.root}{call.path}")
+        return FUNCTIONS[first.name](call, parameters_of(call, first.key))
+    if first.name in _LATER_ACTIONS:
+        raise not_implemented(first.name)
+    if first.name.startswith("$"):
+        references_lookup({}, first.name)
+    table = call.schema.by_set.get(first.name)
+    if table is None:
+        raise unknown_segment(first.name)
+    if first.key is None:
+        return _set(call, table, segments[1:])
+    return _row(call, table, first.key, segments[1:])
+
+
+def _only(call: Call, *methods: str) -> None:
+    if call.method not in methods:
+        raise method_not_allowed(call.method)
+
+
+def _set(call: Call, table: Table, rest: list[Segment]) -> Response:
+    if not rest:
+        _only(call, "GET", "POST")
+        if call.method == "POST":
+            return create_row(call, table)
+        return read_tracked(call, table) if is_tracked(call) else read_set(call, table)
+    name = rest[0].name
+    if name == "$count" and len(rest) == 1:
+        _only(call, "GET")
+        return count_changes(call, table) if call.option("$deltatoken") is not None else count_set(call, table)
+    if name.removeprefix(_ACTION_PREFIX) in BULK_ACTIONS and call.method == "POST":
+        return bulk(call, table, name.removeprefix(_ACTION_PREFIX))
+    raise unknown_segment(name)
+
+
+def _row(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Response:
+    key = parse_key(table, key_text)
+    if not rest:
+        handlers = {"GET": read_row, "PATCH": patch_row, "DELETE": delete_row}
+        if call.method not in handlers:
+            raise method_not_allowed(call.method)
+        return handlers[call.method](call, table, key)
+    name = rest[0].name
+    if name.removeprefix(_ACTION_PREFIX) in _LATER_ACTIONS:
+        raise not_implemented(name)
+    if len(rest) == 2 and rest[1].name == "$ref":
+        return _reference(call, table, key_text, rest[0])
+    if len(rest) == 2 and rest[1].name == "$value":
+        _only(call, "GET")
+        return read_property(call, table, key, name, raw=True)
+    if len(rest) > 1:
+        return _deeper(call, table, key_text, rest)
+    if call.method == "GET":
+        return read_property(call, table, key, name, raw=False)
+    _only(call, "PUT", "DELETE")
+    return write_property(call, table, key, name)
+
+
+def _reference(call: Call, table: Table, key_text: str, segment: Segment) -> Response:
+    key = parse_key(table, key_text)
+    if call.method == "GET":
+        return read_references(call, table, key, segment.name)
+    _only(call, "PUT", "POST", "DELETE")
+    return write_reference(call, table, key, segment.name, segment.key)
+
+
+def _deeper(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Response:
+    """Follow one single-valued navigation property, then go on from that row."""
+    if rest[0].name not in table.navigation:
+        raise unknown_segment(rest[0].name)
+    column, target = table.navigation[rest[0].name]
+    key = parse_key(table, key_text)
+    with call.reading() as connection:
+        row = find(connection, table, key)
+    if row is None:
+        raise missing(table, key)
+    value = row.values.get(column.name)
+    if value is None or target not in call.schema.tables:
+        raise ServiceError(404, "0x80060888", f"Resource not found for the segment '{rest[1].name}'.")
+    return _row(call, call.schema.tables[target], value, rest[1:])

@@ -1,0 +1,196 @@
+"""What the tables look like: columns, navigation properties, relationships, alternate keys."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+TEXT = frozenset({"String", "Memo"})
+LOOKUP = frozenset({"Lookup", "Customer", "Owner"})
+CHOICE = frozenset({"Picklist", "State", "Status"})
+FRACTION = frozenset({"Decimal", "Double", "Money"})
+
+_EDM = {
+    "String": "Edm.String",
+    "Memo": "Edm.String",
+    "MultiSelectPicklist": "Edm.String",
+    "EntityName": "Edm.String",
+    "Integer": "Edm.Int32",
+    "Picklist": "Edm.Int32",
+    "State": "Edm.Int32",
+    "Status": "Edm.Int32",
+    "BigInt": "Edm.Int64",
+    "Decimal": "Edm.Decimal",
+    "Money": "Edm.Decimal",
+    "Double": "Edm.Double",
+    "Boolean": "Edm.Boolean",
+    "DateTime": "Edm.DateTimeOffset",
+    "Image": "Edm.Binary",
+}
+_NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+
+
+def stable_id(*parts: str) -> str:
+    """A GUID that is the same in every sandbox: metadata ids."""
+    return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice: `state` for a status reason, `default_status` for a state."""
+
+    value: int
+    label: str
+    state: int | None = None
+    default_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One attribute. Limits are None where the type has none."""
+
+    table: str
+    name: str
+    schema_name: str
+    type: str
+    format: str | None = None
+    max_length: int | None = None
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    precision: int | None = None
+    required: str = "None"
+    create: bool = True
+    update: bool = True
+    read: bool = True
+    targets: tuple[str, ...] = ()
+    navigation: tuple[tuple[str, str], ...] = ()
+    behaviour: str | None = None
+    default: str | None = None
+    attribute_of: str | None = None
+    options: tuple[Option, ...] = ()
+    label: str = ""
+    custom: bool = False
+
+    @property
+    def is_lookup(self) -> bool:
+        """A reference to another row."""
+        return self.type in LOOKUP
+
+    @property
+    def is_date(self) -> bool:
+        """A pure date (`Edm.Date`)."""
+        return self.type == "DateTime" and self.behaviour == "DateOnly"
+
+    @property
+    def wire(self) -> str:
+        """Name in answers, `$select` and `$filter`."""
+        return f"_{self.name}_value" if self.is_lookup else self.name
+
+    @property
+    def edm(self) -> str:
+        """OData type name."""
+        if self.is_date:
+            return "Edm.Date"
+        return _EDM.get(self.type, "Edm.Guid")
+
+    @property
+    def exposed(self) -> bool:
+        """Whether OData shows it: companions such as `owneridtype` exist in metadata only (section 13.2)."""
+        return self.read and self.type != "EntityName"
+
+    def option(self, value: object) -> Option | None:
+        """The option of a stored number or Boolean."""
+        return next((option for option in self.options if option.value == value), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Relationship:
+    """One-to-many: rows of `child` point with `column` to a row of `parent` (section 14.7)."""
+
+    name: str
+    child: str
+    column: str
+    parent: str
+    delete: str = "NoCascade"
+    assign: str = "NoCascade"
+    merge: str = "NoCascade"
+    indexed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlternateKey:
+    """A key that a test defined (section 6)."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Table:
+    """One table. `codes` gives each column its short name inside stored documents."""
+
+    name: str
+    set: str
+    schema_name: str
+    key: str
+    primary_name: str
+    type_code: int
+    ownership: str
+    columns: Mapping[str, Column]
+    codes: Mapping[str, str]
+    keys: tuple[AlternateKey, ...] = ()
+    tracking: bool = True
+    concurrency: bool = True
+    by_wire: dict[str, Column] = field(init=False)
+    navigation: dict[str, tuple[Column, str]] = field(init=False)
+    exposed: list[Column] = field(init=False)
+    required_money: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.exposed = [column for column in self.columns.values() if column.exposed]
+        self.by_wire = {column.wire: column for column in self.exposed}
+        self.navigation = {
+            name: (column, target) for column in self.columns.values() for name, target in column.navigation
+        }
+        self.required_money = frozenset(c.name for c in self.columns.values() if c.type == "Money")
+
+    def select(self, name: str) -> Column | None:
+        """The column behind a name of `$select`; a navigation name is accepted too (O15)."""
+        column = self.by_wire.get(name)
+        if column is None and name in self.navigation:
+            column = self.navigation[name][0]
+        return column
+
+    def reference(self, name: str) -> Column | None:
+        """The column behind a name as query functions give it: logical or wire name."""
+        column = self.by_wire.get(name)
+        return column or (self.columns[name] if name in self.columns and self.columns[name].exposed else None)
+
+
+class Schema:
+    """All tables at one moment; never changed in place, a metadata change makes a new one."""
+
+    def __init__(self, tables: Iterable[Table], relationships: Iterable[Relationship]) -> None:
+        self.tables = {table.name: table for table in tables}
+        self.by_set = {table.set: table for table in self.tables.values()}
+        self.relationships = list(relationships)
+        self._children: dict[str, dict[str, Relationship]] = {name: {} for name in self.tables}
+        for relationship in self.relationships:
+            self._children[relationship.parent][relationship.name] = relationship
+
+    def table(self, name: str) -> Table:
+        """A table by logical name; raises `ValueError` for an unknown one (control commands)."""
+        if name not in self.tables:
+            message = f"unknown table {name!r}; known: {', '.join(self.tables)}"
+            raise ValueError(message)
+        return self.tables[name]
+
+    def collections(self, table: str) -> Mapping[str, Relationship]:
+        """Collection-valued navigation properties of a table."""
+        return self._children[table]
+
+    def possible_targets(self, column: Column) -> list[Table]:
+        """Existing tables a lookup may point to."""
+        return [self.tables[name] for name in column.targets if name in self.tables]

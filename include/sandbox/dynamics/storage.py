@@ -1,0 +1,177 @@
+"""The SQLite file: connections, transactions, org-wide versions, settings.
+
+Assumption: WAL with synchronous=NORMAL. A commit survives `kill -9` of this process at any moment
+(the operating system holds the pages), which is what the sandbox promises; it does not promise to
+survive a power cut.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from include.sandbox.dynamics.collation import fold, matches
+from include.sandbox.service import Json
+
+_PAGE_BYTES = 8192
+_CACHE_KIB = 65536
+_TABLES = """
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS column_code (entity TEXT, name TEXT, code TEXT, PRIMARY KEY (entity, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS schema_change (seq INTEGER PRIMARY KEY, command TEXT NOT NULL, arguments TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tombstone (
+    entity TEXT NOT NULL, version INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY (entity, version)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS tombstone_id ON tombstone (entity, id);
+"""
+_ROWS = """
+CREATE TABLE IF NOT EXISTS "r_{0}" (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+    email TEXT, modified TEXT, state INTEGER, doc TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS "r_{0}_version" ON "r_{0}" (version);
+CREATE INDEX IF NOT EXISTS "r_{0}_email" ON "r_{0}" (email);
+CREATE INDEX IF NOT EXISTS "r_{0}_modified" ON "r_{0}" (modified, id);
+CREATE INDEX IF NOT EXISTS "r_{0}_state" ON "r_{0}" (state, id);
+"""
+
+
+class Transaction:
+    """One write transaction: a connection and new versions."""
+
+    def __init__(self, connection: sqlite3.Connection, storage: Storage) -> None:
+        self.connection = connection
+        self._storage = storage
+
+    def next_version(self) -> int:
+        """The next version of the org: strictly increasing over all tables (V47)."""
+        return self._storage.take_versions(1)
+
+    def take_versions(self, count: int) -> int:
+        """Reserve `count` versions; returns the first."""
+        return self._storage.take_versions(count)
+
+    def setting(self, name: str, default: Json = None) -> Json:
+        """A stored setting as this transaction sees it."""
+        return read_setting(self.connection, name, default)
+
+    def set(self, name: str, value: Json) -> None:
+        """Store a setting."""
+        self.connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, json.dumps(value)))
+
+
+class Storage:
+    """One file, one writer at a time, any number of readers with a snapshot each."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._pool_lock = threading.Lock()
+        self._write_lock = threading.RLock()
+        self._closed = False
+        self._writer = self._open()
+        self._writer.execute("PRAGMA journal_mode=WAL")
+        self._writer.executescript(_TABLES)
+        self._version = int(read_setting(self._writer, "version", 1_000_000))
+        self.secret = self._secret()
+
+    def _secret(self) -> str:
+        with self.write() as transaction:
+            kept: str = transaction.setting("secret") or secrets.token_hex(32)
+            transaction.set("secret", kept)
+        return kept
+
+    def ensure_rows(self, tables: Iterable[str]) -> None:
+        """Create the row tables that are missing."""
+        with self._write_lock:
+            for table in tables:
+                self._writer.executescript(_ROWS.format(table))
+
+    def ensure_lookup_index(self, table: str, column: str, code: str) -> None:
+        """Make children of a row findable without a scan: cascades, related collections."""
+        expression = f"""json_extract(doc, '$."{code}"')"""
+        with self._write_lock:
+            self._writer.execute(
+                f'CREATE INDEX IF NOT EXISTS "r_{table}_{column}" ON "r_{table}" ({expression}) '
+                f"WHERE {expression} IS NOT NULL"
+            )
+
+    def take_versions(self, count: int) -> int:
+        """Reserve versions; only inside a write transaction, which stores the counter when it commits."""
+        first = self._version + 1
+        self._version += count
+        return first
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one moment of the database."""
+        connection = self._borrow()
+        try:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+        finally:
+            self._return(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A write transaction: committed when the block ends, rolled back when it raises."""
+        with self._write_lock:
+            connection = self._writer
+            connection.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(connection, self)
+            try:
+                yield transaction
+                transaction.set("version", self._version)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close every connection that is not in use; the last one folds the log into the file."""
+        with self._write_lock, self._pool_lock:
+            self._closed = True
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            self._writer.close()
+
+    def _borrow(self) -> sqlite3.Connection:
+        with self._pool_lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._open()
+
+    def _return(self, connection: sqlite3.Connection) -> None:
+        with self._pool_lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=512
+        )
+        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        connection.execute("PRAGMA mmap_size=4294967296")
+        connection.create_function("dv_fold", 1, fold, deterministic=True)
+        connection.create_function("dv_match", 2, matches, deterministic=True)
+        return connection
+
+
+def read_setting(connection: sqlite3.Connection, name: str, default: Json = None) -> Json:
+    """A setting, or the default."""
+    found = connection.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+    return default if found is None else json.loads(found[0])
