@@ -211,6 +211,7 @@ def test_the_stored_link_is_used_as_it_is() -> None:
         odata_error(404, "0x80044352"),
         odata_error(400, "", "The token is garbage"),
         odata_error(400, "0x0", "The token is garbage"),
+        odata_error(400, "0x80060888", "The delta token is not valid."),
     ],
 )
 def test_a_token_that_is_no_good_any_more_asks_for_a_full_read(refusal: HttpResponse) -> None:
@@ -269,8 +270,8 @@ def test_a_body_of_another_shape_is_malformed(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("response", "error", "says"),
     [
-        (odata_error(404, "0x80060888", "Resource not found for the segment 'leads'."), AccessRefused, "segment"),
-        (odata_error(400, "0x80060888", "Could not find a property named 'x'"), AccessRefused, "field map"),
+        (odata_error(404, "0x80060888", "Resource not found for the segment 'leads'."), FixConfiguration, "segment"),
+        (odata_error(400, "0x80060888", "Could not find a property named 'x'"), FixConfiguration, "field map"),
         (odata_error(400, "", "There is an unterminated literal"), FixConfiguration, "unterminated"),
         (odata_error(403, "0x80072560", "The user is not a member"), AccessRefused, "application user"),
         (answer(403, b"<html>forbidden</html>"), AccessRefused, "403"),
@@ -279,8 +280,9 @@ def test_a_body_of_another_shape_is_malformed(body: bytes) -> None:
     ],
 )
 def test_final_refusals_say_what_to_do(response: HttpResponse, error: type[LeadSyncError], says: str) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=says) as caught:
         client(playing(response)).rows(Entity.LEAD, [ADA], COLUMNS)
+    assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Unauthorized</html>", b'{"error":{"code":"0x8004A101","message":"x"}}'])

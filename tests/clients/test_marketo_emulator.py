@@ -15,7 +15,7 @@ import pytest
 from include.leadsync.clients.budget import NullBudget
 from include.leadsync.clients.marketo import MarketoClient
 from include.leadsync.clients.retry import RetryPolicy
-from include.leadsync.errors import AccessRefused, ReadAgain, Throttled
+from include.leadsync.errors import AccessRefused, FixConfiguration, ReadAgain, Throttled
 from include.leadsync.model import Connection, Window
 from include.sandbox.clock import MovableClock
 from include.sandbox.marketo import MarketoEmulator
@@ -149,9 +149,9 @@ def test_a_made_up_paging_token_asks_for_a_full_read(world: World) -> None:
 
 
 def test_an_unknown_field_and_one_that_cannot_be_searched_are_named(world: World) -> None:
-    with pytest.raises(AccessRefused, match="noSuchField"):
+    with pytest.raises(FixConfiguration, match="noSuchField"):
         world.client.persons("email", ["a@b.test"], {"noSuchField": "text"})
-    with pytest.raises(AccessRefused, match="searched"):
+    with pytest.raises(FixConfiguration, match="searched"):
         world.client.persons("firstName", ["Ada"], {})
 
 

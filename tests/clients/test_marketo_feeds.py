@@ -13,7 +13,7 @@ from include.leadsync.clients.budget import NullBudget
 from include.leadsync.clients.marketo import ACTIVITIES, CHANGES, FeedPage, MarketoClient
 from include.leadsync.clients.retry import RetryPolicy
 from include.leadsync.clock import FakeClock
-from include.leadsync.errors import AccessRefused, AnswerMalformed, ReadAgain
+from include.leadsync.errors import AnswerMalformed, FixConfiguration, ReadAgain
 from tests.clients.servers import MARKETO, Server, answer, good, playing, query, refused
 
 NEW = {
@@ -112,7 +112,7 @@ def test_a_rejected_token_asks_for_a_full_read(code: str) -> None:
 
 
 def test_a_field_that_does_not_exist_is_no_matter_of_the_token() -> None:
-    with pytest.raises(AccessRefused, match="map"):
+    with pytest.raises(FixConfiguration, match="map"):
         changes(refused("1006", "Field 'state' not found"))
 
 

@@ -76,8 +76,8 @@ def test_midnight_central_follows_daylight_saving(now: datetime, hours: float) -
     ("response", "error", "says"),
     [
         (refused("603", "Access denied"), AccessRefused, "permissions"),
-        (refused("1006", "Field 'x' not found"), AccessRefused, "map"),
-        (refused("1011", "Field 'x' not supported"), AccessRefused, "searched"),
+        (refused("1006", "Field 'x' not found"), FixConfiguration, "map"),
+        (refused("1011", "Field 'x' not supported"), FixConfiguration, "searched"),
         (refused("1035", "Unsupported filter type"), AccessRefused, "createdAt"),
         (refused("609", "Invalid JSON"), FixConfiguration, "report"),
         (refused("1003", "filterValues not specified"), RowFailed, "filterValues"),
@@ -88,8 +88,9 @@ def test_midnight_central_follows_daylight_saving(now: datetime, hours: float) -
     ],
 )
 def test_final_refusals_say_what_to_do(response: HttpResponse, error: type[LeadSyncError], says: str) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=says) as caught:
         client(playing(response)).usage()
+    assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

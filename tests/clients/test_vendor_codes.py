@@ -88,6 +88,8 @@ def test_dataverse_keys_are_lower_case_so_that_they_can_be_found() -> None:
         ("606", Throttled),
         ("603", AccessRefused),
         ("609", FixConfiguration),
+        ("1006", FixConfiguration),
+        ("1035", AccessRefused),
         ("1004", RowFailed),
     ],
 )

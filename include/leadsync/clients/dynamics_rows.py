@@ -66,7 +66,7 @@ class DynamicsRows(DynamicsSession):
         """Pages of the rows for which an OData filter holds; one changed meanwhile may come twice or never (§3.5).
 
         Raises:
-            AccessRefused: 0x80060888, the filter or a column names what does not exist.
+            FixConfiguration: 0x80060888, the filter or a column names what does not exist.
         """
         wanted = row_columns(entity, columns)
         address = f"{entity_set(entity)}?{select(entity, columns)}&$filter={quote(filter, safe='')}"

@@ -17,7 +17,7 @@ from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, Rep
 from include.leadsync.clients.retry import RetryPolicy, retry_after
 from include.leadsync.clients.tokens import DynamicsTokens
 from include.leadsync.clients.transport import HttpRequest, HttpResponse, Transport
-from include.leadsync.clients.vendor_codes import Action
+from include.leadsync.clients.vendor_codes import WRONG_NAMES, Action
 from include.leadsync.clock import Clock
 from include.leadsync.errors import (
     AccessRefused,
@@ -185,10 +185,13 @@ def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
 
 
 def _rejects_cursor(status: int, meaning: vendor_codes.VendorCode | None) -> bool:
-    """An expired token by code or as 410 (O1); any other 400 that no table explains is a token we cannot use (V29)."""
+    """An expired token by code or as 410 (O1); any 400 about the address may be the token in it (V29).
+
+    If it is not, the full read that follows fails with the same error, and then it is told as it is.
+    """
     if status == 410 or (meaning is not None and meaning.action is Action.RESYNC):
         return True
-    return status == 400 and (meaning is None or meaning.action is Action.BUG)
+    return status == 400 and (meaning is None or meaning.action is Action.BUG or meaning.code in WRONG_NAMES)
 
 
 def base_headers() -> dict[str, str]:

@@ -101,7 +101,7 @@ class MarketoFeeds(MarketoSession):
 
         Raises:
             ReadAgain: the token is rejected; read all linked persons and start at a fresh token (M-15).
-            AccessRefused: 1006, one of the fields does not exist.
+            FixConfiguration: 1006, one of the fields does not exist.
         """
         return self._feed("leadchanges", token, {"fields": ",".join(fields)}, _changes)
 

@@ -48,7 +48,7 @@ class MarketoPersons(MarketoSession):
         nobody. Several persons may have one value (M31); e-mail is matched without regard to case (M45).
 
         Raises:
-            AccessRefused: 1011, the field cannot be searched; 1006, a column does not exist.
+            FixConfiguration: 1011, the field cannot be searched; 1006, a column does not exist.
             RowFailed: a single value matches more than 1,000 persons (M29).
         """
         wanted = person_columns(columns)

@@ -213,6 +213,9 @@ IDENTITY: Final = _table(
 )
 """Entra's AADSTS numbers at the Dynamics token endpoint."""
 
+WRONG_NAMES: Final = frozenset({"1006", "1011", "0x80060888", "0x80041103"})
+"""`CONFIGURATION` codes that no right would mend: the map names what is not there."""
+
 
 def marketo(code: str) -> VendorCode:
     """The meaning of a Marketo code; an unknown one refuses its record or call and says so."""
@@ -227,6 +230,8 @@ def dynamics(code: str | None) -> VendorCode | None:
 def refusal(system: str, meaning: VendorCode, message: str, *, after: float | None = None) -> LeadSyncError:
     """The error for a refused call; `CONFLICT`, `GONE`, `EXISTS` and `ROW` become `RowFailed`.
 
+    `CONFIGURATION` is `AccessRefused`, or plain `FixConfiguration` where a name of the field map does not exist.
+
     `RENEW_TOKEN` and `RESYNC` need context and are dealt with by the caller; here they are `AccessRefused`
     and `FixConfiguration`.
     """
@@ -237,6 +242,8 @@ def refusal(system: str, meaning: VendorCode, message: str, *, after: float | No
             return ServiceUnavailable(text, after=wait)
         case Action.THROTTLE:
             return Throttled(text, after=wait)
+        case Action.CONFIGURATION if meaning.code in WRONG_NAMES:
+            return FixConfiguration(text)
         case Action.CONFIGURATION | Action.RENEW_TOKEN:
             return AccessRefused(system, meaning.code, message, meaning.text)
         case Action.BUG | Action.RESYNC:
