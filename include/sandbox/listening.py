@@ -16,10 +16,10 @@ from include.sandbox.hosting import Application
 from include.sandbox.wire import protocol_class
 
 _START_SECONDS = 20.0
-_STOP_SECONDS = 1.6
+_STOP_SECONDS = 1.3
 _POLL_SECONDS = 0.05
 _TICK_SECONDS = 0.02
-_GRACE_SECONDS = 1.0
+_GRACE_SECONDS = 0.7
 _BACKLOG = 512
 _LARGEST_HEAD = 1 << 20  # the emulators answer 414 themselves
 

@@ -25,7 +25,7 @@ from include.sandbox.people.loading import load_people, prepare
 from include.sandbox.service import Emulator, Json
 
 _PEOPLE_NOTE = "people"
-_CLOSE_SECONDS = 0.3
+_CLOSE_SECONDS = 0.2
 
 Factory = Callable[[Path, MovableClock, Mapping[str, Json]], Emulator]
 
