@@ -9,7 +9,7 @@ import polars as pl
 from include.leadsync.context import Engine
 from include.leadsync.errors import AccessRefused
 from include.leadsync.link.frames import events
-from include.leadsync.model import Entity
+from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state import Links
 
 _SAMPLE = 5
@@ -25,7 +25,9 @@ def removed_rows(engine: Engine, entity: Entity, suspects: Sequence[str], living
     """
     links = Links(engine.store)
     linked: pl.DataFrame = pl.from_arrow(links.by_crm(sorted(set(suspects))))  # type: ignore[assignment]
-    linked = linked.filter((pl.col("entity") == entity.value) & ~pl.col("crm_id").is_in(list(living)))
+    # A record that is still to be created is absent too, and must not be taken for deleted.
+    existing = (pl.col("entity") == entity.value) & (pl.col("status") == LinkStatus.ACTIVE.value)
+    linked = linked.filter(existing & ~pl.col("crm_id").is_in(list(living)))
     if linked.is_empty():
         return events([])
     ids = linked["crm_id"].to_list()
