@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +34,7 @@ def _store() -> StateStore:
 
 
 def test_the_requests_of_one_airflow_run_are_stored_once(home: Path) -> None:
-    asked = {"sync_as": "lead", "owner": None, "reason": "asked by phone", "token": "dag/run"}
+    asked: dict[str, Any] = {"sync_as": "lead", "owner": None, "reason": "asked by phone", "token": "dag/run"}
     assert engine.store_requests([1001, 1002], **asked) == {"requests": 2, "new": 2}
     assert engine.store_requests([1001, 1002], **asked) == {"requests": 2, "new": 0}
     store = _store()
@@ -84,10 +86,11 @@ def test_a_state_that_the_workers_cannot_share_is_refused_before_anything_happen
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    for act in (
+    acts: list[Callable[[], object]] = [
         lambda: engine.perform("recover", {"run_id": "r"}),
         lambda: engine.store_requests([1], sync_as="lead", owner=None, reason=None, token="t"),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(ConfigurationInvalid, match="LEADSYNC_STATE_URL"):
             act()
     assert not (home / "state.db").exists()

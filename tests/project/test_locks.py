@@ -23,7 +23,7 @@ def _direct(file: Path) -> dict[str, Requirement]:
 
 def _pins(root: Path, lock: str) -> dict[str, Version]:
     text = (root / "requirements" / f"{lock}.lock").read_text()
-    pins = {canonicalize_name(pin["name"]): Version(pin["version"]) for pin in _PIN.finditer(text)}
+    pins: dict[str, Version] = {canonicalize_name(pin["name"]): Version(pin["version"]) for pin in _PIN.finditer(text)}
     assert pins
     return pins
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,10 +43,8 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> Installer:
     """No packages are fetched; the environment itself is a real, bare one."""
     installer = Installer()
     monkeypatch.setattr(setup_environment, "_run", installer)
-    bare = setup_environment.venv.create
-    monkeypatch.setattr(
-        setup_environment.venv, "create", lambda folder, **_: bare(folder, with_pip=False, symlinks=True)
-    )
+    bare = venv.create
+    monkeypatch.setattr(venv, "create", lambda folder, **_: bare(folder, with_pip=False, symlinks=True))
     return installer
 
 
