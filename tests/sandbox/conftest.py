@@ -32,6 +32,7 @@ class NotebookEmulator:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(folder / f"{name}.sqlite", check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=OFF")  # kill -9 is survived all the same
         self._database.execute("CREATE TABLE IF NOT EXISTS note (body TEXT)")
         self._database.execute("CREATE TABLE IF NOT EXISTS loaded (name TEXT, body TEXT)")
 
@@ -74,7 +75,9 @@ class NotebookEmulator:
     def load(self, table: str, rows: Iterable[Mapping[str, Json]]) -> int:
         with self._lock:
             many = [(table, json.dumps(row)) for row in rows]
+            self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO loaded VALUES (?, ?)", many)
+            self._database.execute("COMMIT")
         return len(many)
 
     def close(self) -> None:
