@@ -16,6 +16,8 @@ from include.leadsync.state.schema import FLAG, MOMENT, TEXT, activity, link, op
 from include.leadsync.state.store import StateStore, Transaction, fetch
 
 RECOVERED = "recovered"
+CARRIER = "activity-"
+"""How the ids of operations that tell a person of a row begin; its number follows."""
 _COLUMNS = list(activity.columns)
 _KEY = ("link_id", "person_id", "crm_id", "direction", "field", "code", "value")
 _PAGE = 10_000
@@ -55,20 +57,16 @@ class ActivityLog:
     def recover(self, done: pa.Table, run_id: str, tx: Transaction | None = None) -> int:
         """Close open rows that a success settles, each with a `recovered` row of its own; returns how many.
 
-        `done`: link_id, direction and optionally field. A field settles its own rows and those of the whole
-        record; a null or missing field settles all rows of that link and direction.
+        `done`: link_id, direction and optionally field. A field settles its own rows, null those of the record as
+        a whole; without the column every row of that link and direction is settled.
         """
-        fields = done["field"].to_pylist() if "field" in done.column_names else [None] * done.num_rows
-        links = done["link_id"].to_pylist()
-        settled = set(zip(links, done["direction"].to_pylist(), fields, strict=True))
-        pairs = {(link_id, direction) for link_id, direction, _ in settled}
+        names = [name for name in ("link_id", "direction", "field") if name in done.column_names]
+        settled = set(zip(*(done[name].to_pylist() for name in names), strict=True))
 
-        def is_over(link_id: int, direction: str | None, field: str | None) -> bool:
-            if field is None:
-                return (link_id, direction) in pairs
-            return (link_id, direction, field) in settled or (link_id, direction, None) in settled
+        def is_over(*subject: object) -> bool:
+            return subject[: len(names)] in settled
 
-        return self._close(links, is_over, run_id, None, tx)
+        return self._close(done["link_id"].to_pylist(), is_over, run_id, None, tx)
 
     def settle_absent(
         self, link_ids: Sequence[int], still_open: pa.Table, run_id: str, tx: Transaction | None = None
@@ -89,7 +87,7 @@ class ActivityLog:
     def _close(
         self,
         link_ids: Sequence[int],
-        is_over: Callable[[int, str | None, str | None], bool],
+        is_over: Callable[..., bool],
         run_id: str,
         spared_run: str | None,
         tx: Transaction | None,
@@ -124,26 +122,26 @@ class ActivityLog:
         `person_id` is the link's present one where the row has none; rows that still have no person
         wait (DECISIONS 24).
         """
-        person = sa.func.coalesce(activity.c.person_id, link.c.person_id)
-        columns = [person.label("person_id") if column.name == "person_id" else column for column in _COLUMNS]
-        joined = activity.outerjoin(link, link.c.link_id == activity.c.link_id)
-        due = sa.select(*columns).select_from(joined).where(activity.c.delivered_at.is_(None), person.is_not(None))
-        with self._store.look(tx) as connection:
-            return fetch(connection, due.order_by(activity.c.activity_id).limit(limit))
+        return self._due(sa.true(), limit, tx)
 
     def untold(self, limit: int, tx: Transaction | None = None) -> pa.Table:
-        """Undelivered rows that no operation of the outbox carries yet, oldest first; columns as `undelivered`."""
+        """Undelivered rows that no operation of the outbox carries yet, oldest first; columns as `undelivered`.
+
+        The operation that carries a row is called `activity-<activity_id>`.
+        """
+        carrier = sa.literal(CARRIER) + sa.cast(activity.c.activity_id, sa.Text)
+        carried = sa.select(operation.c.op_id).where(operation.c.op_id == carrier).limit(1)
+        # A scalar subquery, because PostgreSQL turns NOT EXISTS into a join that reads all operations.
+        return self._due(carried.scalar_subquery().is_(None), limit, tx)
+
+    def _due(self, only: sa.ColumnElement[bool], limit: int, tx: Transaction | None) -> pa.Table:
         person = sa.func.coalesce(activity.c.person_id, link.c.person_id)
         columns = [person.label("person_id") if column.name == "person_id" else column for column in _COLUMNS]
-        carried = sa.select(operation.c.op_id).where(
-            operation.c.op_id == sa.literal("activity-") + sa.cast(activity.c.activity_id, sa.Text)
-        )
         joined = activity.outerjoin(link, link.c.link_id == activity.c.link_id)
-        due = sa.select(*columns).select_from(joined).where(
-            activity.c.delivered_at.is_(None), person.is_not(None), ~carried.exists()
-        )
+        undelivered = (activity.c.delivered_at.is_(None), person.is_not(None), only)
+        statement = sa.select(*columns).select_from(joined).where(*undelivered)
         with self._store.look(tx) as connection:
-            return fetch(connection, due.order_by(activity.c.activity_id).limit(limit))
+            return fetch(connection, statement.order_by(activity.c.activity_id).limit(limit))
 
     def mark_delivered(self, ids: Sequence[int], tx: Transaction | None = None) -> int:
         """The person was told; returns how many rows changed."""

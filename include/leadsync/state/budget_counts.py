@@ -63,7 +63,10 @@ class BudgetCounts:
         self._day_buckets = sa.select(use.bucket, amount).where(*daily).order_by(use.bucket)
         stale = ((use.span != _HOUR) & ((use.bucket <= since) | (use.bucket > until))) | (use.bucket < day)
         self._clean = sa.delete(budget_use).where(ours, stale)
-        self._count = {"sqlite": _counting(sqlite.insert(budget_use)), "postgresql": _counting(postgresql.insert(budget_use))}
+        self._count = {
+            "sqlite": _counting(sqlite.insert(budget_use)),
+            "postgresql": _counting(postgresql.insert(budget_use)),
+        }
 
     def used(self, tx: Transaction, now: int) -> Used:
         """What counts against the limits now."""

@@ -45,7 +45,7 @@ class Claiming:
 
     def _mark(self, tx: Transaction, op_ids: list[str], fence: int, batch_id: str) -> list[str]:
         mine = self._store.bulk.one_of(operation.c.op_id, op_ids)
-        change = sa.update(operation).where(mine, operation.c.state == PENDING).values(
+        change = sa.update(operation).where(mine, _unindexed(operation.c.state) == PENDING).values(
             state=IN_FLIGHT,
             attempts=operation.c.attempts + 1,
             batch_id=batch_id,
@@ -88,7 +88,17 @@ def _has_predecessor() -> sa.ColumnElement[bool]:
             other.c.link_id == operation.c.link_id,
             other.c.direction == operation.c.direction,
             (other.c.kind == activity) == (operation.c.kind == activity),
-            (other.c.state == IN_FLIGHT) | ((other.c.state == PENDING) & before),
+            _unindexed(other.c.state).in_((IN_FLIGHT, PENDING)),
+            (_unindexed(other.c.state) == IN_FLIGHT) | before,
         )
         .exists()
     )
+
+
+def _unindexed(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """The column, not to be looked up by index.
+
+    With statistics from before a large plan PostgreSQL believes that next to nothing is pending, and
+    would read the whole queue once for every candidate (380 ms instead of 8 for 300 of 10,000).
+    """
+    return sa.func.coalesce(column, "")

@@ -8,7 +8,7 @@ from datetime import datetime
 import pyarrow as pa
 import sqlalchemy as sa
 
-from include.leadsync.state.arrow import conform, filled, to_micros
+from include.leadsync.state.arrow import conform, filled, to_micros, with_all_columns
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.schema import MOMENT, echo, seen_activity
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
@@ -27,7 +27,7 @@ class Echoes:
         """Expect echoes; `written_at` is now unless given. A repeat of the same operation replaces its row."""
         if rows.num_rows == 0:
             return 0
-        rows = filled(conform(rows, echo), "written_at", self._store.now(), MOMENT)
+        rows = with_all_columns(filled(conform(rows, echo), "written_at", self._store.now(), MOMENT), list(echo.columns))
         replaces = OnConflict(("person_id", "field", "op_id"), replace_if=sa.true())
         with self._store.within(tx) as connection:
             return self._store.bulk.insert(connection, echo, rows, replaces)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from include.leadsync.clock import SystemClock
 from include.leadsync.errors import FixConfiguration, LeadSyncError, StateUnavailable, redact
 
 WRITES = "leadsync_writes"
@@ -38,7 +38,7 @@ def parse_url(text: str) -> URL:
         return url.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
         raise FixConfiguration(f"LEADSYNC_STATE_URL names {backend}; the state store works with {_EXAMPLE}")
-    if url.database in {None, "", ":memory:"} or "mode=memory" in str(url.query):
+    if url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory":
         raise FixConfiguration(
             f"LEADSYNC_STATE_URL keeps the state in memory, where it is lost at the end; expected {_EXAMPLE}"
         )
@@ -80,16 +80,26 @@ def _make_parent(path: Path) -> None:
         ) from error
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     """WAL lets readers and one writer work at once; FULL survives power loss (0.15 ms per write)."""
-    for pragma in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "temp_store = MEMORY",
-        "cache_size = -65536",
-    ):
+    _use_wal(connection)
+    for pragma in ("synchronous = FULL", "temp_store = MEMORY", "cache_size = -65536"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Two that make the file at the same time: SQLite tells one of them "locked" at once, without waiting."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or clock.monotonic() > deadline:
+                raise
+            clock.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -102,7 +102,10 @@ class Leases:
             return tx.execute(sa.update(lease).where(ours).values(holder=None, expires_at=0)).rowcount > 0
 
     def extend_by(self, name: str, holder: str, ttl_seconds: float) -> bool:
-        """Hold a lease for longer under its holder's name, from another process of the same run; False when it is lost."""
+        """Hold a lease for longer under its holder's name, from another process of the same run.
+
+        False when somebody else has it, or it was released.
+        """
         ours = (lease.c.name == name) & (lease.c.holder == holder)
         with self._store.begin() as tx:
             expires = self._store.micros() + int(ttl_seconds * 1_000_000)

@@ -19,7 +19,7 @@ from include.leadsync.state.arrow import conform, filled, with_all_columns
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.link_counts import LinkCounts
 from include.leadsync.state.schema import LIVE, MOMENT, NUMBER, layout, link
-from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
+from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch, is_writing
 
 EXPECTED = "expected_version"
 TOMBSTONES = (LinkStatus.CRM_DELETED.value, LinkStatus.PERSON_DELETED.value)
@@ -42,7 +42,8 @@ class Links:
     - created_run string? · created_at, changed_at timestamp[us, UTC]
 
     Look-ups take any number of ids, repeated ones included, and return each link once, in no order.
-    They see active and creating links only, unless `statuses` names others (None: all).
+    They see active and creating links only, unless `statuses` names others (None: all). Inside a transaction
+    that writes, what they return stays as it is until that transaction ends.
     """
 
     def __init__(self, store: StateStore) -> None:
@@ -83,6 +84,8 @@ class Links:
         statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(column, ids))
         if statuses is not None:
             statement = statement.where(link.c.status.in_(statuses))
+        if tx is not None and is_writing(tx):
+            statement = statement.order_by(link.c.link_id).with_for_update()
         with self._store.look(tx) as connection:
             return fetch(connection, statement)
 
@@ -162,8 +165,8 @@ class Links:
 
     def _taken(self, tx: Transaction, rows: pa.Table, name: str) -> list[Any]:
         """Values of an identity column that other live links hold, or that `rows` names twice."""
-        if name not in rows.column_names:
-            return []
+        if name not in rows.column_names:  # the links keep their records and come back to life
+            rows = self._find(link.c.link_id, rows["link_id"].to_pylist(), tx, None)
         wanted = Counter(value for value in rows[name].to_pylist() if value is not None)
         own = set(rows["link_id"].to_pylist())
         holders = self._find(link.c[name], list(wanted), tx, LIVE)

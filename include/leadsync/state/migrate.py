@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 
 import sqlalchemy as sa
 
@@ -15,6 +16,7 @@ VERSION_TABLE = "leadsync_version"
 """Not alembic's default name: the store may share a PostgreSQL database with Airflow."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = Lock()  # alembic keeps its context in a global
 _LOCK = 0x6C65616473796E63  # "leadsync": the advisory lock of PostgreSQL that starters queue for
 
 
@@ -57,4 +59,5 @@ def _upgrade(connection: sa.Connection, found: str | None, place: str) -> None:
             " nothing was changed. Install that version again, or set LEADSYNC_STATE_URL to another store"
         )
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _ONE_AT_A_TIME:
+        command.upgrade(config, "head")

@@ -83,9 +83,9 @@ class Requests:
             | ((request.c.state == TAKEN) & (request.c.taken_at < now - _ABANDONED))
         )
         oldest = sa.select(request.c.request_id).where(request.c.state.in_((PENDING, TAKEN)), free)
-        oldest = oldest.order_by(request.c.created_at, request.c.request_id).limit(limit).with_for_update(skip_locked=True)
+        oldest = oldest.order_by(request.c.created_at, request.c.request_id).limit(limit)
         with self._store.within(tx) as connection:
-            ids = [request_id for (request_id,) in driver_rows(connection, oldest)]
+            ids = [key for (key,) in driver_rows(connection, oldest.with_for_update(skip_locked=True))]
             mine = self._store.bulk.one_of(request.c.request_id, ids)
             connection.execute(sa.update(request).where(mine).values(state=TAKEN, run_id=run_id, taken_at=now))
             return fetch(connection, sa.select(*_COLUMNS).where(mine).order_by(request.c.created_at))

@@ -59,9 +59,7 @@ class Runs:
         """Add what one step did to a run's report; steps that run side by side do not overwrite each other."""
         with self._store.within(tx) as connection:
             known = sa.select(run.c.report_json).where(run.c.run_id == run_id)
-            if connection.dialect.name == "postgresql":
-                known = known.with_for_update()
-            report = json.loads(connection.execute(known).scalar() or "{}")
+            report = json.loads(connection.execute(known.with_for_update()).scalar() or "{}")
             report.setdefault("steps", {})[step] = dict(result)
             connection.execute(sa.update(run).where(run.c.run_id == run_id).values(report_json=_dump(report)))
 

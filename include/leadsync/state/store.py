@@ -112,6 +112,11 @@ class StateStore:
             raise meaning from error
 
 
+def is_writing(tx: Transaction) -> bool:
+    """Whether a transaction came from `StateStore.begin`."""
+    return bool(tx.get_execution_options().get(WRITES, False))
+
+
 def fetch(
     tx: Transaction, statement: sa.Select[Any], *, texts: Sequence[str] = (), moments: Sequence[str] = ()
 ) -> pa.Table:
