@@ -85,6 +85,7 @@ class Engine:
     store: StateStore
     clock: Clock = field(default_factory=SystemClock)
     transport: Transport = field(default_factory=RequestsTransport)
+    opened: dict[str, Any] = field(default_factory=dict)  # what steps of one process read once, by name
 
     @classmethod
     def open(

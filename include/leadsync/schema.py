@@ -76,10 +76,14 @@ def stage_schema(engine: Engine, run: RunRequest, schema: Schema) -> None:
         "dynamics": {entity.value: json.loads(_dump(columns)) for entity, columns in schema.dynamics.items()},
     }
     engine.staging(run).write_json(DATASET, document)
+    engine.opened[DATASET] = (run.run_id, schema)
 
 
 def staged_schema(engine: Engine, run: RunRequest) -> Schema:
     """The schema this run works with. Raises `RetryLater` when the run has not begun."""
+    known_run, known = engine.opened.get(DATASET, (None, None))
+    if known_run == run.run_id and isinstance(known, Schema):
+        return known
     document = engine.staging(run).read_json(DATASET)
     if document is None:
         raise RetryLater(f"run {run.run_id} has no staged schema; its first step has not run, start it anew")
@@ -87,7 +91,9 @@ def staged_schema(engine: Engine, run: RunRequest) -> Schema:
     tables = {
         Entity(name): msgspec.convert(rows, list[DynamicsAttribute]) for name, rows in document["dynamics"].items()
     }
-    return Schema(fields, tables, resolve_fields(engine.settings, fields, tables))
+    schema = Schema(fields, tables, resolve_fields(engine.settings, fields, tables))
+    engine.opened[DATASET] = (run.run_id, schema)
+    return schema
 
 
 def _dump(records: list[MarketoField] | list[DynamicsAttribute]) -> str:
