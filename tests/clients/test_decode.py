@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from decimal import Decimal
 
 import pyarrow as pa
@@ -118,6 +119,15 @@ def test_the_excerpt_shows_no_credential() -> None:
     with pytest.raises(AnswerMalformed) as caught:
         table(b'{"access_token":"abc-secret')
     assert "abc-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b'[{"n":"ada@example.test"}]', b'[{"i":"ada@example.test"}]', b'[{"i":5.5}]'])
+def test_a_traceback_shows_no_value(body: bytes) -> None:
+    with pytest.raises(AnswerMalformed) as caught:
+        table(body)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "ada@" not in shown
+    assert "5.5" not in shown
 
 
 def test_texts_of_every_script_survive() -> None:

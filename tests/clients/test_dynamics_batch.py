@@ -20,6 +20,7 @@ from include.leadsync.errors import (
     ConnectionBroken,
     FixConfiguration,
     LeadSyncError,
+    RowFailed,
     ServiceUnavailable,
     Throttled,
 )
@@ -133,6 +134,17 @@ def test_a_row_that_cannot_be_read_takes_nothing_from_the_success() -> None:
     for body in (b"{garbage", b'{"revenue":"x"}', b"[" * 100_000):
         result = one(part(200, body, ETag='W/"8"'), write)
         assert (result.ok, result.row, result.etag) == (True, None, 'W/"8"')
+
+
+@pytest.mark.parametrize("body", [b"{garbage", b'{"@odata.etag":5}', b"[" * 100_000, b"{}"])
+def test_a_success_without_a_readable_etag_has_none(body: bytes) -> None:
+    result = one(part(200, body))
+    assert (result.ok, result.etag) == (True, None)
+
+
+def test_a_batch_address_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(RowFailed, match="404"):
+        client(playing(answer(404, b"<html>"))).batch([UPDATE])
 
 
 @pytest.mark.parametrize(

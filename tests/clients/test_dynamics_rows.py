@@ -89,6 +89,13 @@ def test_ids_are_asked_for_once_each_in_lower_case_and_what_is_no_guid_not_at_al
     assert query(server.requests[0])["$filter"] == f"leadid eq {ADA} or leadid eq {BO}"
 
 
+def test_the_key_may_be_named_among_the_columns() -> None:
+    server = playing(page(row(ADA)))
+    table = client(server).rows(Entity.LEAD, [ADA], {"leadid": "text", "lastname": "text"})
+    assert table.column_names == ["id", "etag", "lastname"]
+    assert query(server.requests[0])["$select"] == "leadid,lastname"
+
+
 def test_nothing_to_ask_makes_no_call() -> None:
     server = playing()
     assert client(server).rows(Entity.CONTACT, ["nonsense"], COLUMNS).num_rows == 0

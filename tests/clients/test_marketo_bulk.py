@@ -202,6 +202,24 @@ def test_a_job_that_an_unanswered_call_had_queued_already_is_used() -> None:
     assert extract(Queued(csv("501,a,1,true,1"))).num_rows == 1
 
 
+def test_a_queue_that_stays_full_ends_the_extract_for_now() -> None:
+    class Full(Exports):
+        def __call__(self, request: HttpRequest) -> HttpResponse:
+            if request.path.endswith("enqueue.json"):
+                return refused("1029", "Too many jobs in queue")
+            return super().__call__(request)
+
+    with pytest.raises(ServiceUnavailable, match="queue"):
+        extract(Full(csv(), ("Created",)))
+
+
+def test_json_where_the_file_belongs_is_malformed() -> None:
+    exports = Exports(csv("501,a,1,true,1"))
+    exports.first["file"] = good([])
+    with pytest.raises(AnswerMalformed, match="JSON where"):
+        extract(exports)
+
+
 def test_a_used_up_export_quota_names_midnight() -> None:
     exports = Exports(csv())
     exports.first["create"] = refused("1029", "Export daily quota 500MB exceeded.")

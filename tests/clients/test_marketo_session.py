@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 
@@ -49,6 +50,22 @@ def test_token_codes_renew_the_token_once(code: str) -> None:
     server = playing(refused(code), DONE)
     assert client(server).usage() == 12
     assert len(server.logins) == 2
+
+
+def test_http_statuses_that_marketo_does_not_document_are_understood_all_the_same() -> None:
+    clock = FakeClock()
+    server = playing(answer(401, b"<html>"), answer(429, b"", {"Retry-After": "4"}), DONE)
+    assert client(server, clock).usage() == 12
+    assert (len(server.logins), clock.slept) == (2, [4.25])
+
+
+def test_midnight_without_time_zone_data_is_six_in_the_morning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ZoneInfoNotFoundError(name)
+
+    monkeypatch.setattr("include.leadsync.clients.marketo_session.ZoneInfo", missing)
+    assert until_midnight_central(datetime(2026, 7, 15, 5, tzinfo=UTC)) == 3600
+    assert until_midnight_central(datetime(2026, 7, 15, 7, tzinfo=UTC)) == 23 * 3600
 
 
 def test_the_daily_quota_names_midnight_central_and_is_not_waited_for() -> None:

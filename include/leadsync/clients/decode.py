@@ -90,8 +90,8 @@ def _array(system: str, column: Column, values: Sequence[Any]) -> pa.Array:
                 return integers(values)
             case _:
                 return pa.array(values, ARROW[column.wire])
-    except (pa.ArrowException, OverflowError, InvalidOperation) as error:
-        raise AnswerMalformed(system, f"a value of {column.key} is no {column.wire}", "") from error
+    except (pa.ArrowException, OverflowError, InvalidOperation):
+        raise AnswerMalformed(system, f"a value of {column.key} is no {column.wire}", "") from None  # shows the value
 
 
 def _decoder(columns: tuple[Column, ...]) -> msgspec.json.Decoder[list[msgspec.Struct]]:

@@ -195,8 +195,8 @@ def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
             _moments(values) if field.name == "at" else pa.array(values, field.type)
             for field, values in zip(schema, columns, strict=True)
         ]
-    except (pa.ArrowException, OverflowError, ValueError) as error:
-        raise AnswerMalformed(System.MARKETO, "an activity with an impossible id or time", "") from error
+    except (pa.ArrowException, OverflowError, ValueError):
+        raise AnswerMalformed(System.MARKETO, "an activity with an impossible id or time", "") from None
     return pa.table(arrays, schema=schema)
 
 
