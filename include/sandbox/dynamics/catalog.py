@@ -52,6 +52,19 @@ def _structure() -> Mapping[str, Json]:
     return content
 
 
+@cache
+def implied(table: str) -> Mapping[str, Json]:
+    """Out-of-the-box defaults of a table, which stored rows leave out; later changes of a default count not."""
+    return {name: default_of(column) for name, column in columns()[table].items() if default_of(column) is not None}
+
+
+def default_of(column: Column) -> Json:
+    """What a yes/no or choice column gets on create, or None."""
+    if column.type == "Boolean":
+        return (column.default or "false") == "true"
+    return int(column.default) if column.type == "Picklist" and column.default is not None else None
+
+
 def parse_options(entries: Json) -> tuple[Option, ...]:
     """Options from their JSON form (`value`, `label`, `state`, `default_status`)."""
     return tuple(Option(**entry) for entry in entries or ())

@@ -18,12 +18,8 @@ _BASE_PLACES = 4
 
 def default_values(table: Table) -> dict[str, Json]:
     """Defaults of choices and yes/no columns on create, and the first state."""
-    values: dict[str, Json] = {}
-    for column in table.columns.values():
-        if column.type == "Boolean":
-            values[column.name] = (column.default or "false") == "true"
-        elif column.type == "Picklist" and column.default is not None:
-            values[column.name] = int(column.default)
+    defaults = ((column.name, catalog.default_of(column)) for column in table.columns.values())
+    values = {name: value for name, value in defaults if value is not None}
     if "statecode" in table.columns:
         values |= {"statecode": 0, "statuscode": default_status(table, 0)}
     return values

@@ -1,7 +1,8 @@
 """Rows in the database: a compact JSON document beside the few columns that queries ask for often.
 
-A document holds only what is not null, under short column codes. Key and version live in columns
-of their own. Decimal numbers keep their digits in both directions.
+A document holds, under short column codes, only what is neither null nor the out-of-the-box default
+(a null where there is such a default is written down). Key and version live in columns of their
+own. Decimal numbers keep their digits in both directions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 @dataclass(slots=True)
 class Row:
-    """One row: values by logical name, nulls absent, without key and version."""
+    """One row: values by logical name, nulls absent or None, without key and version."""
 
     table: Table
     id: str
@@ -42,7 +43,9 @@ def row_from(table: Table, row_id: str, version: int, document: str | bytes) -> 
     """A row from its stored form."""
     stored = decode_document(document)
     names = {code: name for name, code in table.codes.items()}
-    return Row(table, row_id, version, {names[code]: value for code, value in stored.items()})
+    values = dict(table.implied)
+    values.update((names[code], value) for code, value in stored.items())
+    return Row(table, row_id, version, values)
 
 
 def fetch(connection: sqlite3.Connection, table: Table, row_id: str) -> Row | None:
@@ -61,7 +64,10 @@ def exists(connection: sqlite3.Connection, table: Table, row_id: str) -> bool:
 def extract(table: Table, column: str, alias: str = "") -> str:
     """SQL for a stored value of a column."""
     dotted = f"{alias}." if alias else ""
-    return f"""json_extract({dotted}doc, '$."{table.codes[column]}"')"""
+    where = f"""{dotted}doc, '$."{table.codes[column]}"'"""
+    if column not in table.implied:
+        return f"json_extract({where})"
+    return f"iif(json_type({where}) IS NULL, {int(table.implied[column])}, json_extract({where}))"
 
 
 def insert(transaction: Transaction, row: Row) -> None:
@@ -110,7 +116,12 @@ def insert_many(transaction: Transaction, table: Table, rows: Iterable[tuple[str
 
 
 def _columns(table: Table, row_id: str, version: int, values: Mapping[str, Json]) -> tuple[Json, ...]:
-    codes = table.codes
-    document = _encode({codes[name]: value for name, value in values.items() if value is not None})
+    codes, implied = table.codes, table.implied
+    kept = {codes[name]: value for name, value in values.items() if value is not None and name not in implied}
+    for name, usual in implied.items():
+        value = values.get(name)
+        if value != usual:
+            kept[codes[name]] = value
+    document = _encode(kept)
     email = fold(values.get("emailaddress1"))
     return row_id, version, email, values.get("modifiedon"), values.get("statecode"), document.decode()

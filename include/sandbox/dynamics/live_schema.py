@@ -70,7 +70,7 @@ def expire_delta_tokens(transaction: Transaction, table: str) -> None:
 
 
 def _plain_table(entry: Mapping[str, Json]) -> Table:
-    return Table(**entry, columns=catalog.columns()[entry["name"]], codes={})
+    return Table(**entry, columns=catalog.columns()[entry["name"]], codes={}, implied=catalog.implied(entry["name"]))
 
 
 def _codes(connection: sqlite3.Connection, table: Table) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from include.sandbox.dynamics import catalog
 from include.sandbox.dynamics.schema import Column, Option, Schema, Table, stable_id
 from include.sandbox.service import Json
 
@@ -114,13 +115,18 @@ def attribute_details(column: Column) -> dict[str, Json]:
         | {"IsBaseCurrency": column.name.endswith("_base"), "CalculationOf": _calculation(column)},
         "DateTime": {"Format": column.format, "DateTimeBehavior": {"Value": column.behaviour}},
         "Boolean": {"DefaultValue": column.default == "true"},
-        "Picklist": {"DefaultFormValue": int(column.default) if (column.default or "").lstrip("-").isdigit() else -1},
+        "Picklist": {"DefaultFormValue": _form_default(column)},
         "MultiSelectPicklist": {"DefaultFormValue": -1},
         "Lookup": {"Targets": list(column.targets)},
         "Image": {"IsPrimaryImage": True, "MaxHeight": 144, "MaxWidth": 144},
     }
     shape = {"Customer": "Lookup", "Owner": "Lookup", "State": "Picklist", "Status": "Picklist"}
     return per_type.get(shape.get(column.type, column.type), {})
+
+
+def _form_default(column: Column) -> int:
+    default = catalog.default_of(column)
+    return default if column.type == "Picklist" and default is not None else -1
 
 
 def _calculation(column: Column) -> str | None:

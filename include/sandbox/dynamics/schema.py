@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from include.sandbox.service import Json
+
 TEXT = frozenset({"String", "Memo"})
 LOOKUP = frozenset({"Lookup", "Customer", "Owner"})
 CHOICE = frozenset({"Picklist", "State", "Status"})
@@ -129,7 +131,10 @@ class AlternateKey:
 
 @dataclass(slots=True)
 class Table:
-    """One table. `codes` gives each column its short name inside stored documents."""
+    """One table. `codes` gives each column its short name inside stored documents.
+
+    `implied` holds the values that documents leave out: a column that is absent has this value.
+    """
 
     name: str
     set: str
@@ -140,6 +145,7 @@ class Table:
     ownership: str
     columns: Mapping[str, Column]
     codes: Mapping[str, str]
+    implied: Mapping[str, Json] = field(default_factory=dict)
     keys: tuple[AlternateKey, ...] = ()
     tracking: bool = True
     concurrency: bool = True

@@ -94,14 +94,14 @@ def render(
 
 def _plain(selection: Selection, entries: Iterable[Sequence[Json]]) -> list[dict[str, Json]]:
     table = selection.table
-    codes = [(column.wire, table.codes[column.name]) for column in selection.columns]
+    codes = [(c.wire, table.codes[c.name], table.implied.get(c.name)) for c in selection.columns]
     special = {table.key: 0, "versionnumber": 1}
     fixed = [(column.wire, special[column.name]) for column in selection.columns if column.name in special]
     shown = []
     for entry in entries:
         get = decode_document(entry[2]).get
         row = {"@odata.etag": f'W/"{entry[1]}"'}
-        row.update([(name, get(code)) for name, code in codes])
+        row.update([(name, get(code, usual)) for name, code, usual in codes])
         for name, position in fixed:
             row[name] = entry[position]
         shown.append(row)
