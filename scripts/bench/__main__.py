@@ -37,10 +37,11 @@ class Sizes:
     changes: tuple[int, ...] = (100, 1_000, 10_000)
     same_changes: int = 1_000
     state_rows: int = 10_000
+    pages: tuple[int, int] = (300, 5_000)
 
 
 QUICK = Sizes(
-    merge=(1_000, 10_000), links=2_000, few_links=500, changes=(20, 200), same_changes=50, state_rows=500
+    merge=(1_000, 10_000), links=2_000, few_links=500, changes=(20, 200), same_changes=50, state_rows=500, pages=(300, 500)
 )
 
 
@@ -48,7 +49,7 @@ def sections(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Iterator[Figu
     """Every section by name, in order. `folder` is for what they write."""
     return {
         "merge": lambda: merging(sizes.merge),
-        "decode": decoding,
+        "decode": lambda: decoding(*sizes.pages),
         "state": lambda: storing(folder, sizes.links, sizes.state_rows),
         "cycle": lambda: _cycle_figures(sizes, folder),
     }

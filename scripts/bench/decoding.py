@@ -30,7 +30,7 @@ _LOOPS = 5
 _KINDS: Final[dict[Wire, int]] = {"text": 28, "number": 2, "integer": 5, "boolean": 5}
 
 
-def decoding(persons: int = 300, records: int = 5_000) -> Iterator[Figure]:
+def decoding(persons: int, records: int) -> Iterator[Figure]:
     """A page of Marketo persons and a page of Dynamics rows, 40 columns each, every tenth value empty."""
     yield from _page(f"Page of {persons:,} persons (Marketo) to Arrow", _marketo(_records(persons)))
     yield from _page(f"Page of {records:,} rows (Dynamics) to Arrow", _dynamics(_records(records)))

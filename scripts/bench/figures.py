@@ -53,8 +53,8 @@ class Figure:
 
 
 def ratio(group: str, what: str, over: float, under: float, bar: Bar | None = None) -> Figure:
-    """A ratio of two measurements of one run; infinite when there is nothing to compare with."""
-    return Figure(group, what, over / under if under else float("inf"), "x", bar)
+    """A ratio of two measurements of one run."""
+    return Figure(group, what, over / under, "x", bar)
 
 
 def machine() -> dict[str, Any]:

@@ -24,10 +24,10 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def interleaved(rivals: Mapping[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, list[float]]:
-    """Seconds of each rival, `repeats` times, taking turns: what disturbs one disturbs the other."""
+def interleaved(rivals: Mapping[str, Callable[[], object]], repeats: int | None = None) -> dict[str, list[float]]:
+    """Seconds of each rival, a few times, taking turns: what disturbs one disturbs the other."""
     taken: dict[str, list[float]] = {name: [] for name in rivals}
-    for _ in range(repeats):
+    for _ in range(repeats or REPEATS):
         for name, work in rivals.items():
             taken[name].append(seconds(work))
     return taken
