@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException, conf
 from leadsync_hooks.dynamics import DynamicsHook
 from leadsync_hooks.marketo import MarketoHook
+from leadsync_hooks.runs import request_of
 
 if TYPE_CHECKING:
     from include.leadsync import model
@@ -41,11 +42,10 @@ def airflow_outcome(*, skip_is_failure: bool = False) -> Iterator[None]:
 
 def perform(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Run one step of the engine; paths and counts come back."""
-    from include.leadsync.context import RunRequest
     from include.leadsync.cycle import run_step
 
     _require_shared_storage()
-    return run_step(step, RunRequest(**values), connections=_connections())
+    return run_step(step, request_of(values), connections=_connections())
 
 
 def store_requests(

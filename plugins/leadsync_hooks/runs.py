@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.leadsync.context import RunRequest
 
 BOTH = "both"
 _WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
@@ -30,7 +33,7 @@ def run_values(
     dry_run: bool = False,
     interval: tuple[datetime, datetime] | None = None,
 ) -> dict[str, Any]:
-    """Keyword arguments of the engine's RunRequest.
+    """The engine's RunRequest as plain JSON values, fit for XCom; `request_of` makes the request of them.
 
     A cycle with a selection (window, entity or persons) becomes a backfill: it reads the selection afresh and
     leaves the cursors alone.
@@ -56,13 +59,21 @@ def run_values(
         "since": since.isoformat() if since else None,
         "until": until.isoformat() if until else None,
         "entity": None if entity in {None, BOTH} else entity,
-        "persons": tuple(dict.fromkeys(int(person) for person in params.get("persons") or ())),
-        "fields": tuple(params.get("fields") or ()),
+        "persons": list(dict.fromkeys(int(person) for person in params.get("persons") or ())),
+        "fields": list(params.get("fields") or ()),
         "dry_run": dry_run or bool(params.get("dry_run")),
         "approve": params.get("approve") or None,
     }
     selected = any(values[name] for name in ("since", "until", "entity", "persons"))
     return {"kind": "backfill" if kind == "cycle" and selected else kind, **values}
+
+
+def request_of(values: Mapping[str, Any]) -> RunRequest:
+    """The engine's own form of `run_values`."""
+    from include.leadsync.context import RunRequest
+
+    lists = {name: tuple(values.get(name) or ()) for name in ("persons", "fields")}
+    return RunRequest(**{**values, **lists})
 
 
 def _moment(value: str | datetime | None) -> datetime | None:

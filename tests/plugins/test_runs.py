@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -11,7 +12,7 @@ from include.leadsync.context import RunRequest
 from include.leadsync.errors import AnotherRunAtWork, ConfigurationInvalid, LeaseLost, Problem, Throttled
 from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException
 from leadsync_hooks.engine import airflow_outcome
-from leadsync_hooks.runs import engine_run_id, is_switched_on, run_values
+from leadsync_hooks.runs import engine_run_id, is_switched_on, request_of, run_values
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -30,7 +31,7 @@ def test_the_run_id_speaks_utc_wherever_the_clock_stands() -> None:
 
 
 def test_an_empty_form_follows_the_cursors() -> None:
-    request = RunRequest(**run_values("cycle", {}, run_id="r"))
+    request = request_of(run_values("cycle", {}, run_id="r"))
     assert request.incremental
     assert request == RunRequest("r")
 
@@ -39,7 +40,7 @@ def test_an_empty_form_follows_the_cursors() -> None:
     "form", [{"since": "2026-03-01"}, {"until": "2026-03-01T00:00:00Z"}, {"entity": "lead"}, {"persons": [5]}]
 )
 def test_a_cycle_with_a_selection_leaves_the_cursors_alone(form: dict[str, object]) -> None:
-    assert not RunRequest(**run_values("cycle", form, run_id="r")).incremental
+    assert not request_of(run_values("cycle", form, run_id="r")).incremental
 
 
 def test_a_dry_cycle_is_still_a_cycle() -> None:
@@ -52,10 +53,17 @@ def test_the_switch_makes_a_dry_run_whatever_the_form_says() -> None:
     assert run_values("cycle", {"dry_run": False}, run_id="r", dry_run=True)["dry_run"] is True
 
 
+def test_what_tasks_hand_on_is_plain_json_and_the_engine_gets_its_own_form() -> None:
+    values = run_values("backfill", {"persons": [3, 4], "fields": ["title"]}, run_id="r")
+    assert json.loads(json.dumps(values)) == values
+    request = request_of(values)
+    assert (request.persons, request.fields) == ((3, 4), ("title",))
+
+
 def test_a_request_stays_a_request_though_it_names_persons() -> None:
-    assert run_values("request", {"persons": [1, 2, 1]}, run_id="r") | {} == {
-        "kind": "request", "run_id": "r", "since": None, "until": None, "entity": None, "persons": (1, 2),
-        "fields": (), "dry_run": False, "approve": None,
+    assert run_values("request", {"persons": [1, 2, 1]}, run_id="r") == {
+        "kind": "request", "run_id": "r", "since": None, "until": None, "entity": None, "persons": [1, 2],
+        "fields": [], "dry_run": False, "approve": None,
     }  # fmt: skip
 
 
