@@ -24,7 +24,7 @@ from include.leadsync.state import (
 from include.leadsync.state.arrow import with_constant
 from include.leadsync.state.schema import MOMENT, metadata
 from tests.state.conftest import DATABASES, new_store_url
-from tests.state.rows import add_links, guid, hold_lease
+from tests.state.rows import add_links, add_operations, guid, hold_lease, operation
 
 MANY = 6000
 SMALL = {"lease", "counter", "budget", "layout", "link_count", "cursor"}
@@ -91,7 +91,7 @@ def fill(store: StateStore) -> None:
     SeenActivities(store).add(pa.table({"guid": [guid(n) for n in numbers]}))
     Echoes(store).add(pa.table({"person_id": common["person_id"], "field": common["field"], "op_id": op_ids}))
     Links(store).set_dirty(ids[:10], "test")
-    asked = {"request_id": [f"r{n}" for n in numbers], "sync_as": ["lead"] * MANY, "source": ["test"] * MANY}
+    asked: dict[str, list[Any]] = {"request_id": op_ids, "sync_as": ["lead"] * MANY, "source": ["test"] * MANY}
     asked |= {"person_id": numbers, "state": ["pending" if n % 50 == 0 else "finished" for n in numbers]}
     requests = with_constant(pa.table(asked), "created_at", store.now(), MOMENT)
     with store.begin() as tx:
@@ -150,6 +150,30 @@ def test_a_hot_statement_goes_by_index(filled: StateStore, name: str) -> None:
             if text.startswith(("SELECT", "UPDATE", "DELETE")):
                 scans = whole_table_scans(tx, text, params[0] if many else params)
                 assert not scans, f"{scans} in: {text}"
+
+
+BULK: dict[str, Callable[[StateStore, list[int]], object]] = {
+    "insert": lambda store, ids: add_links(store, [10_000 + number for number in ids]),
+    "compare and set": lambda store, ids: Links(store).update(
+        pa.table({"link_id": ids, "expected_version": [0] * len(ids), "base": ["[]"] * len(ids)})
+    ),
+    "add": lambda store, ids: add_operations(store, *(operation(f"new{number}", number) for number in ids)),
+    "settle": lambda store, ids: Outbox(store).settle(
+        pa.table({"op_id": [f"op{n}" for n in ids], "state": ["done"] * len(ids)})
+    ),
+    "look-up": lambda store, ids: Links(store).by_person(ids),
+    "supersede": lambda store, ids: Outbox(store).supersede(ids),
+}
+
+
+@pytest.mark.parametrize("name", BULK)
+def test_ten_times_the_rows_are_no_statement_more(store: StateStore, name: str) -> None:
+    add_links(store, range(1, 331))
+    with recorded(store) as few:
+        BULK[name](store, list(range(1, 31)))
+    with recorded(store) as many:
+        BULK[name](store, list(range(31, 331)))
+    assert 0 < len(many) <= len(few) <= 15, [text for text, _, _ in many]
 
 
 def whole_table_scans(tx: sa.Connection, text: str, params: Any) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -213,3 +215,39 @@ def test_texts_that_trip_bulk_formats_survive_insert_and_update(store: StateStor
     rows = Links(store).by_id(ids).sort_by("link_id")
     assert rows["note"].to_pylist() == [text, text]
     assert rows["base"].to_pylist() == [text, None]
+
+
+def test_of_two_that_link_the_same_record_at_once_one_is_refused(store: StateStore) -> None:
+    barrier = threading.Barrier(2)
+    refused: list[LinkTaken] = []
+
+    def link_person(crm: int) -> None:
+        barrier.wait()
+        try:
+            Links(store).insert(pa.table({"entity": ["lead"], "person_id": [1], "crm_id": [guid(crm)]}))
+        except LinkTaken as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=link_person, args=(crm,)) for crm in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [error.person_ids for error in refused] == [(1,)]
+    assert Links(store).by_person([1]).num_rows == Links(store).count() == 1
+
+
+def test_what_a_writing_transaction_has_read_stays_until_it_ends(store: StateStore) -> None:
+    ids = add_links(store, [1])
+    lost: list[int] = []
+    change = {"link_id": ids, "expected_version": [0], "note": ["other"]}
+    other = threading.Thread(target=lambda: lost.extend(Links(store).update(pa.table(change))))
+    with store.begin() as tx:
+        seen = Links(store).by_id(ids, tx)["version"][0].as_py()
+        other.start()
+        other.join(timeout=0.2)  # it has to wait; nothing else tells that it does
+        assert other.is_alive()
+        Links(store).update(pa.table({"link_id": ids, "version": [seen + 1], "note": ["mine"]}), tx)
+    other.join()
+    assert lost == ids
+    assert Links(store).by_id(ids).select(["version", "note"]).to_pylist() == [{"version": 1, "note": "mine"}]

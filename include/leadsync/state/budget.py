@@ -133,7 +133,7 @@ class SharedBudget:
             row = tx.execute(sa.select(budget).where(budget.c.system == self._system.value)).one_or_none()
             used = self._counts.used(tx, now)
             running = self._slots.running(tx, now)
-        paused = None if row is None else _pause_left(row.paused_from, row.paused_until, now)
+        until = row.paused_until if row is not None else None
         return BudgetUsage(
             system=self._system,
             in_window=used.in_window,
@@ -143,7 +143,7 @@ class SharedBudget:
             running_limit=self._running_limit,
             today=used.today,
             daily_limit=self._daily_limit,
-            paused_until=from_micros(now + paused) if paused else None,
+            paused_until=from_micros(until) if until is not None and until > now else None,
         )
 
     def _wait(self, rows: int, bound: float) -> str:
@@ -196,8 +196,14 @@ class SharedBudget:
         if not self._known:
             self._store.insert_if_absent(tx, budget, {"system": self._system.value}, ("system",))
             self._known = True
-        ((paused_from, paused_until),) = driver_rows(tx, self._pause)
-        return 0 if now is None else _pause_left(paused_from, paused_until, now)
+        ((since, until),) = driver_rows(tx, self._pause)
+        if now is None or until is None:
+            return 0
+        if since > now:  # the clock went back since: the pause is as long as it was, from now on
+            since, until = now, now + until - since
+            of_system = budget.c.system == self._system.value
+            tx.execute(sa.update(budget).where(of_system).values(paused_from=since, paused_until=until))
+        return max(0, int(until) - now)
 
     def _check(self, system: System) -> None:
         if system is not self._system:
@@ -210,10 +216,3 @@ class SharedBudget:
 def _part(limit: int, share: float) -> int:
     """A share of a limit, at least 1."""
     return max(1, int(limit * share + 1e-9))
-
-
-def _pause_left(since: int | None, until: int | None, now: int) -> int:
-    """Microseconds of a pause left; a clock that went back since does not make it longer than it was."""
-    if since is None or until is None:
-        return 0
-    return max(0, min(until - now, until - since))

@@ -27,7 +27,8 @@ class Echoes:
         """Expect echoes; `written_at` is now unless given. A repeat of the same operation replaces its row."""
         if rows.num_rows == 0:
             return 0
-        rows = with_all_columns(filled(conform(rows, echo), "written_at", self._store.now(), MOMENT), list(echo.columns))
+        rows = filled(conform(rows, echo), "written_at", self._store.now(), MOMENT)
+        rows = with_all_columns(rows, list(echo.columns))
         replaces = OnConflict(("person_id", "field", "op_id"), replace_if=sa.true())
         with self._store.within(tx) as connection:
             return self._store.bulk.insert(connection, echo, rows, replaces)
