@@ -41,7 +41,13 @@ class Sizes:
 
 
 QUICK = Sizes(
-    merge=(1_000, 10_000), links=2_000, few_links=500, changes=(20, 200), same_changes=50, state_rows=500, pages=(300, 500)
+    merge=(1_000, 10_000),
+    links=2_000,
+    few_links=500,
+    changes=(20, 200),
+    same_changes=50,
+    state_rows=500,
+    pages=(300, 500),
 )
 
 
