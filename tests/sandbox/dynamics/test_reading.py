@@ -48,7 +48,7 @@ def test_select_shows_columns_key_and_the_currency_of_money(org: Org) -> None:
 @pytest.mark.parametrize("options", [{"select": "Name"}, {"filter": "Name eq 'x'"}, {"orderby": "Name"}])
 def test_an_unknown_column_is_named(org: Org, options: dict[str, str]) -> None:
     """V13."""
-    response = org.get("accounts", **options)
+    response = org.get("accounts", None, **options)
     assert response.status == 400
     assert message(response) == "Could not find a property named 'Name' on type 'Microsoft.Dynamics.CRM.account'."
 
