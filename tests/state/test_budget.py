@@ -249,7 +249,7 @@ def test_the_budget_of_one_system_is_not_asked_for_the_other(store: StateStore, 
 
 def test_counters_of_the_past_do_not_pile_up(store: StateStore, clock: FakeClock) -> None:
     budget = budget_of(store, clock)
-    for _ in range(300):
+    for _ in range(80):
         call(budget)
         clock.advance(7200)
     with store.read() as tx:

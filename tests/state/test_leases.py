@@ -104,6 +104,20 @@ def test_the_same_holder_gets_its_lease_again_under_a_new_number(store: StateSto
         leases.check(first.fence, tx)
 
 
+def test_other_processes_of_a_run_extend_and_release_its_lease_by_name(store: StateStore, clock: FakeClock) -> None:
+    leases = Leases(store)
+    assert leases.acquire("cycle", "run 1", 30)
+    clock.advance(20)
+    assert leases.extend_by("cycle", "run 1", 30) is True
+    assert leases.extend_by("cycle", "run 2", 30) is False
+    clock.advance(20)
+    assert leases.acquire("cycle", "run 2", 30) is None
+    assert leases.release_by("cycle", "run 2") is False
+    assert leases.release_by("cycle", "run 1") is True
+    assert leases.extend_by("cycle", "run 1", 30) is False
+    assert leases.acquire("cycle", "run 2", 30) is not None
+
+
 def test_leases_of_other_names_are_apart_but_share_the_numbers(store: StateStore) -> None:
     leases = Leases(store)
     writer, sweeper = leases.acquire("writer", "one", 30), leases.acquire("sweeper", "two", 30)

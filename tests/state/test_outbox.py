@@ -288,6 +288,15 @@ def test_a_held_plan_waits_until_it_is_released(store: StateStore, clock: FakeCl
     assert Outbox(store).release("abc") == []
 
 
+def test_links_with_a_refused_operation_are_known_per_entity(store: StateStore) -> None:
+    parked = {"state": "parked"}
+    add_operations(store, operation("a", 3, **parked), operation("b", 1, **parked), operation("c", 1, **parked))
+    add_operations(store, operation("d", 2), operation("e", 4, entity="contact", state="parked"))
+    add_operations(store, operation("tell", None, kind="activity", **parked))
+    assert Outbox(store).parked_links("lead") == [1, 3]
+    assert Outbox(store).parked_links("contact") == [4]
+
+
 def test_an_empty_plan_is_stored_as_nothing(store: StateStore) -> None:
     empty = pa.table({"op_id": pa.array([], pa.string()), "link_id": pa.array([], pa.int64())})
     assert Outbox(store).add(empty) == 0

@@ -148,6 +148,19 @@ def test_a_process_that_dies_inside_a_transaction_leaves_nothing(state_url: str,
     dying.close()
 
 
+def test_a_store_is_opened_while_another_process_writes(
+    state_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.01)
+    first = StateStore.open(state_url, clock)
+    with first.begin() as tx:
+        Links(first).insert(link_rows([1]), tx)
+        second = StateStore.open(state_url, clock)
+        assert Links(second).by_person([1]).num_rows == 0
+        second.close()
+    first.close()
+
+
 def test_a_reader_does_not_wait_for_a_writer_and_sees_the_state_before(store: StateStore) -> None:
     with store.begin() as tx:
         Links(store).insert(link_rows([1]), tx)

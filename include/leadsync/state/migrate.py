@@ -20,6 +20,11 @@ _ONE_AT_A_TIME = Lock()  # alembic keeps its context in a global
 _LOCK = 0x6C65616473796E63  # "leadsync": the advisory lock of PostgreSQL that starters queue for
 
 
+def is_current(connection: sa.Connection) -> bool:
+    """Whether there is nothing to migrate."""
+    return _revision(connection) == HEAD
+
+
 def migrate(connection: sa.Connection, place: str) -> None:
     """Upgrade the store inside the caller's transaction; nothing happens when it is up to date.
 
@@ -28,8 +33,6 @@ def migrate(connection: sa.Connection, place: str) -> None:
     Raises:
         FixConfiguration: the store was made by a newer version; it is left untouched.
     """
-    if _revision(connection) == HEAD:
-        return
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     found = _revision(connection)

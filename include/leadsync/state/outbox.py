@@ -131,7 +131,9 @@ class Outbox:
     def parked_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
         """Links of one entity with a refused operation: they get another chance when the map or the schema changes."""
         parked = sa.select(operation.c.link_id).where(
-            operation.c.state == OperationState.PARKED.value, operation.c.entity == str(entity)
+            operation.c.state == OperationState.PARKED.value,
+            operation.c.entity == str(entity),
+            operation.c.link_id.is_not(None),
         )
         with self._store.look(tx) as connection:
             return sorted(connection.execute(parked.distinct()).scalars())

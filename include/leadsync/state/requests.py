@@ -13,7 +13,7 @@ from include.leadsync.state.schema import request
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
 
 PENDING, TAKEN, ACCEPTED, FINISHED = "pending", "taken", "accepted", "finished"
-_ABANDONED = 600 * 1_000_000
+_ABANDONED = 120 * 1_000_000
 """A request that a run took and neither accepted nor finished in ten minutes is anybody's again."""
 
 _COLUMNS = list(request.columns)

@@ -19,7 +19,7 @@ from include.leadsync.state.bulk import Bulk
 from include.leadsync.state.bulk_postgresql import PostgresqlBulk
 from include.leadsync.state.bulk_sqlite import SqliteBulk
 from include.leadsync.state.engines import WRITES, make_engine, parse_url, place_of, translate
-from include.leadsync.state.migrate import migrate
+from include.leadsync.state.migrate import is_current, migrate
 from include.leadsync.state.schema import MOMENT, TEXT
 
 Transaction = sa.Connection
@@ -58,7 +58,10 @@ class StateStore:
 
     def migrate(self) -> None:
         """Bring the schema to this version; processes that start together wait for each other."""
-        with self._translated(self._writing.begin()) as connection:
+        with self.read() as connection:
+            if is_current(connection):
+                return  # without waiting for whoever is writing
+        with self.begin() as connection:
             migrate(connection, place_of(self.engine.url))
 
     def close(self) -> None:
