@@ -86,7 +86,8 @@ def test_names_of_lookups_come_beside_them_and_are_asked_for_only_then() -> None
 def test_ids_are_asked_for_once_each_in_lower_case_and_what_is_no_guid_not_at_all() -> None:
     server = playing(page())
     client(server).rows(Entity.LEAD, [ADA.upper(), ADA, "{" + BO + "}", "x' or 1 eq 1", ""], COLUMNS)
-    assert query(server.requests[0])["$filter"] == f"leadid eq {ADA} or leadid eq {BO}"
+    one_of = f'Microsoft.Dynamics.CRM.In(PropertyName=\'leadid\',PropertyValues=["{ADA}","{BO}"])'
+    assert query(server.requests[0])["$filter"] == one_of
 
 
 def test_the_key_may_be_named_among_the_columns() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -50,7 +51,7 @@ class DynamicsRows(DynamicsSession):
     def rows(self, entity: Entity, ids: Sequence[str], columns: Mapping[str, Wire]) -> pa.Table:
         """The rows with these ids that exist and may be read, each once, in any order; no GUID finds nothing."""
         known = list(dict.fromkeys(key for each in ids if (key := guid(each))))
-        return self._collected(entity, f"{entity.value}id eq {{}}", known, columns, _IDS)
+        return self._collected(entity, partial(_one_of, f"{entity.value}id"), known, columns, _IDS)
 
     def rows_by_email(self, entity: Entity, emails: Sequence[str], columns: Mapping[str, Wire]) -> pa.Table:
         """The rows whose `emailaddress1` equals one of `emails` for Dynamics.
@@ -60,7 +61,7 @@ class DynamicsRows(DynamicsSession):
         """
         askable = [e for e in dict.fromkeys(emails) if e and not any(unicodedata.category(c) == "Cc" for c in e)]
         quoted = ["'" + each.replace("'", "''") + "'" for each in askable]
-        return self._collected(entity, "emailaddress1 eq {}", quoted, columns, _EMAILS)
+        return self._collected(entity, _any_email, quoted, columns, _EMAILS)
 
     def rows_where(self, entity: Entity, filter: str, columns: Mapping[str, Wire]) -> Iterator[pa.Table]:  # noqa: A002
         """Pages of the rows for which an OData filter holds; one changed meanwhile may come twice or never (§3.5).
@@ -128,15 +129,19 @@ class DynamicsRows(DynamicsSession):
             address = self._followed(collection.next_link, seen)
 
     def _collected(
-        self, entity: Entity, condition: str, values: list[str], columns: Mapping[str, Wire], most: int
+        self,
+        entity: Entity,
+        condition: Callable[[list[str]], str],
+        values: list[str],
+        columns: Mapping[str, Wire],
+        most: int,
     ) -> pa.Table:
         wanted = row_columns(entity, columns)
         found: list[pa.Table] = []
         waiting = [values[start : start + most] for start in range(0, len(values), most)][::-1]
         while waiting:
             part = waiting.pop()
-            text = " or ".join(condition.format(value) for value in part)
-            address = f"{entity_set(entity)}?{select(entity, columns)}&$filter={quote(text, safe='')}"
+            address = f"{entity_set(entity)}?{select(entity, columns)}&$filter={quote(condition(part), safe='')}"
             try:
                 pages = list(self._pages(address, wanted, self._prefer(columns)))
             except RowFailed as error:
@@ -146,6 +151,15 @@ class DynamicsRows(DynamicsSession):
             else:
                 found.extend(page for page, _ in pages)
         return _each_once(_finished(together(found, wanted), columns))
+
+
+def _one_of(column: str, ids: list[str]) -> str:
+    listed = ",".join(f'"{each}"' for each in ids)
+    return f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{listed}])"
+
+
+def _any_email(quoted: list[str]) -> str:
+    return " or ".join(f"emailaddress1 eq {each}" for each in quoted)
 
 
 def _finished(table: pa.Table, columns: Mapping[str, Wire]) -> pa.Table:
