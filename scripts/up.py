@@ -20,8 +20,9 @@ from scripts.sandbox_process import SandboxFailed, SandboxProcess
 
 def main() -> int:
     """0 after Ctrl-C, 2 when something could not be started."""
-    # `make` and a closing terminal end us with TERM; both mean the same as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A closing terminal and `kill` mean the same as Ctrl-C, which a shell may have told its background jobs to ignore.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     home = Path(os.environ.get("LEADSYNC_HOME") or ROOT / ".leadsync").absolute()
     sandbox = SandboxProcess(
         home / "sandbox",

@@ -100,6 +100,8 @@ def environment(home: Path, port: int, *, given: Mapping[str, str], leadsync_hom
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
+        # The sandbox's public secret is also its name; masked, it would turn up as *** in logs and forms.
+        "LOGGING__MIN_LENGTH_MASKED_SECRET": "8",
         "LOGGING__NAMESPACE_LEVELS": "great_expectations=WARNING alembic=WARNING httpx=WARNING",
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),

@@ -5,7 +5,9 @@ One start costs 15 s; `make test` gives a file to one worker, so there is one st
 
 from __future__ import annotations
 
-import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 import requests
 
 from scripts.local_airflow import AirflowRest, LocalAirflow, RestFailed, StartFailed
-from scripts.local_airflow.environment import Secrets, environment
+from scripts.local_airflow.environment import ROOT, Secrets, environment
+from scripts.sandbox_process import SandboxProcess
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -32,13 +35,25 @@ def _processes(home: Path) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox") / "data", people=20) as sandbox:
+        yield sandbox
+    assert not sandbox.running
+
+
+@pytest.fixture(scope="module")
+def airflow(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     home = tmp_path_factory.mktemp("local-airflow")
-    login = {"login": "sandbox", "password": "sandbox"}
-    given = {
-        "LEADSYNC_SCHEDULE": "none",
-        "AIRFLOW_CONN_MARKETO_DEFAULT": json.dumps({"conn_type": "marketo", "host": NOBODY, **login}),
-    }
+    given = {"LEADSYNC_SCHEDULE": "none", **sandbox.connections()}
+    done = subprocess.run(
+        [sys.executable, "-m", "include.leadsync", "setup"],
+        cwd=ROOT,
+        env={**os.environ, **given, "LEADSYNC_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     with LocalAirflow(home, environment=given) as airflow:
         assert _processes(airflow.airflow_home)
         yield airflow
@@ -57,13 +72,17 @@ def test_it_holds_what_the_settings_file_says(airflow: LocalAirflow) -> None:
     variables = airflow.rest.call("GET", "/variables")["variables"]
     assert {variable["key"]: variable["value"] for variable in variables} == {"leadsync_dry_run": "no"}
     found = {entry["connection_id"]: entry for entry in airflow.rest.call("GET", "/connections")["connections"]}
-    assert found["dynamics_default"]["conn_type"] == "dynamics"
-    assert found["dynamics_default"]["host"] == "http://127.0.0.1:8802"
+    assert {name: entry["conn_type"] for name, entry in found.items()} == {
+        "marketo_default": "marketo",
+        "dynamics_default": "dynamics",
+    }
 
 
-def test_a_connection_of_the_environment_is_shown_as_it_is_used_without_its_secret(airflow: LocalAirflow) -> None:
+def test_a_connection_of_the_environment_is_shown_as_it_is_used_without_its_secret(
+    airflow: LocalAirflow, sandbox: SandboxProcess
+) -> None:
     found = airflow.rest.call("GET", "/connections/marketo_default")
-    assert (found["conn_type"], found["host"], found["password"]) == ("marketo", NOBODY, "***")
+    assert (found["conn_type"], found["host"], found["password"]) == ("marketo", sandbox.marketo_url, "***")
 
 
 def test_the_ui_has_a_form_for_each_connection_type(airflow: LocalAirflow) -> None:
@@ -80,6 +99,32 @@ def test_the_test_button_says_why_a_connection_does_not_work(airflow: LocalAirfl
     assert answer["status"] is False
     assert "pass-word-1" not in answer["message"]
     assert answer["message"]
+
+
+@pytest.mark.parametrize("conn_id", ["marketo_default", "dynamics_default"])
+def test_the_test_button_works_on_a_connection_as_the_form_shows_it(airflow: LocalAirflow, conn_id: str) -> None:
+    shown = airflow.rest.call("GET", f"/connections/{conn_id}")
+    answer = airflow.rest.call("POST", "/connections/test", shown)
+    assert answer["status"] is True, answer["message"]
+    assert "answers" in answer["message"]
+
+
+def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_click_away(
+    airflow: LocalAirflow,
+) -> None:
+    airflow.rest.wait_for_dags({"lead_sync"})
+    run = airflow.rest.trigger("lead_sync")
+    state = airflow.rest.wait(run)
+    states = airflow.rest.task_states(run)
+    failed = [task for task, end in states.items() if end == "failed"]
+    assert state == "success", [airflow.rest.log(run, task) for task in failed if "[" not in task] or states
+    assert set(states.values()) == {"success"}
+    for task, label, said in (("plan", "Plan", "field writes"), ("validate", "Validation report", "<html")):
+        address = airflow.rest.links(run, task)[label]
+        assert address is not None
+        page = airflow.rest.page(address.removeprefix(airflow.url))
+        assert page.status_code == 200
+        assert said in page.text
 
 
 def test_nonsense_in_a_form_is_refused(airflow: LocalAirflow) -> None:
