@@ -72,8 +72,8 @@ class ServiceProtection:
 
 def _check(usage: _Usage, moment: float, options: Options) -> None:
     if usage.blocked_until > moment:
-        # A client that keeps pushing waits longer: one second per refusal, up to a whole window.
-        usage.blocked_until = min(usage.blocked_until + 1, moment + options.limit_window)
+        # A client that keeps pushing waits longer: one second per refusal, up to two windows.
+        usage.blocked_until = min(usage.blocked_until + 1, moment + 2 * options.limit_window)
     elif len(usage.starts) >= options.limit_requests:
         until = usage.starts[0] + options.limit_window if usage.starts else moment + options.limit_window
         text = (

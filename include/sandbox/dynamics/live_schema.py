@@ -32,10 +32,11 @@ class LiveSchema:
         storage.ensure_rows(entry["name"] for entry in catalog.tables())
         with storage.write() as transaction:
             self.current = self._rebuild(transaction.connection)
-        for relationship in catalog.relationships():
-            if relationship.indexed:
-                code = self.current.tables[relationship.child].codes[relationship.column]
-                storage.ensure_lookup_index(relationship.child, relationship.column, code)
+        storage.ensure_lookup_indexes(
+            (entry.child, entry.column, self.current.tables[entry.child].codes[entry.column])
+            for entry in catalog.relationships()
+            if entry.indexed
+        )
 
     def change(self, command: str, arguments: Mapping[str, Json]) -> None:
         """Apply `set_metadata`, `add_attribute` or `add_key`; older delta tokens of the table expire.

@@ -76,7 +76,7 @@ class Storage:
         self._closed = False
         self._writer = self._open()
         self._writer.execute("PRAGMA journal_mode=WAL")
-        self._writer.executescript(_TABLES)
+        self._writer.executescript(f"BEGIN; {_TABLES} COMMIT;")
         self._version = int(read_setting(self._writer, "version", 1_000_000))
         self.secret = self._secret()
 
@@ -89,17 +89,18 @@ class Storage:
     def ensure_rows(self, tables: Iterable[str]) -> None:
         """Create the row tables that are missing."""
         with self._write_lock:
-            for table in tables:
-                self._writer.executescript(_ROWS.format(table))
+            statements = "".join(_ROWS.format(table) for table in tables)
+            self._writer.executescript(f"BEGIN; {statements} COMMIT;")
 
-    def ensure_lookup_index(self, table: str, column: str, code: str) -> None:
-        """Make children of a row findable without a scan: cascades, related collections."""
-        expression = f"""json_extract(doc, '$."{code}"')"""
-        with self._write_lock:
-            self._writer.execute(
-                f'CREATE INDEX IF NOT EXISTS "r_{table}_{column}" ON "r_{table}" ({expression}) '
-                f"WHERE {expression} IS NOT NULL"
-            )
+    def ensure_lookup_indexes(self, lookups: Iterable[tuple[str, str, str]]) -> None:
+        """Make children of a row findable without a scan: table, column and code of each lookup."""
+        with self.write() as transaction:
+            for table, column, code in lookups:
+                expression = f"""json_extract(doc, '$."{code}"')"""
+                transaction.connection.execute(
+                    f'CREATE INDEX IF NOT EXISTS "r_{table}_{column}" ON "r_{table}" ({expression}) '
+                    f"WHERE {expression} IS NOT NULL"
+                )
 
     def take_versions(self, count: int) -> int:
         """Reserve versions; only inside a write transaction, which stores the counter when it commits."""
