@@ -17,7 +17,7 @@ ASTRO = [
 OURS = [".ci/run", "Makefile", "docs", "pyproject.toml", "requirements/runtime.lock", "requirements/dev.lock"]
 TARGETS = {"setup", "demo", "test", "lint", "up", "bench", "lock", "clean"}
 # Split, so that this file does not contain what it looks for.
-TRACES = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/opt/py" + "pi", "files.python" + "hosted", "py" + "pi.org"]
+TRACES = ["/wo" + "rk/", "/ro" + "ot/", "/opt/py" + "pi", "files.python" + "hosted", "py" + "pi.org"]
 
 
 def _committed(root: Path) -> Iterator[Path]:
