@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from multiprocessing.queues import Queue
 
@@ -12,7 +13,8 @@ import pytest
 from include.leadsync.clock import FakeClock
 from include.leadsync.errors import StateUnavailable, Throttled
 from include.leadsync.model import System
-from include.leadsync.state import SharedBudget, StateStore, budget_slots
+from include.leadsync.state import SharedBudget, StateStore, Transaction, budget_slots
+from include.leadsync.state.budget_counts import BudgetCounts, Used
 from tests.state.callers import NOON, Limits, call_until_refused, die_during_a_call
 
 MARKETO, DYNAMICS = System.MARKETO, System.DYNAMICS
@@ -269,6 +271,36 @@ def test_an_answer_is_not_lost_because_its_slot_cannot_be_given_back(
         monkeypatch.setattr(store, "begin", locked)
     monkeypatch.undo()
     assert budget.usage().running == 1
+
+
+def test_two_that_ask_at_the_same_moment_do_not_both_get_the_last_call(
+    store: StateStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, answered = threading.Event(), threading.Event()
+    used = BudgetCounts.used
+
+    def count_slowly(counts: BudgetCounts, tx: Transaction, now: int) -> Used:
+        found = used(counts, tx, now)
+        if not counted.is_set():
+            counted.set()
+            answered.wait(timeout=0.2)  # time enough for the other to count the same, if nothing keeps it out
+        return found
+
+    budget_of(store, clock).penalise(MARKETO, 0)  # the row of the system exists, as it does after the first call ever
+    monkeypatch.setattr(BudgetCounts, "used", count_slowly)
+    granted: list[str] = []
+
+    def ask(name: str) -> None:
+        with suppress(Throttled), budget_of(store, clock, calls=1, max_wait=0).call(MARKETO):
+            granted.append(name)
+
+    first = threading.Thread(target=ask, args=("first",))
+    first.start()
+    counted.wait(timeout=10)
+    ask("second")
+    answered.set()
+    first.join()
+    assert granted == ["first"]
 
 
 def test_two_processes_together_stay_within_the_share(state_url: str) -> None:

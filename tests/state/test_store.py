@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from include.leadsync.clock import FakeClock
 from include.leadsync.errors import FixConfiguration, StateUnavailable
 from include.leadsync.state import Cursors, Links, StateStore, engines
-from include.leadsync.state.migrate import HEAD, MIGRATIONS, VERSION_TABLE
+from include.leadsync.state.migrate import HEAD, MIGRATIONS, VERSION_TABLE, migrate
 from include.leadsync.state.schema import metadata
 from tests.state.rows import link_rows
 
@@ -86,6 +86,27 @@ def test_starters_that_come_at_the_same_time_all_find_one_store(new_url: str) ->
         thread.start()
     for thread in threads:
         thread.join()
+    assert failures == []
+
+
+def test_a_starter_waits_for_one_that_is_in_the_middle_of_migrating(new_url: str, clock: FakeClock) -> None:
+    failures: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            StateStore.open(new_url, clock).close()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
+            failures.append(error)
+
+    first = StateStore(engines.make_engine(engines.parse_url(new_url)), clock)
+    other = threading.Thread(target=start)
+    with first.begin() as tx:
+        migrate(tx, "store")
+        other.start()
+        other.join(timeout=0.3)  # it has to wait; nothing else tells that it does
+        assert other.is_alive()
+    other.join()
+    first.close()
     assert failures == []
 
 

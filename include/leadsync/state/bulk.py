@@ -38,9 +38,7 @@ class Bulk(Protocol):
         """`column` is one of any number of values; found by index."""
         ...
 
-    def insert(
-        self, tx: sa.Connection, table: sa.Table, rows: pa.Table, on_conflict: OnConflict | None = None
-    ) -> int:
+    def insert(self, tx: sa.Connection, table: sa.Table, rows: pa.Table, on_conflict: OnConflict | None = None) -> int:
         """Insert rows; returns how many were written."""
         ...
 

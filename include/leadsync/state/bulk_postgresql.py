@@ -31,9 +31,7 @@ class PostgresqlBulk:
         """`column = ANY(array)`: one parameter, however many values."""
         return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(column.type)))
 
-    def insert(
-        self, tx: sa.Connection, table: sa.Table, rows: pa.Table, on_conflict: OnConflict | None = None
-    ) -> int:
+    def insert(self, tx: sa.Connection, table: sa.Table, rows: pa.Table, on_conflict: OnConflict | None = None) -> int:
         """COPY straight into the table; by way of a temporary table where rows may exist already."""
         if rows.num_rows == 0:
             return 0

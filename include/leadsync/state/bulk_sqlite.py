@@ -23,9 +23,7 @@ class SqliteBulk:
         listed = sa.func.json_each(sa.literal(json.dumps(list(values)))).table_valued("value")
         return column.in_(sa.select(listed.c.value))
 
-    def insert(
-        self, tx: sa.Connection, table: sa.Table, rows: pa.Table, on_conflict: OnConflict | None = None
-    ) -> int:
+    def insert(self, tx: sa.Connection, table: sa.Table, rows: pa.Table, on_conflict: OnConflict | None = None) -> int:
         """One statement, run for every row inside the driver."""
         statement = sqlite.insert(table).values({name: sa.bindparam(name) for name in rows.column_names})
         if on_conflict is not None and on_conflict.replace_if is None:

@@ -45,12 +45,16 @@ class Claiming:
 
     def _mark(self, tx: Transaction, op_ids: list[str], fence: int, batch_id: str) -> list[str]:
         mine = self._store.bulk.one_of(operation.c.op_id, op_ids)
-        change = sa.update(operation).where(mine, _unindexed(operation.c.state) == PENDING).values(
-            state=IN_FLIGHT,
-            attempts=operation.c.attempts + 1,
-            batch_id=batch_id,
-            fence=fence,
-            updated_at=self._store.micros(),
+        change = (
+            sa.update(operation)
+            .where(mine, _unindexed(operation.c.state) == PENDING)
+            .values(
+                state=IN_FLIGHT,
+                attempts=operation.c.attempts + 1,
+                batch_id=batch_id,
+                fence=fence,
+                updated_at=self._store.micros(),
+            )
         )
         if not op_ids:
             return []

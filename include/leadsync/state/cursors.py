@@ -34,9 +34,7 @@ class Cursors:
             ).one_or_none()
         return Cursor(*row) if row else None
 
-    def advance(
-        self, stream: str, token: str, as_of: str, expected_version: int, tx: Transaction | None = None
-    ) -> int:
+    def advance(self, stream: str, token: str, as_of: str, expected_version: int, tx: Transaction | None = None) -> int:
         """Move a cursor that still has `expected_version` (0: not there yet); returns its new version.
 
         Raises:

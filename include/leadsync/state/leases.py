@@ -62,7 +62,9 @@ class Leases:
             self._store.insert_if_absent(tx, counter, {"name": _FENCE, "value": 0}, ("name",))
             # The counter is taken first: on PostgreSQL its row lock lets one acquirer in at a time.
             fence = tx.execute(
-                sa.update(counter).where(counter.c.name == _FENCE).values(value=counter.c.value + 1)
+                sa.update(counter)
+                .where(counter.c.name == _FENCE)
+                .values(value=counter.c.value + 1)
                 .returning(counter.c.value)
             ).scalar_one()
             now, ttl = self._store.micros(), int(ttl_seconds * 1_000_000)

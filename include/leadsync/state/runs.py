@@ -67,9 +67,7 @@ class Runs:
         """One run by its id."""
         return self._one(sa.select(run).where(run.c.run_id == run_id), tx)
 
-    def latest(
-        self, kind: str | None = None, outcome: str | None = None, tx: Transaction | None = None
-    ) -> Run | None:
+    def latest(self, kind: str | None = None, outcome: str | None = None, tx: Transaction | None = None) -> Run | None:
         """The run that started last, of a kind and with an outcome if named."""
         statement = sa.select(run).order_by(run.c.started_at.desc(), run.c.run_id.desc()).limit(1)
         if kind is not None:

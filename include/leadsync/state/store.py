@@ -95,9 +95,7 @@ class StateStore:
         """The clock's time as it is stored."""
         return to_micros(self.clock.now())
 
-    def insert_if_absent(
-        self, tx: Transaction, table: sa.Table, row: Mapping[str, Any], keys: Sequence[str]
-    ) -> int:
+    def insert_if_absent(self, tx: Transaction, table: sa.Table, row: Mapping[str, Any], keys: Sequence[str]) -> int:
         """Insert one row unless its key is taken; returns 1 or 0."""
         dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
         insert = dialect.insert(table).values(dict(row)).on_conflict_do_nothing(index_elements=keys)
