@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from include.sandbox.dynamics import catalog
@@ -89,28 +89,30 @@ def compose_name(row: Row) -> None:
         row.values["yomifullname"] = " ".join(part for part in parts if part) or None
 
 
-def compute_money(connection: sqlite3.Connection, schema: Schema, row: Row) -> None:
+def compute_money(row: Row, rate_of: Callable[[str], Decimal]) -> None:
     """Currency by default, its rate, and the `_base` columns (section 17)."""
     table = row.table
-    amounts = [name for name in table.required_money if f"{name}_base" in table.columns]
-    if (
-        not any(row.values.get(name) is not None for name in table.required_money)
-        or "exchangerate" not in table.columns
-    ):
-        for name in amounts:
-            row.values[f"{name}_base"] = None
+    if "exchangerate" not in table.columns or not table.money:
         return
-    currency = row.values.get("transactioncurrencyid")
+    values = row.values
+    if all(values.get(name) is None for name in table.money):
+        values.update((base, None) for _, base in table.base_amounts)
+        return
+    currency = values.get("transactioncurrencyid")
     if currency is None:
         # Assumption: users have no currency of their own here; the org's is the default.
-        currency = row.values["transactioncurrencyid"] = catalog.seed()["organization"]["base_currency"]
+        currency = values["transactioncurrencyid"] = catalog.seed()["organization"]["base_currency"]
+    rate = rate_of(currency)
+    values["exchangerate"] = rounded_to(rate, table.columns["exchangerate"].precision)
+    for name, base in table.base_amounts:
+        amount = values.get(name)
+        values[base] = None if amount is None else rounded_to(Decimal(str(amount)) / rate, _BASE_PLACES)
+
+
+def exchange_rate(connection: sqlite3.Connection, schema: Schema, currency: str) -> Decimal:
+    """The rate of a currency against the org's."""
     found = fetch(connection, schema.tables["transactioncurrency"], currency)
-    rate = Decimal(str(found.values.get("exchangerate", 1))) if found else Decimal(1)
-    row.values["exchangerate"] = rounded_to(rate, table.columns["exchangerate"].precision)
-    for name in amounts:
-        amount = row.values.get(name)
-        base = None if amount is None else rounded_to(Decimal(str(amount)) / rate, _BASE_PLACES)
-        row.values[f"{name}_base"] = base
+    return Decimal(str(found.values.get("exchangerate", 1))) if found else Decimal(1)
 
 
 def owner_values(connection: sqlite3.Connection, schema: Schema, owner: str, kind: str) -> dict[str, Json]:

@@ -42,7 +42,7 @@ class Row:
 def row_from(table: Table, row_id: str, version: int, document: str | bytes) -> Row:
     """A row from its stored form."""
     stored = decode_document(document)
-    names = {code: name for name, code in table.codes.items()}
+    names = table.names
     values = dict(table.implied)
     values.update((names[code], value) for code, value in stored.items())
     return Row(table, row_id, version, values)

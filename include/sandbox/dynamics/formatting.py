@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from include.sandbox.dynamics.call import Prefer
@@ -19,6 +18,9 @@ from include.sandbox.service import Json
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
 LOGICAL_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"
 NAVIGATION = "Microsoft.Dynamics.CRM.associatednavigationproperty"
+
+Annotate = Callable[[dict[str, Json], Row, Json], None]
+Format = Callable[[Json], str | None]
 
 
 class Annotator:
@@ -34,15 +36,16 @@ class Annotator:
 
     def prepare(self, connection: sqlite3.Connection, rows: Sequence[Row], columns: Sequence[Column]) -> None:
         """Fetch the names that the rows' lookups need."""
-        if not self._formatted:
+        if not self._formatted or not rows:
             return
         wanted: dict[str, set[str]] = {}
-        names = [column for column in columns if column.is_lookup]
-        if rows and any(c.type == "Money" for c in columns) and "transactioncurrencyid" in rows[0].table.columns:
-            names.append(rows[0].table.columns["transactioncurrencyid"])
-        for row in rows:
-            for column in names:
-                value = row.values.get(column.name)
+        names = {column.name: column for column in columns if column.is_lookup}
+        currency = rows[0].table.columns.get("transactioncurrencyid")
+        if currency is not None and any(column.type == "Money" for column in columns):
+            names[currency.name] = currency
+        for name, column in names.items():
+            for row in rows:
+                value = row.values.get(name)
                 if value is not None:
                     wanted.setdefault(target_of(row, column), set()).add(value)
         for table_name, ids in wanted.items():
@@ -60,35 +63,60 @@ class Annotator:
             self._names[table.name, row_id] = name
             self._names[f"{table.name}.symbol", row_id] = extra
 
-    def annotate(self, shown: dict[str, Json], row: Row, column: Column, value: Json) -> None:
-        """Add the annotations of one value in front of it."""
-        if value is None:
-            return
+    def plan(self, columns: Sequence[Column]) -> list[tuple[str, str, Annotate | None]]:
+        """Wire name, logical name and annotating function of each column, made once for many rows."""
+        return [(column.wire, column.name, self._annotate(column)) for column in columns]
+
+    def _annotate(self, column: Column) -> Annotate | None:
+        if not self.active:
+            return None
         if column.is_lookup:
-            self._reference(shown, row, column, value)
-        elif self._formatted:
-            text = self._text(row, column, value)
-            if text is not None:
-                shown[f"{column.wire}@{FORMATTED}"] = text
-
-    def _reference(self, shown: dict[str, Json], row: Row, column: Column, value: str) -> None:
-        target = target_of(row, column)
-        navigation = next((name for name, table in column.navigation if table in {target, "owner"}), None)
-        if self._navigation and navigation is not None:
-            shown[f"{column.wire}@{NAVIGATION}"] = navigation
-        if self._logical:
-            shown[f"{column.wire}@{LOGICAL_NAME}"] = target
-        name = self._names.get((target, value))
-        if self._formatted and name is not None:
-            shown[f"{column.wire}@{FORMATTED}"] = name
-
-    def _text(self, row: Row, column: Column, value: Json) -> str | None:
+            return self._reference(column)
+        if not self._formatted:
+            return None
         if column.type == "Money":
+            return self._money(column)
+        formatter = _formatter(column)
+        return None if formatter is None else _shown(f"{column.wire}@{FORMATTED}", formatter)
+
+    def _reference(self, column: Column) -> Annotate:
+        navigation_key, logical_key, formatted_key = (
+            f"{column.wire}@{name}" for name in (NAVIGATION, LOGICAL_NAME, FORMATTED)
+        )
+        navigations = {table: name for name, table in column.navigation}
+
+        def add(content: dict[str, Json], row: Row, value: Json) -> None:
+            target = target_of(row, column)
+            navigation = navigations.get(target) or navigations.get("owner")
+            if self._navigation and navigation is not None:
+                content[navigation_key] = navigation
+            if self._logical:
+                content[logical_key] = target
+            name = self._names.get((target, value))
+            if self._formatted and name is not None:
+                content[formatted_key] = name
+
+        return add
+
+    def _money(self, column: Column) -> Annotate:
+        key = f"{column.wire}@{FORMATTED}"
+        places = column.precision if column.precision is not None else 2
+
+        def add(content: dict[str, Json], row: Row, value: Json) -> None:
             currency = row.values.get("transactioncurrencyid")
-            symbol = self._names.get(("transactioncurrency.symbol", currency), None) if currency else None
-            return f"{symbol or '$'}{value:,.{column.precision or 2}f}"
-        formatter = _FORMATTERS.get(column.type)
-        return formatter(column, value) if formatter is not None else None
+            symbol = self._names.get(("transactioncurrency.symbol", currency)) if currency else None
+            content[key] = f"{symbol or '$'}{value:,.{places}f}"
+
+        return add
+
+
+def _shown(key: str, formatter: Format) -> Annotate:
+    def add(content: dict[str, Json], _row: Row, value: Json) -> None:
+        text = formatter(value)
+        if text is not None:
+            content[key] = text
+
+    return add
 
 
 def target_of(row: Row, column: Column) -> str:
@@ -98,41 +126,51 @@ def target_of(row: Row, column: Column) -> str:
     return str(row.values.get(f"{column.name}type") or (column.targets[0] if column.targets else ""))
 
 
-def _label(column: Column, value: Json) -> str | None:
-    option = column.option(value)
-    return option.label if option else None
+def _formatter(column: Column) -> Format | None:
+    build = _FORMATTERS.get(column.type)
+    return None if build is None else build(column)
 
 
-def _labels(column: Column, value: str) -> str:
-    chosen = (column.option(int(part)) for part in value.split(","))
-    return "; ".join(option.label for option in chosen if option)
+def _label(column: Column) -> Format:
+    return {option.value: option.label for option in column.options}.get
 
 
-def _truth(column: Column, value: bool) -> str:
-    option = column.option(int(value))
-    return option.label if option else ("Yes" if value else "No")
+def _labels(column: Column) -> Format:
+    labels = {str(option.value): option.label for option in column.options}
+    return lambda value: "; ".join(labels[part] for part in value.split(",") if part in labels)
 
 
-def _moment(column: Column, value: str) -> str:
-    if column.is_date or column.format == "DateOnly":
-        year, month, day = value[:10].split("-")
-        return f"{int(month)}/{int(day)}/{int(year)}"
-    moment = datetime.fromisoformat(value)
-    hour = moment.hour % 12 or 12
-    half = "AM" if moment.hour < 12 else "PM"
-    return f"{moment.month}/{moment.day}/{moment.year} {hour}:{moment.minute:02d} {half}"
+def _truth(column: Column) -> Format:
+    return {False: "No", True: "Yes", **{bool(option.value): option.label for option in column.options}}.get
 
 
-def _number(column: Column, value: int | Decimal) -> str:
-    if column.type in {"Integer", "BigInt"}:
-        return f"{value:,}"
-    return f"{value:,.{column.precision if column.precision is not None else 2}f}"
+def _moment(column: Column) -> Format:
+    return _day if column.is_date or column.format == "DateOnly" else _time
 
 
-_FORMATTERS: Mapping[str, Callable[[Column, Json], str | None]] = {
+def _day(value: str) -> str:
+    return f"{int(value[5:7])}/{int(value[8:10])}/{int(value[:4])}"
+
+
+def _time(value: str) -> str:
+    hour = int(value[11:13])
+    return f"{_day(value)} {hour % 12 or 12}:{value[14:16]} {'AM' if hour < 12 else 'PM'}"
+
+
+def _whole(_column: Column) -> Format:
+    return lambda value: f"{value:,}"
+
+
+def _number(column: Column) -> Format:
+    places = column.precision if column.precision is not None else 2
+    return lambda value: f"{Decimal(value):,.{places}f}"
+
+
+_FORMATTERS: Mapping[str, Callable[[Column], Format]] = {
     **dict.fromkeys(CHOICE, _label),
     "MultiSelectPicklist": _labels,
     "Boolean": _truth,
     "DateTime": _moment,
-    **dict.fromkeys(("Integer", "BigInt", "Decimal", "Double"), _number),
+    **dict.fromkeys(("Integer", "BigInt"), _whole),
+    **dict.fromkeys(("Decimal", "Double"), _number),
 }

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import islice
 
 from include.sandbox.dynamics import catalog
-from include.sandbox.dynamics.derived import compose_name, compute_money, default_values, owner_values
+from include.sandbox.dynamics.derived import compose_name, compute_money, default_values, exchange_rate, owner_values
 from include.sandbox.dynamics.documents import Row, insert_many
 from include.sandbox.dynamics.schema import Schema, Table
 from include.sandbox.dynamics.storage import Storage, Transaction
@@ -63,7 +63,7 @@ class _Loader:
         if "ownerid" in table.columns:
             self._owner = owner_values(self._connection, schema, creator, "systemuser")
         self._polymorphic = [c for c in table.columns.values() if c.is_lookup and len(c.targets) > 1]
-        self._fractions = list(table.required_money)
+        self._rates: dict[str, Decimal] = {}
 
     def complete(self, given: Mapping[str, Json]) -> tuple[str, dict[str, Json]]:
         """Key and values of a row, with what the server would have filled in."""
@@ -80,10 +80,15 @@ class _Loader:
         for column in self._polymorphic:
             if values.get(column.name) is not None:
                 values.setdefault(f"{column.name}type", column.targets[0])
-        for name in self._fractions:
+        for name in self._table.money:
             if isinstance(values.get(name), float):
                 values[name] = Decimal(str(values[name]))
         row = Row(self._table, row_id, 0, values)
         compose_name(row)
-        compute_money(self._connection, self._schema, row)
+        compute_money(row, self._rate)
         return row_id, row.values
+
+    def _rate(self, currency: str) -> Decimal:
+        if currency not in self._rates:
+            self._rates[currency] = exchange_rate(self._connection, self._schema, currency)
+        return self._rates[currency]

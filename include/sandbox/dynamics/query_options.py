@@ -67,7 +67,7 @@ def _select(table: Table, text: str | None) -> Selection:
     names = [column.wire for column in columns.values()]
     columns.setdefault(table.key, table.columns[table.key])
     # A selected money column always brings its currency (section 3.2).
-    if table.required_money & columns.keys() and "transactioncurrencyid" in table.columns:
+    if table.money & columns.keys() and "transactioncurrencyid" in table.columns:
         columns.setdefault("transactioncurrencyid", table.columns["transactioncurrencyid"])
     return Selection(table, list(columns.values()), names)
 

@@ -152,7 +152,9 @@ class Table:
     by_wire: dict[str, Column] = field(init=False)
     navigation: dict[str, tuple[Column, str]] = field(init=False)
     exposed: list[Column] = field(init=False)
-    required_money: frozenset[str] = field(init=False)
+    money: frozenset[str] = field(init=False)
+    base_amounts: list[tuple[str, str]] = field(init=False)
+    names: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.exposed = [column for column in self.columns.values() if column.exposed]
@@ -160,7 +162,9 @@ class Table:
         self.navigation = {
             name: (column, target) for column in self.columns.values() for name, target in column.navigation
         }
-        self.required_money = frozenset(c.name for c in self.columns.values() if c.type == "Money")
+        self.money = frozenset(c.name for c in self.columns.values() if c.type == "Money")
+        self.base_amounts = [(name, f"{name}_base") for name in self.money if f"{name}_base" in self.columns]
+        self.names = {code: name for name, code in self.codes.items()}
 
     def select(self, name: str) -> Column | None:
         """The column behind a name of `$select`; a navigation name is accepted too (O15)."""

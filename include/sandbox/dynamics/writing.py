@@ -12,6 +12,7 @@ from include.sandbox.dynamics.derived import (
     compose_name,
     compute_money,
     default_values,
+    exchange_rate,
     owner_values,
     settle_state,
     settle_state_on_create,
@@ -142,7 +143,7 @@ class RowWriter:
 
     def _finish(self, row: Row, before: Mapping[str, Json] | None) -> None:
         compose_name(row)
-        compute_money(self.connection, self._schema, row)
+        compute_money(row, lambda currency: exchange_rate(self.connection, self._schema, currency))
         run_plugins(self._call, self.connection, row)
         check_alternate_keys(self.connection, row, before)
         check_duplicates(self._call, self.connection, row)
