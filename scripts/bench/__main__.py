@@ -22,6 +22,7 @@ from scripts.bench.cycling import cycles, flatness, idle, prepared
 from scripts.bench.decoding import decoding
 from scripts.bench.figures import Figure, machine, table
 from scripts.bench.merging import merging
+from scripts.bench.scheduled import scheduled
 from scripts.bench.storing import storing
 
 RESULT = Path("bench-results.json")
@@ -38,6 +39,7 @@ class Sizes:
     same_changes: int = 1_000
     state_rows: int = 10_000
     pages: tuple[int, int] = (300, 5_000)
+    people_under_airflow: int = 300
 
 
 QUICK = Sizes(
@@ -48,6 +50,7 @@ QUICK = Sizes(
     same_changes=50,
     state_rows=500,
     pages=(300, 500),
+    people_under_airflow=0,
 )
 
 
@@ -58,6 +61,7 @@ def sections(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Iterator[Figu
         "decode": lambda: decoding(*sizes.pages),
         "state": lambda: storing(folder, sizes.links, sizes.state_rows),
         "cycle": lambda: _cycle_figures(sizes, folder),
+        "airflow": lambda: scheduled(folder, sizes.people_under_airflow),
     }
 
 

@@ -11,7 +11,14 @@ from scripts.bench import __main__ as command
 from scripts.bench.figures import Bar, Figure, table
 
 TINY = command.Sizes(
-    merge=(200,), links=40, few_links=20, changes=(2, 4), same_changes=2, state_rows=10, pages=(30, 50)
+    merge=(200,),
+    links=40,
+    few_links=20,
+    changes=(2, 4),
+    same_changes=2,
+    state_rows=10,
+    pages=(30, 50),
+    people_under_airflow=0,  # tests/project starts an Airflow of its own
 )
 
 
