@@ -145,7 +145,7 @@ def test_a_request_that_a_dead_run_took_is_taken_up_by_another(store: StateStore
     requests = Requests(store)
     requests.add(1, "lead", source="api")
     assert requests.claim("dead", 9).num_rows == 1
-    clock.advance(600)
+    clock.advance(120)
     assert requests.claim("r2", 9).num_rows == 0
     clock.advance(1)
     assert requests.claim("r2", 9)["run_id"].to_pylist() == ["r2"]

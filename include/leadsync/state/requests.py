@@ -14,7 +14,10 @@ from include.leadsync.state.store import StateStore, Transaction, driver_rows, f
 
 PENDING, TAKEN, ACCEPTED, FINISHED = "pending", "taken", "accepted", "finished"
 _ABANDONED = 120 * 1_000_000
-"""A request that a run took and neither accepted nor finished in ten minutes is anybody's again."""
+"""A request that a run took and neither accepted nor finished in two minutes is anybody's again.
+
+A run that is merely slow loses nothing but its race: of two that link the same person one is refused (`LinkTaken`).
+"""
 
 _COLUMNS = list(request.columns)
 
