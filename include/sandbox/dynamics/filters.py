@@ -7,7 +7,6 @@ is true, and `ne` matches null rows.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +14,10 @@ from itertools import count
 
 from odata_query import ast
 
-from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.documents import extract
 from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_property
 from include.sandbox.dynamics.filter_text import ARRAY_MARK, parse_filter
+from include.sandbox.dynamics.literals import NUMBERS, family, fitted_literal
 from include.sandbox.dynamics.schema import TEXT, Column, Schema, Table
 from include.sandbox.dynamics.values import format_moment, parse_moment
 from include.sandbox.service import Json
@@ -30,7 +29,6 @@ _KINDS = {"Eq": "Equal", "NotEq": "NotEqual", "Gt": "GreaterThan", "GtE": "Great
     "Lt": "LessThan",
     "LtE": "LessThanOrEqual",
 }
-_NUMBERS = frozenset({"Edm.Int32", "Edm.Int64", "Edm.Decimal", "Edm.Double"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ class FilterCompiler:
             return self.path_operand(node, scope)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             inner = self.operand(node.operand, scope)
-            if inner.edm in _NUMBERS and inner.column is None:
+            if inner.edm in NUMBERS and inner.column is None:
                 return Operand(Sql("?", (-inner.literal,)), inner.edm, None, -inner.literal)
         literal = _LITERALS.get(type(node))
         if literal is None:
@@ -149,49 +147,13 @@ class FilterCompiler:
 
     def _fitted(self, operator: str, left: Operand, right: Operand) -> Operand:
         if right.column is not None or left.column is None:
-            if _family(left.edm) != _family(right.edm):
+            if family(left.edm) != family(right.edm):
                 raise _clash(operator, left, right)
             return right
         value = fitted_literal(left.column, right.edm, right.literal)
         if value is None:
             raise _clash(operator, left, right)
         return Operand(Sql("?", (value,)), left.edm, None, value)
-
-
-def fitted_literal(column: Column, edm: str | None, value: Json) -> Json:
-    """A literal in the comparable form of a column, or None when the types clash."""
-    family = _family(column.edm)
-    if family == "time" and edm in {"Edm.DateTimeOffset", "Edm.Date"}:
-        return value[:10] if column.is_date else (f"{value}T00:00:00Z" if edm == "Edm.Date" else value)
-    if family != _family(edm):
-        return None
-    return fold(value) if family == "text" else value
-
-
-def text_literal(column: Column, text: str) -> Json:
-    """A value of a query function (always text) in the comparable form of a column; raises 400."""
-    family = _family(column.edm)
-    try:
-        if family == "number":
-            return float(text) if "." in text else int(text)
-        if family == "time":
-            moment = parse_moment(text)
-            return f"{moment:%Y-%m-%d}" if column.is_date else format_moment(moment)
-        if family == "Edm.Boolean":
-            return int(text.lower() in {"1", "true"})
-        if family == "Edm.Guid":
-            return str(uuid.UUID(text))
-    except ValueError:
-        raise ServiceError(400, "0x80040203", f"The value '{text}' does not fit '{column.name}'.") from None
-    return fold(text)
-
-
-def _family(edm: str | None) -> str | None:
-    if edm in _NUMBERS:
-        return "number"
-    if edm in {"Edm.DateTimeOffset", "Edm.Date"}:
-        return "time"
-    return "text" if edm in {"Edm.String", "Edm.Binary"} else edm
 
 
 def _clash(operator: str, left: Operand, right: Operand) -> ServiceError:

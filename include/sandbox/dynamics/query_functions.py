@@ -19,8 +19,8 @@ from include.sandbox.dynamics.filters import (
     column_sql,
     in_list,
     negated,
-    text_literal,
 )
+from include.sandbox.dynamics.literals import text_literal
 from include.sandbox.dynamics.schema import Column
 from include.sandbox.dynamics.values import format_moment, parse_moment
 from include.sandbox.service import Json

@@ -108,3 +108,33 @@ def test_extra_headers_come_with_every_answer(org: Org) -> None:
         assert header(response, name)
     assert header(response, "x-ms-ratelimit-burst-remaining-xrm-requests") == "5999"
     assert (header(response, "x-ms-ratelimit-time-remaining-xrm-requests") or "").startswith("1,")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "leads?$apply=groupby((statuscode))"),
+        ("GET", "leads?fetchXml=%3Cfetch/%3E"),
+        ("POST", f"leads({NOWHERE})/Microsoft.Dynamics.CRM.QualifyLead"),
+        ("POST", "Merge"),
+        ("GET", "RetrieveDuplicates(BusinessEntity=@p1)"),
+    ],
+)
+def test_what_the_sandbox_leaves_out_is_said_clearly(org: Org, method: str, path: str) -> None:
+    """V65."""
+    response = org.call(method, path, {} if method == "POST" else None)
+    assert response.status == 501
+    assert message(response).endswith("is not part of this sandbox.")
+
+
+def test_a_byte_order_mark_before_counts_is_a_choice(org: Org) -> None:
+    """O8."""
+    assert org.get("leads/$count").body == b"0"
+    org.control("set_options", count_mark=True)
+    assert org.get("leads/$count").body == b"\xef\xbb\xbf0"
+
+
+def test_clients_find_the_token_endpoint_by_discovery(org: Org) -> None:
+    """Section 1.4: the authority is where tokens are."""
+    found = content(org.get("/sandbox/v2.0/.well-known/openid-configuration"))
+    assert found["token_endpoint"] == f"{BASE}/sandbox/oauth2/v2.0/token"
