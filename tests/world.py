@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -32,14 +32,15 @@ Json = Any
 
 
 class WorldClock:
-    """The engine's view of the sandbox's clock; sleeping moves both."""
+    """The engine's view of the sandbox's clock; sleeping moves both. `skew`: how far our machine is off."""
 
     def __init__(self, movable: MovableClock) -> None:
         self._movable = movable
+        self.skew = timedelta()
         self.slept: list[float] = []
 
     def now(self) -> datetime:
-        return self._movable.now()
+        return self._movable.now() + self.skew
 
     def monotonic(self) -> float:
         return self._movable.now().timestamp()

@@ -101,8 +101,13 @@ class OperationKind(StrEnum):
 
     UPDATE = "update"
     CREATE = "create"
+    LINK = "link"  # Microsoft Id and Type on the person that a CRM record belongs to (D11, D12)
     FLAG_DELETED = "flag_deleted"  # Microsoft is Deleted on the person (R75)
     ACTIVITY = "activity"  # custom activity on the person (D96)
+
+
+STANDING = frozenset({OperationKind.LINK, OperationKind.FLAG_DELETED, OperationKind.ACTIVITY})
+"""Kinds that state a fact about a link: no newer plan replaces them, and they may be sent again."""
 
 
 class OperationState(StrEnum):

@@ -11,7 +11,7 @@ import polars as pl
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import AnotherRunAtWork, ConfigurationInvalid, FixConfiguration, Problem
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
-from include.leadsync.model import OperationKind
+from include.leadsync.model import STANDING
 from include.leadsync.plan.step import APPROVED
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import Leases, Links, Metadata, Outbox, Requests, Runs
@@ -102,11 +102,11 @@ def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
         with engine.store.begin() as tx:
             leases.check(lease.fence, tx)
             left: pl.DataFrame = pl.from_arrow(outbox.in_flight(tx))  # type: ignore[assignment]
-            told = pl.col("kind") == OperationKind.ACTIVITY.value
-            # An activity is looked for before it is sent again; a write is merged again from what both sides show.
-            state = pl.when(told).then(pl.lit("pending")).otherwise(pl.lit("superseded"))
+            stands = pl.col("kind").is_in(sorted(STANDING))
+            # What states a fact is sent again; a write is merged again from what both sides show.
+            state = pl.when(stands).then(pl.lit("pending")).otherwise(pl.lit("superseded"))
             outbox.settle(left.select("op_id", state.alias("state")).to_arrow(), tx)
-            link_ids = left.filter(~told)["link_id"].unique().sort().to_list()
+            link_ids = left.filter(~stands)["link_id"].unique().sort().to_list()
             outbox.supersede(link_ids, tx)
             Links(engine.store).set_dirty(link_ids, "unknown outcome of a run that died", tx)
             return left.height

@@ -9,7 +9,7 @@ import polars as pl
 from include.leadsync.baseline import encode_base, encode_sides, side_entries
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.merge import Change
-from include.leadsync.model import FieldMap
+from include.leadsync.model import FieldMap, FieldType
 
 
 def link_rows(
@@ -23,7 +23,9 @@ def link_rows(
     """
     names = field_map.names
     decisions = decisions.filter(pl.col("change") != Change.OVERWRITTEN.value)
-    based = _with_converged(pairs, decisions, names)
+    based = _with_converged(pairs, decisions, names).with_columns(
+        pl.col(f"b.{f.name}").fill_null("false") for f in field_map.fields if f.rule.type is FieldType.BOOLEAN
+    )  # no third state (D62)
     rows = based.select(
         "link_id",
         pl.lit(field_map.entity.value).alias("entity"),

@@ -66,7 +66,9 @@ class _Enqueue:
             activities = failure_activities(plan, failures, self._run.run_id, self._now)
             written = log.record(_arrow(activities), tx)
             written += log.record(_arrow(held_activities(events, self._run.run_id, self._now)), tx)
-            recovered = log.settle_absent(sorted(self._touched), _arrow(_still_open(plan, failures)), self._run.run_id, tx)
+            recovered = log.settle_absent(
+                sorted(self._touched), _arrow(_still_open(plan, failures)), self._run.run_id, tx
+            )
             first = failures.unique("op_id", keep="first", maintain_order=True).filter(pl.col("op_id").is_in(refused))
             asked = plan.unique("op_id").select("op_id", "request_id")
             self._requests(events, plan, first.join(asked, on="op_id"), tx)

@@ -58,7 +58,7 @@ def _announcement(outcome: Outcome, names: SystemFields, now: datetime) -> dict[
         "run_id": made.run_id,
         "entity": made.entity,
         "direction": Direction.INBOUND.value,
-        "kind": OperationKind.UPDATE.value,
+        "kind": OperationKind.LINK.value,
         "crm_id": made.crm_id,
         "payload": json.dumps({"writes": writes, "request_id": None, "owner": None}),
         "state": OperationState.PENDING.value,

@@ -9,7 +9,7 @@ from include.leadsync.clients.marketo import MarketoClient, RecordResult
 from include.leadsync.errors import ConnectionBroken, RetryLater, RowFailed
 from include.leadsync.fields import marketo_value
 from include.leadsync.load.outcome import Fate, Operation, Outcome, Write
-from include.leadsync.model import OperationKind, SyncField
+from include.leadsync.model import STANDING, OperationKind, SyncField
 from include.leadsync.schema import Schema
 
 _NOT_FOUND = "1004"
@@ -47,12 +47,18 @@ def _send(client: MarketoClient, schema: Schema, group: list[Operation], action:
     try:
         results = client.sync_persons(records, action=action, lookup_field=lookup)
     except ConnectionBroken as broken:
-        fate = Fate.UNKNOWN if broken.maybe_committed else Fate.LATER
-        return outcomes + [Outcome(op, fate, "connection", str(broken), retry_after=broken.after) for op in sent]
+        return outcomes + [_unanswered(op, broken) for op in sent]
     except RetryLater as later:
         name = type(later).__name__
         return outcomes + [Outcome(op, Fate.LATER, name, str(later), retry_after=later.after) for op in sent]
     return outcomes + [_outcome(op, result) for op, result in zip(sent, results, strict=True)]
+
+
+def _unanswered(operation: Operation, broken: ConnectionBroken) -> Outcome:
+    """A fact may be written again; anything else that may have been written must be read first."""
+    again = not broken.maybe_committed or operation.kind in STANDING
+    fate = Fate.LATER if again else Fate.UNKNOWN
+    return Outcome(operation, fate, "connection", str(broken), retry_after=broken.after)
 
 
 def _record(schema: Schema, operation: Operation, lookup: str) -> dict[str, Any]:

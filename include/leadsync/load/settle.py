@@ -14,7 +14,7 @@ from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.load.acknowledge import LinkState
 from include.leadsync.load.announce import announcements
 from include.leadsync.load.outcome import Fate, Outcome
-from include.leadsync.model import Direction, Entity, OperationKind, OperationState
+from include.leadsync.model import STANDING, Direction, Entity, OperationKind, OperationState
 from include.leadsync.schema import Schema
 from include.leadsync.state import ActivityLog, Echoes, Lease, Leases, Ledger, Links, Outbox, Requests, Transaction
 
@@ -76,7 +76,7 @@ class Settling:
         states: dict[int, LinkState] = {}
         for outcome in done:
             row = rows.get(outcome.operation.link_id)
-            if row is None or outcome.operation.kind == OperationKind.FLAG_DELETED:
+            if row is None or outcome.operation.kind in STANDING:
                 continue
             if row["link_id"] not in states:
                 names = self.schema.map(row["entity"]).names

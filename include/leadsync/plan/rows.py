@@ -109,11 +109,13 @@ def default_value(template: str, field_map: FieldMap) -> pl.Expr:
 def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]) -> pl.DataFrame:
     """Microsoft Id, Type and is Deleted on persons that gain a CRM record (R8, R9, D12, D47).
 
-    `names`: the Marketo names of the three fields. Only what differs from what the person shows. Where the
-    CRM record is still to be created they follow its acknowledgement (`load.announce`).
+    `names`: the Marketo names of the three fields. Only what differs from what the person shows, also where
+    somebody changed them: users cannot edit them (R9). Where the CRM record is still to be created they follow
+    its acknowledgement (`load.announce`).
     """
     type_text = entity.value.capitalize()
-    new = ((pl.col("link_id") < 0) | (pl.col("status") == "creating")) & pl.col("create").ne_missing("crm")
+    new = (pl.col("link_id") < 0) | (pl.col("status") == "creating") | pl.col("p_fresh")
+    new = new & pl.col("create").ne_missing("crm")
     wanted = [
         (names[0], pl.col("crm_id"), pl.col("sys_id"), pl.lit(value=True)),
         (names[1], pl.lit(type_text), pl.col("sys_type"), pl.lit(value=True)),
@@ -132,7 +134,7 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]
             pl.lit(name).alias("field"),
             pl.lit(entity.value).alias("entity"),
             pl.lit(_IN).alias("direction"),
-            pl.when(pl.col("create") == "person").then(pl.lit("create")).otherwise(pl.lit("update")).alias("kind"),
+            pl.when(pl.col("create") == "person").then(pl.lit("create")).otherwise(pl.lit("link")).alias("kind"),
             pl.max_horizontal("lane", pl.lit(int(Lane.INCREMENT))).alias("lane"),
             pl.lit(value=True).alias("system"),
             pl.lit(None, pl.String).alias("base"),

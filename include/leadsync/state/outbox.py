@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from include.leadsync.model import OperationKind, OperationState
+from include.leadsync.model import STANDING, OperationState
 from include.leadsync.state.arrow import conform, filled, with_all_columns
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.claiming import Claiming
@@ -61,11 +61,11 @@ class Outbox:
     def supersede(self, link_ids: Sequence[int], tx: Transaction | None = None) -> int:
         """A newer plan replaces what waits for these links: pending, parked and held become superseded.
 
-        Activities stay: what happened to a person is told even when the plan has changed. Returns how many.
+        Facts about a link stay (`model.STANDING`): they are told even when the plan has changed. Returns how many.
         """
         if not link_ids:
             return 0
-        waits = operation.c.state.in_(WAITING) & (operation.c.kind != OperationKind.ACTIVITY.value)
+        waits = operation.c.state.in_(WAITING) & operation.c.kind.not_in(sorted(STANDING))
         change = sa.update(operation).where(self._store.bulk.one_of(operation.c.link_id, link_ids), waits)
         with self._store.within(tx) as connection:
             return connection.execute(change.values(state=SUPERSEDED, updated_at=self._store.micros())).rowcount
