@@ -30,7 +30,7 @@ class Story:
 
     def _people(self, table: str, most: int) -> Iterator[tuple[int, str]]:
         """Linked pairs that are open and have an e-mail address: (person, CRM record)."""
-        rows = self.dynamics.find(table, "statecode eq 0 and emailaddress1 ne null", f"{table}id", most * 3)
+        rows = self.dynamics.find(table, "statecode eq 0 and emailaddress1 ne null and jobtitle ne null", f"{table}id", most * 3)
         for row in rows:
             person = self.marketo.person_of(row[f"{table}id"])
             if person:
@@ -215,9 +215,10 @@ class Story:
         def prepare() -> None:
             self.dynamics.edit("lead", row, jobtitle="from Dynamics")
             edit = {"id": person, "values": {"title": "typed meanwhile"}}
+            then = {"service": "marketo", "command": "edit_person", "arguments": edit}
             rule = {
-                "service": "marketo", "method": "POST", "path": "/rest/v1/leads.json", "times": 1,
-                "then": [{"service": "marketo", "command": "edit_person", "arguments": edit}],
+                "service": "marketo", "method": "POST", "path": "/rest/v1/leads\\.json$", "client": "sandbox", "times": 1,
+                "effect": {"then": [then]},
             }  # fmt: skip
             self.marketo.control("faults.set", {"rules": [rule]})
 
