@@ -1,0 +1,1 @@
+"""What the DAGs and the command line share: the engine, its configuration, and the sandbox."""

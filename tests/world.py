@@ -156,11 +156,13 @@ class World:
 
     def activities(self, *, open_only: bool = False) -> list[dict[str, Json]]:
         """The local activity log, newest first."""
-        return ActivityLog(self.engine.store).browse(open_only=open_only, limit=1000, offset=0).to_pylist()
+        rows: list[dict[str, Json]] = ActivityLog(self.engine.store).browse(open_only=open_only, limit=1000).to_pylist()
+        return rows
 
     def ledger(self, person: int, name: str | None = None) -> list[dict[str, Json]]:
         """What the ledger says of a person."""
-        return Ledger(self.engine.store).of_person(person, name).to_pylist()
+        rows: list[dict[str, Json]] = Ledger(self.engine.store).of_person(person, name).to_pylist()
+        return rows
 
     # --- Marketo, as its users see it -------------------------------------------------------------
 

@@ -30,7 +30,9 @@ class Story:
 
     def _people(self, table: str, most: int) -> Iterator[tuple[int, str]]:
         """Linked pairs that are open and have an e-mail address: (person, CRM record)."""
-        rows = self.dynamics.find(table, "statecode eq 0 and emailaddress1 ne null and jobtitle ne null", f"{table}id", most * 3)
+        rows = self.dynamics.find(
+            table, "statecode eq 0 and emailaddress1 ne null and jobtitle ne null", f"{table}id", most * 3
+        )
         for row in rows:
             person = self.marketo.person_of(row[f"{table}id"])
             if person:
@@ -40,17 +42,49 @@ class Story:
 
     def _edits(self) -> list[Scene]:
         return [
-            self._simple("A lead is edited in Dynamics", "job title in Dynamics", "reaches Marketo", "lead", None, "Head of Tea 🫖"),
-            self._simple("A person is edited in Marketo", "job title in Marketo", "reaches Dynamics", "lead", "Chief of 茶", None),
+            self._simple(
+                "A lead is edited in Dynamics",
+                "job title in Dynamics",
+                "reaches Marketo",
+                "lead",
+                None,
+                "Head of Tea 🫖",
+            ),
+            self._simple(
+                "A person is edited in Marketo", "job title in Marketo", "reaches Dynamics", "lead", "Chief of 茶", None
+            ),
             self._different_fields(),
-            self._simple("Collision on a lead", "job title on both sides", "Marketo wins", "lead", "said Marketo", "said Dynamics", "said Marketo"),
-            self._simple("Collision on a contact", "job title on both sides", "Dynamics wins", "contact", "said Marketo", "said Dynamics", "said Dynamics"),
+            self._simple(
+                "Collision on a lead",
+                "job title on both sides",
+                "Marketo wins",
+                "lead",
+                "said Marketo",
+                "said Dynamics",
+                "said Marketo",
+            ),
+            self._simple(
+                "Collision on a contact",
+                "job title on both sides",
+                "Dynamics wins",
+                "contact",
+                "said Marketo",
+                "said Dynamics",
+                "said Dynamics",
+            ),
             self._cleared("lead", "Marketo's clear wins", None),
             self._cleared("contact", "Dynamics' value wins", "kept by Dynamics"),
         ]
 
     def _simple(
-        self, title: str, done: str, should: str, table: str, in_marketo: str | None, in_dynamics: str | None, winner: str | None = None
+        self,
+        title: str,
+        done: str,
+        should: str,
+        table: str,
+        in_marketo: str | None,
+        in_dynamics: str | None,
+        winner: str | None = None,
     ) -> Scene:
         person, row = next(self._leads if table == "lead" else self._contacts)
         value = winner or in_marketo or in_dynamics
@@ -61,7 +95,9 @@ class Story:
             if in_dynamics:
                 self.dynamics.edit(table, row, jobtitle=in_dynamics)
 
-        return Scene(title, done, should, prepare, self._title_of(person, table, row), {"Marketo": value, "Dynamics": value})
+        return Scene(
+            title, done, should, prepare, self._title_of(person, table, row), {"Marketo": value, "Dynamics": value}
+        )
 
     def _cleared(self, table: str, should: str, value: str | None) -> Scene:
         person, row = next(self._leads if table == "lead" else self._contacts)
@@ -72,7 +108,9 @@ class Story:
 
         title = f"Cleared in Marketo, edited in Dynamics ({table})"
         read = self._title_of(person, table, row)
-        return Scene(title, "job title cleared against changed", should, prepare, read, {"Marketo": value, "Dynamics": value})
+        return Scene(
+            title, "job title cleared against changed", should, prepare, read, {"Marketo": value, "Dynamics": value}
+        )
 
     def _title_of(self, person: int, table: str, row: str) -> Callable[[], Reading]:
         return lambda: {
@@ -96,9 +134,13 @@ class Story:
 
         both = "Redaktör, São Paulo"
         return Scene(
-            "Different fields on both sides", "title in Marketo, city in Dynamics", "both survive", prepare, read,
+            "Different fields on both sides",
+            "title in Marketo, city in Dynamics",
+            "both survive",
+            prepare,
+            read,
             {"Marketo": both, "Dynamics": both},
-        )  # fmt: skip
+        )
 
     def _lifecycle(self) -> list[Scene]:
         return [self._new_lead(), self._requested(), self._deleted_in_dynamics(), self._deleted_in_marketo()]
@@ -106,7 +148,12 @@ class Story:
     def _new_lead(self) -> Scene:
         def prepare() -> None:
             self._new["lead"] = self.dynamics.add(
-                "lead", subject="Trade fair", firstname="하윤", lastname="김", emailaddress1="hayun.kim@example.com", leadsourcecode=7
+                "lead",
+                subject="Trade fair",
+                firstname="하윤",
+                lastname="김",
+                emailaddress1="hayun.kim@example.com",
+                leadsourcecode=7,
             )
 
         def read() -> Reading:
@@ -114,15 +161,21 @@ class Story:
             return {"person": [shown.get("lastName"), shown.get("leadSource"), shown.get("microsoftType")]}
 
         return Scene(
-            "A new lead in Dynamics", "a lead is created", "a person appears, Microsoft Type = Lead", prepare, read,
+            "A new lead in Dynamics",
+            "a lead is created",
+            "a person appears, Microsoft Type = Lead",
+            prepare,
+            read,
             {"person": ["김", "Trade Show", "Lead"]},
-        )  # fmt: skip
+        )
 
     def _requested(self) -> Scene:
         email = "maria.souza@example.com"
 
         def prepare() -> None:
-            self._new["asked"] = self.marketo.add(email=email, firstName="María", lastName="de Souza", company="Café Ltda")
+            self._new["asked"] = self.marketo.add(
+                email=email, firstName="María", lastName="de Souza", company="Café Ltda"
+            )
             self.request([self._new["asked"]])
 
         def read() -> Reading:
@@ -130,9 +183,13 @@ class Story:
             return {"leads": [[lead["lastname"], lead["companyname"]] for lead in found]}
 
         return Scene(
-            "Sync Person to Microsoft", "a Marketo-only person is requested", "one lead is created", prepare, read,
+            "Sync Person to Microsoft",
+            "a Marketo-only person is requested",
+            "one lead is created",
+            prepare,
+            read,
             {"leads": [["de Souza", "Café Ltda"]]},
-        )  # fmt: skip
+        )
 
     def _deleted_in_dynamics(self) -> Scene:
         person, row = next(self._leads)
@@ -143,18 +200,25 @@ class Story:
             return {"person is there": bool(shown), "Microsoft is Deleted": shown.get("microsoftIsDeleted")}
 
         return Scene(
-            "A lead is deleted in Dynamics", "the lead is deleted", "the person stays, flagged",
-            lambda: self.dynamics.delete("lead", row), read, {"person is there": True, "Microsoft is Deleted": True},
-        )  # fmt: skip
+            "A lead is deleted in Dynamics",
+            "the lead is deleted",
+            "the person stays, flagged",
+            lambda: self.dynamics.delete("lead", row),
+            read,
+            {"person is there": True, "Microsoft is Deleted": True},
+        )
 
     def _deleted_in_marketo(self) -> Scene:
         person, row = next(self._leads)
         self._new["orphan"], self._new["gone_person"] = row, person
         return Scene(
-            "A person is deleted in Marketo", "the person is deleted", "the CRM record is untouched",
-            lambda: self.marketo.delete(person), lambda: {"lead is there": bool(self.dynamics.row("lead", row))},
+            "A person is deleted in Marketo",
+            "the person is deleted",
+            "the CRM record is untouched",
+            lambda: self.marketo.delete(person),
+            lambda: {"lead is there": bool(self.dynamics.row("lead", row))},
             {"lead is there": True},
-        )  # fmt: skip
+        )
 
     def _refusals(self) -> list[Scene]:
         return [
@@ -168,11 +232,16 @@ class Story:
         before = self.dynamics.row("lead", row).get(column)
         self._new[f"refused {name}"] = (person, row)
         return Scene(
-            title, f"{name} = {values[name]!r} in Marketo", "not written; the activity log says so",
+            title,
+            f"{name} = {values[name]!r} in Marketo",
+            "not written; the activity log says so",
             lambda: self.marketo.edit(person, **values),
-            lambda: {"Dynamics": self.dynamics.row("lead", row).get(column), "activity log": self.marketo.outcomes(person)},
+            lambda: {
+                "Dynamics": self.dynamics.row("lead", row).get(column),
+                "activity log": self.marketo.outcomes(person),
+            },
             {"Dynamics": before, "activity log": [f"failed: {name}"]},
-        )  # fmt: skip
+        )
 
     def _follow_ups(self) -> list[Scene]:
         return [self._requested_again(), self._orphan_updated(), self._repaired()]
@@ -183,9 +252,13 @@ class Story:
             return {"leads": len(found)}
 
         return Scene(
-            "Requested again", "the same person is requested once more", "nothing happens",
-            lambda: self.request([self._new["asked"]]), read, {"leads": 1},
-        )  # fmt: skip
+            "Requested again",
+            "the same person is requested once more",
+            "nothing happens",
+            lambda: self.request([self._new["asked"]]),
+            read,
+            {"leads": 1},
+        )
 
     def _orphan_updated(self) -> Scene:
         row, gone = self._new["orphan"], self._new["gone_person"]
@@ -195,18 +268,27 @@ class Story:
             return {"title": shown.get("title"), "another person": bool(shown) and shown["id"] != gone}
 
         return Scene(
-            "Its lead is updated later", "the lead of the deleted person is edited", "a new person appears",
-            lambda: self.dynamics.edit("lead", row, jobtitle="back again"), read, {"title": "back again", "another person": True},
-        )  # fmt: skip
+            "Its lead is updated later",
+            "the lead of the deleted person is edited",
+            "a new person appears",
+            lambda: self.dynamics.edit("lead", row, jobtitle="back again"),
+            read,
+            {"title": "back again", "another person": True},
+        )
 
     def _repaired(self) -> Scene:
         person, row = self._new["refused mobilePhone"]
         return Scene(
-            "The long value is corrected", "mobile number shortened in Marketo", "written; the activity log closes the failure",
+            "The long value is corrected",
+            "mobile number shortened in Marketo",
+            "written; the activity log closes the failure",
             lambda: self.marketo.edit(person, mobilePhone="+46 70 123 45 67"),
-            lambda: {"Dynamics": self.dynamics.row("lead", row).get("mobilephone"), "activity log": self.marketo.outcomes(person)},
+            lambda: {
+                "Dynamics": self.dynamics.row("lead", row).get("mobilephone"),
+                "activity log": self.marketo.outcomes(person),
+            },
             {"Dynamics": "+46 70 123 45 67", "activity log": ["failed: mobilePhone", "recovered: mobilePhone"]},
-        )  # fmt: skip
+        )
 
     def _meanwhile(self) -> Scene:
         """An edit in Marketo after the run has read the person, just before it writes it."""
@@ -217,12 +299,20 @@ class Story:
             edit = {"id": person, "values": {"title": "typed meanwhile"}}
             then = {"service": "marketo", "command": "edit_person", "arguments": edit}
             rule = {
-                "service": "marketo", "method": "POST", "path": "/rest/v1/leads\\.json$", "client": "sandbox", "times": 1,
+                "service": "marketo",
+                "method": "POST",
+                "path": "/rest/v1/leads\\.json$",
+                "client": "sandbox",
+                "times": 1,
                 "effect": {"then": [then]},
-            }  # fmt: skip
+            }
             self.marketo.control("faults.set", {"rules": [rule]})
 
         return Scene(
-            "An edit while the run is under way", "Marketo edit between our read and our write", "comes back: Marketo wins on a lead",
-            prepare, self._title_of(person, "lead", row), {"Marketo": "typed meanwhile", "Dynamics": "typed meanwhile"},
-        )  # fmt: skip
+            "An edit while the run is under way",
+            "Marketo edit between our read and our write",
+            "comes back: Marketo wins on a lead",
+            prepare,
+            self._title_of(person, "lead", row),
+            {"Marketo": "typed meanwhile", "Dynamics": "typed meanwhile"},
+        )

@@ -40,7 +40,7 @@ def decide(
     return Decided(change, direction, {"outbound": person, "inbound": crm, None: base}[direction])
 
 
-def _direction(
+def _direction(  # noqa: C901, PLR0911 - the rules one after another, as the fact sheet has them
     field: SyncField, entity: Entity, change: str, person: str | None, crm: str | None, *, moved_p: bool, moved_c: bool
 ) -> str | None:
     rule = field.rule

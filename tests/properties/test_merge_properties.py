@@ -43,8 +43,8 @@ def test_every_cell_is_decided_as_the_rules_say(
         found = merge(frame(field.name, cells), FieldMap(entity, (field,)))
         got = {row["row"]: (row["change"], row["direction"], row["after"]) for row in found.to_dicts()}
         want = {}
-        for row, (base, person, crm, linked) in enumerate(cells):
-            base = base if linked else None
+        for row, (stored, person, crm, linked) in enumerate(cells):
+            base = stored if linked else None
             decided = decide(field, entity, base, person, crm, linked=linked, person_base=base, crm_base=base)
             if decided is not None:
                 want[row] = tuple(decided)
@@ -63,6 +63,6 @@ def test_after_the_decided_writes_both_sides_are_equal_on_two_way_fields(
             if decision is None:
                 assert person == crm == (base if linked else None)
                 continue
-            person = decision["after"] if decision["direction"] == "inbound" else person
-            crm = decision["after"] if decision["direction"] == "outbound" else crm
-            assert person == crm, (field.name, cells[row])
+            in_marketo = decision["after"] if decision["direction"] == "inbound" else person
+            in_dynamics = decision["after"] if decision["direction"] == "outbound" else crm
+            assert in_marketo == in_dynamics, (field.name, cells[row])
