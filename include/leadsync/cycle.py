@@ -22,9 +22,10 @@ from include.leadsync.link import link
 from include.leadsync.load import load
 from include.leadsync.model import Connection, Entity, System
 from include.leadsync.plan import merge, plan
-from include.leadsync.recover import CYCLE, CYCLE_SECONDS, recover
+from include.leadsync.recover import recover
 from include.leadsync.staging import sweep
-from include.leadsync.state import Leases, Retention, Runs
+from include.leadsync.state import Retention, Runs
+from include.leadsync.turn import end_turn, take_turn
 
 __all__ = ["STEPS", "STREAMS", "RunRequest", "run_cycle", "run_step"]
 
@@ -51,7 +52,7 @@ def finish(engine: Engine, run: RunRequest) -> dict[str, Json]:
 
 
 def _end(engine: Engine, run: RunRequest) -> dict[str, Json]:
-    Leases(engine.store).release_by(CYCLE, run.run_id)
+    end_turn(engine, run)
     keep = timedelta(days=engine.settings.retention.staging_days)
     staged = sweep(engine.paths.staging_url, keep, engine.now())
     return {"swept_runs": staged, "swept_rows": Retention(engine.store, engine.settings.retention).sweep(engine.now())}
@@ -71,6 +72,9 @@ STEPS: Mapping[str, Callable[[Engine, RunRequest], dict[str, Json]]] = {
 }
 """The steps in order. A dry run ends after `validate`."""
 
+_BEFORE_STORED = ("extract", "link", "merge", "plan", "validate", "enqueue")
+"""Steps that are for nothing when another cycle has taken over; what is stored goes on in any case."""
+
 _DRY = ("recover", "extract", "link", "merge", "plan", "validate")
 
 
@@ -86,8 +90,8 @@ def run_step(name: str, run: RunRequest, *, connections: Mapping[System, Connect
 
 def step(engine: Engine, name: str, run: RunRequest) -> dict[str, Json]:
     """Carry out one step with an open engine, keeping the cycle's lease alive."""
-    if run.incremental and name != "recover":
-        Leases(engine.store).extend_by(CYCLE, run.run_id, CYCLE_SECONDS)
+    if name in _BEFORE_STORED:
+        take_turn(engine, run)
     log.info("run %s: %s", run.run_id, name)
     result = STEPS[name](engine, run)
     Runs(engine.store).note(run.run_id, name if not run.stream else f"{name}.{run.stream}", result)
@@ -114,11 +118,11 @@ def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:
         engine.staging(run).discard()
     except LeadSyncError as error:
         Runs(engine.store).finish(run.run_id, "failed", {"error": str(error)})
-        Leases(engine.store).release_by(CYCLE, run.run_id)
+        end_turn(engine, run)
         if isinstance(error, StopRun):
             engine.staging(run).discard()
         raise
     if run.dry_run or report["outcome"] == "skipped":
         Runs(engine.store).finish(run.run_id, report["outcome"], {})
-        Leases(engine.store).release_by(CYCLE, run.run_id)
+        end_turn(engine, run)
     return report

@@ -9,15 +9,14 @@ from __future__ import annotations
 import polars as pl
 
 from include.leadsync.context import Engine, Json, RunRequest
-from include.leadsync.errors import AnotherRunAtWork, ConfigurationInvalid, FixConfiguration, Problem
+from include.leadsync.errors import ConfigurationInvalid, FixConfiguration, Problem
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.model import STANDING
 from include.leadsync.plan.step import APPROVED
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import Leases, Links, Metadata, Outbox, Requests, Runs
+from include.leadsync.turn import take_turn
 
-CYCLE = "cycle"
-CYCLE_SECONDS = 55.0
 _DIRTY_AT_ONCE = 20_000
 _REQUESTS_AT_ONCE = 1_000
 _SELECTION = pl.Schema(
@@ -38,8 +37,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     Raises `AnotherRunAtWork` when a cycle is running, `FixConfiguration` when the field map or
     Marketo's set-up does not allow a run.
     """
-    if run.incremental and Leases(engine.store).acquire(CYCLE, run.run_id, CYCLE_SECONDS) is None:
-        raise AnotherRunAtWork("another cycle is at work; this one leaves without touching anything")
+    take_turn(engine, run)
     Runs(engine.store).start(run.run_id, run.kind, run.to_json())
     schema = current_schema(engine)
     require_setup(engine, schema)

@@ -70,8 +70,8 @@ def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
     Never raises what the engine raises: it speaks for a run that has failed or been skipped already.
     """
     from include.leadsync.errors import LeadSyncError
-    from include.leadsync.recover import CYCLE
     from include.leadsync.state import Leases, Runs
+    from include.leadsync.turn import CYCLE
 
     try:
         with _state() as store:

@@ -21,8 +21,8 @@ from include.leadsync.errors import (
     RetryLater,
 )
 from include.leadsync.model import Connection, System
-from include.leadsync.recover import CYCLE
 from include.leadsync.state import Leases
+from include.leadsync.turn import CYCLE
 from tests.engine.play import column, linked_contact, linked_lead, shown
 from tests.world import ConnectionDropped, World
 

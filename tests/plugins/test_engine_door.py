@@ -12,8 +12,8 @@ import pytest
 from include.leadsync.clock import SystemClock
 from include.leadsync.config import Paths
 from include.leadsync.errors import ConfigurationInvalid
-from include.leadsync.recover import CYCLE
 from include.leadsync.state import Leases, Requests, Runs, StateStore
+from include.leadsync.turn import CYCLE
 from leadsync_hooks import engine
 
 

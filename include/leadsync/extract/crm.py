@@ -24,6 +24,7 @@ from include.leadsync.model import Entity, FieldMap
 from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Cursors, Links
+from include.leadsync.turn import take_turn
 
 ORIGIN = "_originatingleadid_value"
 _SEEN = pa.schema([("link_id", pa.int64()), ("etag", pa.string())])
@@ -85,6 +86,7 @@ class CrmReader:
                 if every is not None:
                     every.write(page.rows.select(["id"]).cast(_IDS))
                 self._stage_cursor(page, version, iso(started))
+                take_turn(self._engine, self._run)
             changed.write(self._asked_for())
         return dict(self._counts)
 

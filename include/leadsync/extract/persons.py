@@ -22,6 +22,7 @@ from include.leadsync.fields import Wire
 from include.leadsync.model import SyncField
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, SeenActivities
+from include.leadsync.turn import take_turn
 
 CHANGES, DELETES, OVERLAP = "marketo:changes", "marketo:deletes", "marketo:overlap"
 _START_MARGIN = timedelta(minutes=1)
@@ -171,6 +172,7 @@ class PersonReader:
                 table = self._engine.marketo.persons("id", chunk, columns)
                 found.update(table["id"].to_pylist())
                 writer.write(table.select(schema.names))
+                take_turn(self._engine, self._run)
         missing = [person for person in ids if person not in found]
         self._staging.write("persons_missing", pl.DataFrame({"id": missing}, schema={"id": pl.Int64}))
         return len(found)

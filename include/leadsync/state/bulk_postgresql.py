@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -87,6 +86,8 @@ class PostgresqlBulk:
 
     @staticmethod
     def _copy(tx: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
+        import psycopg  # a quarter of a second that a store on SQLite need not spend
+
         quote = tx.dialect.identifier_preparer.quote
         names = ", ".join(quote(name) for name in rows.column_names)
         command = f"COPY {quote(table.name)} ({names}) FROM STDIN"
