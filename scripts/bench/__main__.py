@@ -123,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures, spent = run(QUICK if options.quick else Sizes(), options.only)
     options.output.write_text(json.dumps(document(figures, spent, described), indent=1, ensure_ascii=False) + "\n")
     missed = [figure for figure in figures if figure.met is False]
-    print(f"{described['cores']} cores, {described['memory_gb']} GB, Python {described['python']}")
+    hardware = f"{described['cores']} cores, {described['memory_gb']} GB, Python {described['python']}"
+    print(f"{hardware}; load of the machine before: {described['load_before'][0]}")
     print("Time went to " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items()))
     print(f"{len(missed)} of {sum(figure.bar is not None for figure in figures)} bars missed; {options.output} written")
     return 1 if options.check and missed else 0
