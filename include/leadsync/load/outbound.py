@@ -49,7 +49,8 @@ def _send(client: DynamicsClient, schema: Schema, sent: list[Operation], writes:
         return [Outcome(op, fate, "connection", str(broken), retry_after=broken.after) for op in sent]
     except RetryLater as later:
         return [Outcome(op, Fate.LATER, type(later).__name__, str(later), retry_after=later.after) for op in sent]
-    return [_outcome(schema, op, result) for op, result in zip(sent, results, strict=True)]
+    shown = _shown(schema, sent, results)
+    return [_outcome(op, result, shown.get(op.op_id)) for op, result in zip(sent, results, strict=True)]
 
 
 def _row_write(schema: Schema, operation: Operation) -> RowWrite:
@@ -74,11 +75,11 @@ def _row_write(schema: Schema, operation: Operation) -> RowWrite:
     )
 
 
-def _outcome(schema: Schema, operation: Operation, result: WriteResult) -> Outcome:
+def _outcome(operation: Operation, result: WriteResult, shown: dict[str, str | None] | None) -> Outcome:
     if not result.answered:
         return Outcome(operation, Fate.UNKNOWN, "unanswered", "the batch was cut off before this part was answered")
     if result.ok:
-        return Outcome(operation, Fate.DONE, etag=result.etag, shown=_shown(schema, operation, result.row))
+        return Outcome(operation, Fate.DONE, etag=result.etag, shown=shown)
     code = (result.code or "").lower()
     message = result.message or f"Dynamics answered {result.status}"
     if (
@@ -92,9 +93,20 @@ def _outcome(schema: Schema, operation: Operation, result: WriteResult) -> Outco
     return Outcome(operation, Fate.REFUSED, result.code or str(result.status), message)
 
 
-def _shown(schema: Schema, operation: Operation, row: pa.Table | None) -> dict[str, str | None] | None:
-    if row is None or row.num_rows != 1:
-        return None
-    field_map = schema.map(operation.entity)
-    record = canonical_rows(row, field_map).to_pylist()[0]
-    return {name: record[name] for name in field_map.names}
+def _shown(
+    schema: Schema, sent: Sequence[Operation], results: Sequence[WriteResult]
+) -> dict[str, dict[str, str | None]]:
+    """What the written records show now, canonical, by operation; one conversion per entity and batch."""
+    found: dict[str, dict[str, str | None]] = {}
+    for entity in Entity:
+        mine = [
+            (op, result.row)
+            for op, result in zip(sent, results, strict=True)
+            if op.entity == entity and result.row is not None and result.row.num_rows == 1
+        ]
+        if mine:
+            field_map = schema.map(entity)
+            records = canonical_rows(pa.concat_tables([row for _, row in mine]), field_map)
+            named = records.select(field_map.names).to_pylist()
+            found |= {op.op_id: record for (op, _), record in zip(mine, named, strict=True)}
+    return found
