@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from include.leadsync.config import field_warnings
-from include.leadsync.context import Engine
+from include.leadsync.context import Engine, RunRequest, new_run_id
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.model import Entity
 from include.leadsync.recover import require_setup
@@ -28,6 +28,7 @@ def check(engine: Engine) -> list[Point]:
     """All points, in the order in which they build on each other; a failed one does not stop the others."""
     return [
         _point("state store", lambda: _state(engine)),
+        _point("staging", lambda: _staging(engine)),
         _point("Marketo connection", lambda: f"{engine.marketo.usage()} calls used today"),
         _point("Dynamics connection", lambda: f"signed in as user {engine.dynamics.who_am_i().user_id}"),
         *(_point(f"change tracking of {entity.value}", partial(_tracking, engine, entity)) for entity in Entity),
@@ -46,6 +47,13 @@ def _point(name: str, look: Callable[[], str]) -> Point:
 def _state(engine: Engine) -> str:
     latest = Runs(engine.store).latest()
     return f"open; last run {latest.run_id} ended {latest.outcome or 'not yet'}" if latest else "open; no run yet"
+
+
+def _staging(engine: Engine) -> str:
+    staging = engine.staging(RunRequest(new_run_id(engine.clock)))
+    staging.write_text("check.txt", "written by `check`")
+    staging.discard()
+    return "can be written"
 
 
 def _tracking(engine: Engine, entity: Entity) -> str:

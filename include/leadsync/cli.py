@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from include.leadsync import cli_commands as commands
 from include.leadsync.errors import LeadSyncError, redact
@@ -23,13 +25,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(message)s")
     command: Command = options.command
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the interpreter's own flush at the end
+        return 0
     except LeadSyncError as error:
         print(redact(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was stored goes on with the next run", file=sys.stderr)
         return 2
+    return status
+
+
+def _marketo_id(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 0 < number < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no Marketo id: a whole number from 1 to {2**31 - 1}")
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,19 +62,21 @@ def _parser() -> argparse.ArgumentParser:
     cycle.add_argument("--json", action="store_true", help="print the report as one JSON object on the last line")
     cycle.add_argument("--approve", metavar="HASH", help="let the held plan with this hash pass the brake")
     planned = add("plan", commands.run_plan, "what a cycle would write, without writing it")
-    planned.add_argument("--json", action="store_true", help="print the plan as one JSON object on the last line")
+    planned.add_argument(
+        "--json", action="store_true", help="print plan and report as one JSON object on the last line"
+    )
     backfill = add("backfill", commands.run_backfill, "read a window or chosen persons afresh, by the usual rules")
     backfill.add_argument("--since", metavar="WHEN", help="ISO 8601 date or date-time")
     backfill.add_argument("--until", metavar="WHEN", help="ISO 8601 date or date-time")
     backfill.add_argument("--entity", choices=["lead", "contact"])
-    backfill.add_argument("--person", metavar="MARKETO_ID", type=int, action="append", default=[])
+    backfill.add_argument("--person", metavar="MARKETO_ID", type=_marketo_id, action="append", default=[])
     backfill.add_argument(
         "--field", metavar="NAME", action="append", default=[], help="only these fields (Marketo names)"
     )
     backfill.add_argument("--dry-run", action="store_true", help="plan only")
     backfill.add_argument("--json", action="store_true")
     request = add("sync-person", commands.run_sync_person, "create a CRM record for persons that have none")
-    request.add_argument("persons", metavar="MARKETO_ID", type=int, nargs="+")
+    request.add_argument("persons", metavar="MARKETO_ID", type=_marketo_id, nargs="+")
     request.add_argument("--as", dest="sync_as", choices=["lead", "contact"], default="lead")
     request.add_argument("--owner", metavar="GUID", help="Dynamics user who owns the new record")
     request.add_argument("--json", action="store_true")
@@ -69,6 +85,6 @@ def _parser() -> argparse.ArgumentParser:
     errors = add("errors", commands.run_errors, "records that did not cross, and why")
     errors.add_argument("--export", choices=["csv"], help="all of them, to standard output")
     why = add("why", commands.run_why, "where a person's values came from, when and by which rule")
-    why.add_argument("person", metavar="MARKETO_ID", type=int)
+    why.add_argument("person", metavar="MARKETO_ID", type=_marketo_id)
     why.add_argument("field", metavar="FIELD", nargs="?")
     return parser

@@ -102,7 +102,7 @@ def run_status(options: argparse.Namespace) -> int:
             "backlog": Outbox(engine.store).depth().to_pylist(),
             "held_plans": Outbox(engine.store).held().to_pylist(),
             "open_failures": ActivityLog(engine.store).open_count(),
-            "budgets": {system.value: engine.budget(system).usage() for system in System},
+            "budgets": {system.value: asdict(engine.budget(system).usage()) for system in System},
         }
     if options.json:
         print(json.dumps(status, default=str))
@@ -117,10 +117,31 @@ def run_status(options: argparse.Namespace) -> int:
         print(f"held plan    {row['plan_hash']}: {size}; `cycle --approve {row['plan_hash']}`")
     print(f"failures     {status['open_failures']} open; `errors` lists them")
     for system, usage in status["budgets"].items():
-        print(f"budget       {system}: {usage}")
+        print(f"budget       {system:9} {_budget_line(usage)}")
     return DONE
 
 
+def _budget_line(usage: Mapping[str, Json]) -> str:
+    line = (
+        f"{usage['in_window']} of {usage['window_limit']} calls in {usage['window_seconds']} s, "
+        f"{usage['today']} of {usage['daily_limit']} today"
+    )
+    return line + (f", paused until {usage['paused_until']:%H:%M:%S}" if usage["paused_until"] else "")
+
+
+_PLAN_COLUMNS = (
+    "op_id",
+    "entity",
+    "person_id",
+    "crm_id",
+    "direction",
+    "kind",
+    "field",
+    "before",
+    "after",
+    "lost",
+    "rule",
+)
 _COLUMNS = (
     "at",
     "entity",
@@ -187,8 +208,12 @@ def _sentence(row: Mapping[str, Any]) -> str:
 def _run(run: RunRequest, *, as_json: bool) -> int:
     with open_engine() as engine:
         report = run_cycle(engine, run)
-        if run.dry_run and not as_json:
-            _print_plan(engine, run)
+        if report["outcome"] == "planned":
+            plan = _planned_rows(engine, run)
+            if as_json:
+                report["plan"] = plan
+            else:
+                _print_plan(plan)
     return _printed(report, as_json=as_json)
 
 
@@ -207,18 +232,26 @@ def _printed(report: dict[str, Json], *, as_json: bool) -> int:
 
 
 def failed_rows(report: Mapping[str, Json]) -> int:
-    """Records that this run tried and did not get across."""
+    """Records that this run tried and did not get across, and persons asked for that got no CRM record."""
     steps = report["steps"]
     refused = sum(count for name, count in steps.get("load", {}).items() if str(name).endswith("_refused"))
     parked = steps.get("enqueue", steps.get("validate", {}))
-    return int(parked.get("parked", parked.get("refused", 0))) + int(refused)
+    rows = int(parked.get("parked", parked.get("refused", 0))) + int(refused)
+    # A request that a refused record ended is one failure, not two.
+    return max(rows, len([request for request in report.get("requests", ()) if request["outcome"] == "failed"]))
 
 
-def _print_plan(engine: Engine, run: RunRequest) -> None:
+def _planned_rows(engine: Engine, run: RunRequest) -> list[dict[str, Json]]:
+    """One per field that would be written, `refused` where validation keeps it out."""
     staging = engine.staging(run)
     refused = set(staging.read("refused")["op_id"].to_list())
-    for row in staging.read("plan").sort("entity", "link_id", "direction", "field").iter_rows(named=True):
+    plan = staging.read("plan").sort("entity", "link_id", "direction", "field").select(_PLAN_COLUMNS)
+    return [row | {"refused": row["op_id"] in refused} for row in plan.iter_rows(named=True)]
+
+
+def _print_plan(plan: list[dict[str, Json]]) -> None:
+    for row in plan:
         target = row["crm_id"] if row["direction"] == "outbound" else row["person_id"] or "new person"
-        mark = "refused " if row["op_id"] in refused else ""
+        mark = "refused " if row["refused"] else ""
         change = f"{row['field']}: {row['before']!r} → {row['after']!r} ({row['rule']})"
         print(f"{mark}{row['direction']:9} {row['kind']:12} {row['entity']:8} {target} {change}")

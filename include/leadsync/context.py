@@ -15,6 +15,7 @@ from include.leadsync.clients.marketo import MarketoClient
 from include.leadsync.clients.transport import RequestsTransport, Transport
 from include.leadsync.clock import Clock, SystemClock, parse_iso
 from include.leadsync.config import Paths, Settings
+from include.leadsync.errors import FixConfiguration
 from include.leadsync.model import Connection, Entity, System, Window
 from include.leadsync.staging import Staging
 from include.leadsync.state import SharedBudget, StateStore
@@ -49,11 +50,11 @@ class RunRequest:
 
     @property
     def window(self) -> Window:
-        """The selected span of time; open ends are None."""
-        return Window(
-            parse_iso(self.since) if self.since else None,
-            parse_iso(self.until) if self.until else None,
-        )
+        """The selected span of time; open ends are None. Raises `FixConfiguration` when it is none."""
+        since, until = _moment("since", self.since), _moment("until", self.until)
+        if since and until and since >= until:
+            raise FixConfiguration(f"the window ends ({self.until}) before it begins ({self.since}); swap them")
+        return Window(since, until)
 
     @property
     def entities(self) -> tuple[Entity, ...]:
@@ -67,6 +68,15 @@ class RunRequest:
     def to_json(self) -> dict[str, Json]:
         """Plain values for XCom and the run table."""
         return asdict(self)
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    try:
+        return parse_iso(text) if text else None
+    except (ValueError, OverflowError):
+        raise FixConfiguration(
+            f"{name} is {text!r}; it must be an ISO 8601 date or date-time, such as 2026-01-31 or 2026-01-31T08:00:00Z"
+        ) from None
 
 
 def new_run_id(clock: Clock, seed: str | None = None) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from include.leadsync.activity import tell_persons
 from include.leadsync.config import Paths, load_settings
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.enqueue import enqueue
-from include.leadsync.errors import AnotherRunAtWork, LeadSyncError, StopRun
+from include.leadsync.errors import AnotherRunAtWork, LeadSyncError, StopRun, redact
 from include.leadsync.extract.crm import extract_crm
 from include.leadsync.extract.persons import extract_persons
 from include.leadsync.judge import validate
@@ -116,13 +117,19 @@ def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:
     except AnotherRunAtWork as other:
         report |= {"outcome": "skipped", "reason": str(other)}
         engine.staging(run).discard()
-    except LeadSyncError as error:
-        Runs(engine.store).finish(run.run_id, "failed", {"error": str(error)})
-        end_turn(engine, run)
-        if isinstance(error, StopRun):
-            engine.staging(run).discard()
+    except (Exception, KeyboardInterrupt) as error:
+        with suppress(LeadSyncError):  # where the store itself is away, the first error is the one to tell
+            Runs(engine.store).finish(run.run_id, "failed", {"error": _told(error)})
+            end_turn(engine, run)
+            if isinstance(error, StopRun):
+                engine.staging(run).discard()
         raise
     if run.dry_run or report["outcome"] == "skipped":
         Runs(engine.store).finish(run.run_id, report["outcome"], {})
         end_turn(engine, run)
     return report
+
+
+def _told(error: BaseException) -> str:
+    """For the run table: only the text of our own errors is known to hold no value and no secret (P10)."""
+    return redact(str(error)) if isinstance(error, LeadSyncError) else type(error).__name__

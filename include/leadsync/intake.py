@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from include.leadsync.context import Engine
+from include.leadsync.errors import FixConfiguration
 from include.leadsync.state import Requests
+
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def request_persons(
@@ -22,7 +26,11 @@ def request_persons(
 
     The same person with the same `token` is one request, however often it is stored. `sync_as`: lead or
     contact. `owner`: GUID of the Dynamics user who gets the new record.
+
+    Raises `FixConfiguration` when `owner` is no GUID.
     """
+    if owner is not None and not _GUID.fullmatch(owner):
+        raise FixConfiguration(f"the owner {owner!r} is no GUID; it is the id of a user or team in Dynamics")
     requests = Requests(engine.store)
     return [
         requests.add(person, sync_as, owner=owner, reason=reason, source=source, token=token).request_id

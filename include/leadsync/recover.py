@@ -35,12 +35,14 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Begin a run; returns counts.
 
     Raises `AnotherRunAtWork` when a cycle is running, `FixConfiguration` when the field map or
-    Marketo's set-up does not allow a run.
+    Marketo's set-up does not allow a run, or the run asks for what does not exist.
     """
     take_turn(engine, run)
     Runs(engine.store).start(run.run_id, run.kind, run.to_json())
+    _ = run.window  # raises before anything is read
     schema = current_schema(engine)
     require_setup(engine, schema)
+    _require_fields(run, schema)
     recovered = 0
     if not run.dry_run:
         _schema_changes(engine, schema)
@@ -78,6 +80,18 @@ def require_setup(engine: Engine, schema: Schema) -> None:
             "a custom string field",
         )
         raise ConfigurationInvalid([problem])
+
+
+def _require_fields(run: RunRequest, schema: Schema) -> None:
+    """A run for a field that is not synced would end well and have done nothing."""
+    maps = [schema.map(entity) for entity in run.entities]
+    known = {name for field_map in maps for name in field_map.names}
+    unknown = [name for name in run.fields if name not in known]
+    if not unknown:
+        return
+    aside = {name: reason for field_map in maps for name, reason in field_map.quarantined.items()}
+    told = ", ".join(f"{name} (set aside: {aside[name]})" if name in aside else name for name in unknown)
+    raise FixConfiguration(f"no synced field is called {told}; the field map has: {', '.join(sorted(known))}")
 
 
 def _schema_changes(engine: Engine, schema: Schema) -> None:

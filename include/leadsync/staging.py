@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.leadsync.errors import AnswerMalformed, RetryLater
+from include.leadsync.errors import AnswerMalformed, FixConfiguration, RetryLater
 
 ROW_GROUP = 131_072
 _COLLECT = 20_000  # rows gathered before a row group is written: 300-row groups read up to 13 times slower
@@ -54,8 +54,8 @@ class Staging:
 
     def __init__(self, url: str, run_id: str) -> None:
         self.run_id = run_id
-        self._root = url.rstrip("/")
-        self._fs, base = fsspec.core.url_to_fs(self._root)
+        self._fs, base = open_file_system(url)
+        self._place = self._fs.unstrip_protocol(base)
         self._folder = f"{base}/{run_id}"
 
     def path(self, name: str) -> str:
@@ -72,21 +72,13 @@ class Staging:
     @contextmanager
     def writer(self, name: str, schema: pa.Schema) -> Iterator[DatasetWriter]:
         """Publish one dataset from a stream of tables; on an error nothing is published."""
-        temporary = self._temporary(name)
-        try:
-            with (
-                self._fs.open(temporary, "wb") as sink,
-                pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1) as parquet,
-            ):
-                writer = DatasetWriter(parquet, schema)
-                yield writer
-                writer.flush()
-            self._publish(temporary, self.path(f"{name}.parquet"))
-        except OSError as error:
-            raise RetryLater(
-                f"staging {self._root} cannot be written ({error.strerror or type(error).__name__});"
-                " free space or check LEADSYNC_STAGING, the next run starts over"
-            ) from error
+        with (
+            self._published(f"{name}.parquet") as sink,
+            pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1) as parquet,
+        ):
+            writer = DatasetWriter(parquet, schema)
+            yield writer
+            writer.flush()
 
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
@@ -99,6 +91,8 @@ class Staging:
                 return pq.ParquetFile(source).read()
         except FileNotFoundError as error:
             raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
+        except OSError as error:
+            raise self._trouble("read", error) from error
         except pa.ArrowInvalid as error:
             raise AnswerMalformed("staging", f"dataset {name} of run {self.run_id}", str(error)) from error
 
@@ -120,29 +114,53 @@ class Staging:
 
     def write_text(self, file_name: str, text: str) -> str:
         """Publish a text file such as a report; returns its path."""
-        temporary = self._temporary(file_name)
-        with self._fs.open(temporary, "wb") as sink:
+        with self._published(file_name) as sink:
             sink.write(text.encode())
-        target = self.path(file_name)
-        self._publish(temporary, target)
-        return target
+        return self.path(file_name)
 
     def discard(self) -> None:
         """Drop everything this run staged."""
         if self._fs.exists(self._folder):
             self._fs.rm(self._folder, recursive=True)
 
-    def _temporary(self, name: str) -> str:
-        self._fs.makedirs(self._folder, exist_ok=True)
-        return self.path(f".{name}.{uuid4().hex}.tmp")
+    @contextmanager
+    def _published(self, file_name: str) -> Iterator[Any]:
+        """A file to write to, under a temporary name; it gets its own when the block ends well."""
+        temporary = self.path(f".{file_name}.{uuid4().hex}.tmp")
+        try:
+            self._fs.makedirs(self._folder, exist_ok=True)
+            with self._fs.open(temporary, "wb") as sink:
+                yield sink
+            self._fs.mv(temporary, self.path(file_name))
+        except OSError as error:
+            raise self._trouble("written", error) from error
 
-    def _publish(self, temporary: str, target: str) -> None:
-        self._fs.mv(temporary, target)
+    def _trouble(self, what: str, error: OSError) -> RetryLater:
+        return RetryLater(
+            f"staging {self._place} cannot be {what} ({error.strerror or type(error).__name__});"
+            " free space or check LEADSYNC_STAGING, the next run starts over"
+        )
+
+
+def open_file_system(url: str) -> tuple[Any, str]:
+    """The file system of an fsspec URL and the path in it, without what the URL says of a login.
+
+    Raises `FixConfiguration` when no installed package can open it.
+    """
+    try:
+        fs, base = fsspec.core.url_to_fs(url.rstrip("/"))
+    except (ValueError, ImportError, OSError) as error:
+        protocol = url.partition("://")[0] if "://" in url else "that"
+        raise FixConfiguration(
+            f"LEADSYNC_STAGING names a place that cannot be opened ({type(error).__name__}): install the fsspec package"
+            f" for {protocol!r}, or set a local folder or another URL"
+        ) from error
+    return fs, str(base)
 
 
 def sweep(url: str, keep: timedelta, now: datetime) -> int:
     """Delete the staging of runs older than `keep`; returns how many. The run id begins with its time."""
-    fs, base = fsspec.core.url_to_fs(url.rstrip("/"))
+    fs, base = open_file_system(url)
     if not fs.exists(base):
         return 0
     oldest = (now - keep).strftime("%Y%m%dT%H%M%SZ")

@@ -190,5 +190,7 @@ def translate(error: Exception, request: HttpRequest) -> LeadSyncError:
     reason = error.args[0] if error.args else None
     cause = getattr(reason, "reason", None)
     sent = not (isinstance(error, _NEVER_SENT) or isinstance(cause, _NOT_CONNECTED))
-    what = "gave no complete answer" if sent else "cannot be reached"
-    return ConnectionBroken(f"{host} {what} ({kind})", maybe_committed=sent)
+    if sent:
+        return ConnectionBroken(f"{host} gave no complete answer ({kind})", maybe_committed=True)
+    advice = "check the host of its connection, and the network between"
+    return ConnectionBroken(f"{host} cannot be reached ({kind}); {advice}", maybe_committed=False)
