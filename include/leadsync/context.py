@@ -131,12 +131,14 @@ class Engine:
     @cached_property
     def dynamics(self) -> DynamicsClient:
         """The Dynamics client, on the shared budget."""
-        return DynamicsClient(
+        client = DynamicsClient(
             self.connections[System.DYNAMICS],
             transport=self.transport,
             budget=self.budget(System.DYNAMICS),
             clock=self.clock,
         )
+        client.start_batches_at(self.settings.batches.dynamics)
+        return client
 
     def budget(self, system: System) -> SharedBudget:
         """The API budget of one system, shared by all processes through the store (P7)."""

@@ -3,8 +3,7 @@
 LeadSyncError
 ├── FixConfiguration     a human must change something; exit status 2, no retry
 │   ├── ConfigurationInvalid   leadsync.yaml or the environment; lists every problem at once
-│   ├── AccessRefused          wrong secret, missing right, unknown tenant
-│   └── NativeSyncEnabled      Marketo's own Dynamics sync is on (R163, D21)
+│   └── AccessRefused          wrong secret, missing right, unknown tenant
 ├── RetryLater           the same call may succeed later, nothing was lost
 │   ├── Throttled              429, 606, 607, 615, or our own budget is used up
 │   ├── ServiceUnavailable     5xx, 604, 608, 611, 713, 719
@@ -80,10 +79,6 @@ class AccessRefused(FixConfiguration):
 
     def __reduce__(self) -> tuple[type[AccessRefused], tuple[str, str, str, str]]:
         return type(self), (self.system, self.code, self.message, self.remedy)
-
-
-class NativeSyncEnabled(FixConfiguration):
-    """Marketo's built-in Dynamics sync is on for this instance; two syncs would fight (R163, D21)."""
 
 
 class RetryLater(LeadSyncError):

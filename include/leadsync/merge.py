@@ -71,8 +71,8 @@ def _touched(pairs: pl.DataFrame, field: SyncField, columns: set[str]) -> pl.Dat
     person, crm, base = pl.col(f"p.{name}"), pl.col(f"c.{name}"), pl.col(f"b.{name}")
     person_base = pl.col(f"ps.{name}") if f"ps.{name}" in columns else base
     crm_base = pl.col(f"cs.{name}") if f"cs.{name}" in columns else base
-    moved_p, moved_c = person.ne_missing(person_base), crm.ne_missing(crm_base)
-    rows = pairs.select(pl.arg_where(moved_p | moved_c)).to_series()
+    moved = person.ne_missing(person_base) | crm.ne_missing(crm_base)
+    rows = pairs.select(pl.arg_where(moved)).to_series()
     if rows.is_empty():
         return pl.DataFrame()
     cells = pairs.select(
@@ -80,8 +80,9 @@ def _touched(pairs: pl.DataFrame, field: SyncField, columns: set[str]) -> pl.Dat
         person.gather(rows).alias("person"),
         crm.gather(rows).alias("crm"),
         pl.col(f"n.{name}").gather(rows).alias("unlinked"),
-        moved_p.gather(rows).alias("moved_p"),
-        moved_c.gather(rows).alias("moved_c"),
+        # Gathered before they are compared: comparing whole columns once more would double the cost.
+        person.gather(rows).ne_missing(person_base.gather(rows)).alias("moved_p"),
+        crm.gather(rows).ne_missing(crm_base.gather(rows)).alias("moved_c"),
     )
     return cells.with_columns(rows.cast(pl.UInt32).alias("row"))
 

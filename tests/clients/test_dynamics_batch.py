@@ -336,3 +336,12 @@ def test_a_thousand_writes_are_one_valid_body() -> None:
     server = playing(parts(*(part(204) for _ in range(1000))))
     assert all(result.ok for result in client(server).batch(many(1000)))
     assert len(sent(server.requests[0])) == 1000
+
+
+def test_batches_start_at_the_size_that_is_configured_and_never_above_the_services_limit() -> None:
+    made = DynamicsClient(DYNAMICS, transport=playing(), budget=NullBudget(), clock=FakeClock())
+    assert made.batch_size == 100
+    made.start_batches_at(250)
+    assert made.batch_size == 250
+    made.start_batches_at(5_000)
+    assert made.batch_size == 1_000

@@ -43,12 +43,17 @@ class _Tagged(msgspec.Struct):
 class DynamicsBatch(DynamicsSession):
     """Writes and probes."""
 
+    _first_size = FIRST_SIZE
     _batch_size = FIRST_SIZE
 
     @property
     def batch_size(self) -> int:
         """How many writes to put into one batch now: 100 at first, half after a time-out or 413, slowly back up."""
         return self._batch_size
+
+    def start_batches_at(self, size: int) -> None:
+        """Put `size` writes into a batch where nothing speaks against it, instead of 100; at most 1,000."""
+        self._first_size = self._batch_size = min(size, MOST_PARTS)
 
     def batch(self, writes: Sequence[RowWrite]) -> list[WriteResult]:
         """Send up to 1,000 writes as one `$batch`; one result per write, in order. Each stands alone (V56).
@@ -81,7 +86,7 @@ class DynamicsBatch(DynamicsSession):
             self._shrink(len(writes))
             return self._in_halves(writes, error)
         if len(writes) >= self._batch_size:  # a smaller one proves nothing of larger ones
-            self._batch_size = max(self._batch_size, min(FIRST_SIZE, self._batch_size * 11 // 10 + 1))
+            self._batch_size = max(self._batch_size, min(self._first_size, self._batch_size * 11 // 10 + 1))
         return [self._result(write, answer) for write, answer in zip(writes, answers, strict=True)]
 
     def probe(self, entity: Entity, ids: Sequence[str]) -> dict[str, str]:

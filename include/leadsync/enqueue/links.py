@@ -64,7 +64,8 @@ def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: st
     """What the side shows differently from the base after this run: link_id, field, value, open."""
     shown_column = "person" if side == "person" else "crm"
     decided = decisions.join(pairs.select("link_id").with_row_index("row"), on="row", how="left")
-    kept = side_entries(pairs, side).join(decided, on=["link_id", "field"], how="anti")
+    spellings = side_entries(pairs, side).filter(~pl.col("open"))  # an open value nobody decided on was taken back
+    kept = spellings.join(decided, on=["link_id", "field"], how="anti")
     open_now = decided.filter(pl.col("change") != Change.CONVERGED.value)
     # A restored edit goes both ways although both sides show the base: both must stay open until acknowledged.
     twice = open_now.filter(pl.col("direction").is_not_null()).select("link_id", "field")

@@ -167,10 +167,12 @@ def flag_rows(events: pl.DataFrame, deleted_name: str) -> pl.DataFrame:
     )
 
 
-def with_operation_ids(plan: pl.DataFrame) -> pl.DataFrame:
+def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
     """Group rows into operations: one per link, direction, kind and lane.
 
-    The id is a digest of what would be written, so that planning the same again gives the same id.
+    The id is a digest of link, version and what would be written, so that planning the same again gives the
+    same id. A link still to be made counts as one of this run: what an earlier link of the same records
+    has done may have to be done again (D47, D48, R77).
     """
     if plan.is_empty():
         return plan
@@ -179,6 +181,7 @@ def with_operation_ids(plan: pl.DataFrame) -> pl.DataFrame:
         pl.col("field"), pl.col("after").fill_null("\x00"), pl.col("before").fill_null("\x00"), separator="\x01"
     )
     key = pl.concat_str(
+        pl.when(pl.col("link_id") < 0).then(pl.lit(run_id)).otherwise(pl.col("link_id").cast(pl.String)),
         pl.coalesce("crm_id", pl.lit("-")),
         pl.col("person_id").cast(pl.String).fill_null("-"),
         *_OPERATION[1:],

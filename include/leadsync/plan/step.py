@@ -59,7 +59,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         parts.append(create_rows(pairs, field_map))
         parts.append(system_rows(pairs, entity, (system.id, system.type, system.is_deleted)))
     parts.append(flag_rows(staging.read("events"), system.is_deleted))
-    rows = with_operation_ids(pl.concat(parts))
+    rows = with_operation_ids(pl.concat(parts), run.run_id)
     brake = engine.settings.policies.brake
     approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
     held = apply_brake(
