@@ -109,6 +109,8 @@ class Engine:
     ) -> Engine:
         """Open the state store (migrating it) and prepare the clients; nothing is called yet."""
         clock = clock or SystemClock()
+        # State and staging hold people's data: a folder we make is its owner's alone (P10).
+        paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         store = StateStore.open(paths.state_url, clock)
         return cls(settings, paths, connections, store, clock, transport or RequestsTransport())
 
