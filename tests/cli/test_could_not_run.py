@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from include.leadsync.cli import main
-from tests.cli.command_line import DYNAMICS, MARKETO, SECRET, CommandLine, Result, connection, end_of
+from tests.cli.command_line import DYNAMICS, MARKETO, SECRET, SHIPPED, CommandLine, Result, connection, end_of
 
 AWAY = "http://127.0.0.1:9"  # the discard port: nobody listens
-SHIPPED = Path(__file__).resolve().parents[2] / "include" / "config" / "leadsync.yaml"
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ def results(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactory)
     changes = {name: changed(name, command_line, tmp_path_factory.mktemp("obstacle")) for name in OBSTACLES}
     running = {name: command_line.start(*OBSTACLES[name].words, **changes[name]) for name in PROCESSES}
     rest = [name for name in OBSTACLES if name not in PROCESSES]
-    found = {name: within(OBSTACLES[name].words, command_line.environment | changes[name]) for name in rest}
+    found = {name: command_line.run_here(*OBSTACLES[name].words, **changes[name]) for name in rest}
     return found | {name: end_of(process) for name, process in running.items()}
 
 
@@ -147,23 +143,6 @@ def changed(name: str, command_line: CommandLine, folder: Path) -> dict[str, str
             .replace('"tenant_id"', authority)
         )
     return changes
-
-
-def within(words: tuple[str, ...], environment: dict[str, str]) -> Result:
-    """The command line in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        for key, value in environment.items():
-            patch.setenv(key, value)
-        try:
-            status = main(words)
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-    return Result(status, out.getvalue(), err.getvalue())
 
 
 @pytest.mark.parametrize("name", OBSTACLES)

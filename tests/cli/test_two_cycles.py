@@ -54,6 +54,6 @@ def test_a_second_cycle_says_it_is_skipped_and_a_killed_one_is_replaced_when_its
     with command_line.engine() as engine, engine.store.begin() as tx:
         tx.execute(sa.text("UPDATE lease SET expires_at = 1 WHERE name = 'cycle'"))  # … which is now
 
-    after = command_line.run("cycle", "--json")
+    after = command_line.run_here("cycle", "--json")
     assert (after.status, after.report["outcome"]) == (0, "done")
     assert command_line.person_of(lead)["title"] == "CTO"
