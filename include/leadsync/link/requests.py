@@ -37,10 +37,17 @@ class Requests:
     """Answers the pending requests of a run."""
 
     def __init__(
-        self, engine: Engine, schema: Schema, people: People, claimed: set[int], next_id: Iterator[int]
+        self,
+        engine: Engine,
+        schema: Schema,
+        people: People,
+        claimed: set[int],
+        arrived: Mapping[str, int | None],
+        next_id: Iterator[int],
     ) -> None:
+        """`claimed`: persons that this run has linked. `arrived`: CRM records it links or makes a person of."""
         self._engine, self._schema, self._people = engine, schema, people
-        self._claimed, self._next_id = claimed, next_id
+        self._claimed, self._arrived, self._next_id = claimed, arrived, next_id
         self._links = Links(engine.store)
         self._events: list[dict[str, object]] = []
         self._pairs: dict[Entity, list[pl.DataFrame]] = {entity: [] for entity in Entity}
@@ -65,7 +72,8 @@ class Requests:
                 message = "the person was just linked to a CRM record that arrived in this run"
                 self._settle(request, "linked", "linked_by_arrival", message, "D24")
             else:
-                self._find_or_create(request, raw_persons, matches.get(addresses[person] or "", []))
+                same_address = matches.setdefault(addresses[person], []) if addresses[person] else []
+                self._find_or_create(request, raw_persons, same_address)
             answered.add(person)
         return RequestOutcome(self._pairs, events(self._events))
 
@@ -77,15 +85,17 @@ class Requests:
         self._settle(request, "no_action", "already_linked", message, "R48", link)
 
     def _find_or_create(self, request: Mapping[str, object], raw: pa.Table, found: list[_Match]) -> None:
-        free = [match for match in found if match.linked_to is None]
-        entity = Entity(str(request["sync_as"]))
-        self._claimed.add(int(str(request["person_id"])))
+        """`found`: CRM records with the person's address; what this request adds to them is added here too."""
+        free = [match for match in found if match.owner is None]
+        entity, person = Entity(str(request["sync_as"])), int(str(request["person_id"]))
+        self._claimed.add(person)
         if not found:
-            self._add(entity, request, raw, crm_id=str(uuid4()), row=None)
+            crm_id = str(uuid4())
+            self._add(entity, request, raw, crm_id=crm_id, row=None)
+            found.append(_Match(entity, crm_id, f"person {person}", True, pl.DataFrame()))
         elif not free:
-            owner = found[0].linked_to
             message = (
-                f"{found[0].entity.value} {found[0].crm_id} has this e-mail address and is linked to person {owner}"
+                f"{found[0].entity.value} {found[0].crm_id} has this e-mail address and is linked to {found[0].owner}"
             )
             self._settle(request, "held", "taken", message + "; merge the two persons or change the address", "D14")
         elif len(free) > 1:
@@ -97,6 +107,7 @@ class Requests:
             self._settle(request, "held", "closed_record", message, "D25")
         else:
             self._add(free[0].entity, request, raw, crm_id=free[0].crm_id, row=free[0].row)
+            free[0].owner = f"person {person}"
 
     def _add(
         self, entity: Entity, request: Mapping[str, object], raw: pa.Table, *, crm_id: str, row: pl.DataFrame | None
@@ -147,13 +158,13 @@ class Requests:
             return {}
         rows: pl.DataFrame = pl.from_arrow(canonical_rows(raw, self._schema.map(entity)))  # type: ignore[assignment]
         ids = rows["id"].to_list()
-        linked = {row["crm_id"]: row["person_id"] for row in self._links.by_crm(ids).to_pylist()}
+        linked = {**self._arrived, **{row["crm_id"]: row["person_id"] for row in self._links.by_crm(ids).to_pylist()}}
         states = raw["statecode"].to_pylist()
         index: dict[str, list[_Match]] = {}
         for position, (crm_id, email) in enumerate(zip(ids, raw["emailaddress1"].to_pylist(), strict=True)):
-            match = _Match(
-                entity, crm_id, linked.get(crm_id), states[position] == _OPEN_STATE, rows[position : position + 1]
-            )
+            person = linked.get(crm_id)
+            owner = (f"person {person}" if person else "a person that is being created") if crm_id in linked else None
+            match = _Match(entity, crm_id, owner, states[position] == _OPEN_STATE, rows[position : position + 1])
             index.setdefault((email or "").lower(), []).append(match)
         return index
 
@@ -182,12 +193,12 @@ class Requests:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Match:
-    """A CRM record found by e-mail."""
+    """A CRM record found by e-mail; `owner` says who has it, None nobody."""
 
     entity: Entity
     crm_id: str
-    linked_to: int | None
+    owner: str | None
     open: bool
     row: pl.DataFrame

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.arrivals import Arrivals
+from include.leadsync.link.creations import with_requests
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
 from include.leadsync.link.people import People
@@ -39,6 +40,7 @@ class _LinkStep:
         self._links = Links(engine.store)
         self._people = People(engine, schema)
         self._claimed: set[int] = set()
+        self._paired: dict[str, int | None] = {}  # CRM records that arrived in this run → person, None: to be created
         self._next_id = (-number for number in count(1))
         self._slices: list[tuple[str, int]] = []
         self._events: list[pl.DataFrame] = []
@@ -85,9 +87,10 @@ class _LinkStep:
                 [self._people.canonical(extra, entity), self._people.canonical(self._of(raw_persons, links), entity)]
             ).unique("id", keep="first", maintain_order=True)
             field_map = self._schema.map(entity)
-            self._publish(
-                entity, known_pairs(links, layouts, rows, persons, field_map, forced=sorted(forced), lane=lane)
-            )
+            pairs = known_pairs(links, layouts, rows, persons, field_map, forced=sorted(forced), lane=lane)
+            pairs, answered = with_requests(self._engine.store, pairs)
+            self._events.append(answered)
+            self._publish(entity, pairs)
 
     @staticmethod
     def _of(raw_persons: pa.Table, links: pl.DataFrame) -> pa.Table:
@@ -117,7 +120,9 @@ class _LinkStep:
     def _arrived(self, entity: Entity, rows: pl.DataFrame) -> None:
         arrivals = Arrivals(self._people, self._links, self._schema.map(entity), entity, self._claimed)
         for part in rows.iter_slices(SLICE):
-            self._publish(entity, arrivals.pairs(part, self._next_id))
+            pairs = arrivals.pairs(part, self._next_id)
+            self._paired |= dict(pairs.select("crm_id", "person_id").iter_rows())
+            self._publish(entity, pairs)
         self._events += arrivals.events
         self._counts[f"{entity.value}_arrived"] = rows.height
 
@@ -135,7 +140,7 @@ class _LinkStep:
         requests = self._staging.read("requests")
         if requests.is_empty():
             return
-        answers = Requests(self._engine, self._schema, self._people, self._claimed, self._next_id)
+        answers = Requests(self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id)
         outcome = answers.answer(requests, raw_persons)
         self._events.append(outcome.events)
         for entity, frames in outcome.pairs.items():

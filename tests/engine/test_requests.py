@@ -1,0 +1,119 @@
+"""Sync Person to Microsoft where several things happen at once: every request ends, no record is linked twice."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.errors import ConnectionBroken, LeadSyncError, RetryLater
+from include.leadsync.intake import request_persons
+from include.leadsync.state import Requests
+from tests.world import ConnectionDropped, World
+
+
+def ask(world: World, *persons: int, owner: str | None = None) -> list[str]:
+    return request_persons(world.engine, persons, "lead", owner, source="test", token="once")
+
+
+def outcomes(world: World, requests: list[str]) -> list[str | None]:
+    rows: list[dict[str, Any]] = Requests(world.engine.store).get(requests).to_pylist()
+    assert {row["state"] for row in rows} == {"finished"}
+    found = {row["request_id"]: row["outcome"] for row in rows}
+    return [found[request] for request in requests]
+
+
+def salesperson(world: World) -> str:
+    """A user who may own leads."""
+    users = [user for user in world.rows("systemuser") if not user["isdisabled"]]
+    return str(users[-1]["systemuserid"])
+
+
+def test_two_persons_with_the_address_of_one_lead_ask_at_once_and_one_gets_it(world: World) -> None:
+    persons = [world.add_person(email="same@example.com", lastName=name) for name in ("A", "B")]
+    lead = world.add_row("lead", subject="s", lastname="L", emailaddress1="same@example.com")
+    world.settle()  # the lead is held: two persons could be its person
+    requests = ask(world, *persons)
+    world.settle()
+    assert sorted(map(str, outcomes(world, requests))) == ["held", "linked"]
+    assert len(world.persons_by("microsoftId", lead)) == 1
+    assert len(world.rows("lead")) == 1
+
+
+def test_a_lead_that_arrives_with_its_own_person_is_not_given_to_one_that_asks(world: World) -> None:
+    other = world.add_person(email="same@example.com", lastName="Other")
+    guid = "aaaaaaaa-0000-4000-8000-00000000000a"
+    owner = world.add_person(email="owner@example.com", lastName="Owner", microsoftId=guid)
+    world.settle()
+    requests = ask(world, other)
+    world.add_row("lead", leadid=guid, subject="s", lastname="L", emailaddress1="same@example.com")
+    world.settle()
+    assert outcomes(world, requests) == ["held"]
+    assert [person["id"] for person in world.persons_by("microsoftId", guid)] == [owner]
+
+
+def test_two_persons_of_one_address_who_ask_at_once_do_not_get_two_leads(world: World) -> None:
+    persons = [world.add_person(email="same@example.com", lastName=name) for name in ("A", "B")]
+    requests = ask(world, *persons)
+    world.settle()
+    assert sorted(map(str, outcomes(world, requests))) == ["created", "held"]
+    assert len(world.rows("lead")) == 1
+
+
+def test_a_person_edited_while_its_lead_waits_to_be_created_still_ends_its_request(world: World) -> None:
+    person = world.add_person(email="x@example.com", lastName="A")
+    world.settle()
+    owner = salesperson(world)
+    requests = ask(world, person, owner=owner)
+
+    def unreachable(request: HttpRequest) -> HttpResponse | None:
+        if "$batch" in request.url:
+            raise ConnectionBroken("cannot be reached", maybe_committed=False)
+        return None
+
+    world.transport.before.append(unreachable)
+    with pytest.raises(RetryLater):
+        world.run()
+    world.transport.before.clear()
+    world.edit_person(person, title="typed meanwhile")
+    world.settle()
+    assert outcomes(world, requests) == ["created"]
+    (lead,) = world.rows("lead")
+    assert (lead["jobtitle"], lead["_ownerid_value"]) == ("typed meanwhile", owner)
+
+
+def test_a_request_whose_creation_was_never_answered_ends_when_the_record_is_found(world: World) -> None:
+    person = world.add_person(email="x@example.com", lastName="A")
+    world.settle()
+    requests = ask(world, person)
+    dropped: list[str] = []
+
+    def drop(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if "$batch" in request.url and not dropped:
+            dropped.append(request.url)
+            raise ConnectionDropped
+        return response
+
+    world.transport.after.append(drop)
+    with contextlib.suppress(LeadSyncError):
+        world.run()
+    world.settle()
+    assert dropped
+    assert outcomes(world, requests) == ["created"]
+    assert len(world.rows("lead")) == 1
+
+
+def test_a_refused_request_that_is_put_right_still_gives_the_record_to_its_owner(world: World) -> None:
+    owner = salesperson(world)
+    person = world.add_person(email="x@example.com", firstName="No")
+    world.settle()
+    requests = ask(world, person, owner=owner)
+    world.settle()
+    assert outcomes(world, requests) == ["failed"]
+    world.edit_person(person, lastName="Now")
+    world.settle()
+    (lead,) = world.rows("lead")
+    assert lead["_ownerid_value"] == owner
+    assert world.activities(open_only=True) == []
