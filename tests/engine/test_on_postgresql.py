@@ -1,0 +1,124 @@
+"""The same cycle on PostgreSQL: one rich scenario from the first link to a killed run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.context import RunRequest
+from include.leadsync.cycle import run_cycle
+from include.leadsync.intake import request_persons
+from tests.engine.play import column, linked_contact, linked_lead, shown
+from tests.postgresql import empty_schema, running_server
+from tests.world import World
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture
+def world(server: str, tmp_path: Path) -> Iterator[World]:
+    with empty_schema(server) as url, World(tmp_path, state_url=url) as made:
+        assert made.engine.store.engine.dialect.name == "postgresql"
+        yield made
+
+
+def test_rules_winners_requests_failures_and_deletions_are_the_same(world: World) -> None:
+    person, lead = linked_lead(world, jobtitle="Chefingenjör 💡")
+    other, contact = linked_contact(world, jobtitle="Engineer")
+    gone_person, gone = linked_lead(world, emailaddress1="gone@example.com")
+    asked = world.add_person(email="cy@example.com", firstName="Cy", lastName="Dee")
+    world.edit_person(person, title="from Marketo")
+    world.edit_row("lead", lead, jobtitle="from Dynamics", telephone1="+46 40 1")
+    world.edit_person(other, title="from Marketo", mobilePhone=None, city="Lund")
+    world.edit_row("contact", contact, jobtitle="from Dynamics")
+    world.delete_row("lead", gone)
+    request_persons(world.engine, [asked], "contact", source="test", token="1")
+    world.settle()
+    assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "title")) == ("from Marketo",) * 2
+    assert (column(world, "contact", contact, "jobtitle"), shown(world, other, "title")) == ("from Dynamics",) * 2
+    assert (shown(world, person, "phone"), column(world, "contact", contact, "address1_city")) == ("+46 40 1", "Lund")
+    assert shown(world, gone_person, "microsoftIsDeleted") is True
+    (made,) = world.rows("contact", "emailaddress1 eq 'cy@example.com'")
+    assert shown(world, asked, "microsoftId") == made["contactid"]
+    collision = [entry for entry in world.ledger(person, "title") if entry["kind"] == "collision"]
+    assert [(c["base"], c["lost"]) for c in collision] == [("Chefingenjör 💡", "from Dynamics")]
+
+
+def test_a_failure_is_told_once_and_recovers_once(world: World) -> None:
+    person, lead = linked_lead(world)
+    world.edit_person(person, mktoPersonNotes="x" * 25_000, title="held back with it")
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") is None
+    world.edit_person(person, mktoPersonNotes="short")
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "held back with it"
+    assert [entry["primaryAttributeValue"] for entry in world.outcome_activities(person)] == [
+        "failed: mktoPersonNotes", "recovered: mktoPersonNotes",
+    ]  # fmt: skip
+
+
+def test_many_deletions_wait_for_approval(world: World) -> None:
+    world.configure({"policies": {"brake": {"deletes": {"count": 1, "share": 0.1}}}})
+    world.reopen()
+    pairs = [linked_lead(world, emailaddress1=f"p{number}@example.com") for number in range(2)]
+    for _, lead in pairs:
+        world.delete_row("lead", lead)
+    plan_hash = world.run()["steps"]["plan"]["plan_hash"]
+    assert not any(shown(world, person, "microsoftIsDeleted") for person, _ in pairs)
+    world.run(approve=plan_hash)
+    world.settle()
+    assert all(shown(world, person, "microsoftIsDeleted") for person, _ in pairs)
+
+
+def test_a_run_that_died_while_writing_is_taken_over_and_nothing_is_made_twice(world: World) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if request.method == "POST" and "/rest/v1/leads.json" in request.url:
+            raise Killed
+        return response
+
+    lead = world.add_row("lead", subject="s", lastname="Once", emailaddress1="once@example.com")
+    world.transport.after.append(kill)
+    with pytest.raises(Killed):
+        world.run()
+    world.transport.after.clear()
+    world.reopen()
+    world.movable.advance(-59)  # `run` lets a minute pass first
+    assert world.run()["outcome"] == "skipped"
+    world.movable.advance(120)
+    world.settle()
+    (person,) = world.persons_by("email", "once@example.com")
+    assert shown(world, person["id"], "microsoftId") == lead
+
+
+def test_two_cycles_at_the_same_moment_are_one_cycle(world: World) -> None:
+    world.add_row("lead", subject="s", lastname="Once", emailaddress1="once@example.com")
+    inside, outcomes = threading.Event(), {}
+
+    def other() -> None:
+        with world.open_engine() as engine:
+            outcomes["other"] = run_cycle(engine, RunRequest("20260301T100001Z-other0"))["outcome"]
+        inside.set()
+
+    def meet(_: HttpRequest) -> HttpResponse | None:
+        world.transport.before.clear()
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(60)
+        return None
+
+    world.transport.before.append(meet)
+    outcomes["first"] = world.run()["outcome"]
+    assert inside.is_set()
+    assert outcomes == {"other": "skipped", "first": "done"}
+    assert len(world.persons_by("email", "once@example.com")) == 1
