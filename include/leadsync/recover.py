@@ -14,7 +14,7 @@ from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.model import STANDING
 from include.leadsync.plan.step import APPROVED
 from include.leadsync.schema import Schema, current_schema, stage_schema
-from include.leadsync.state import Leases, Links, Metadata, Outbox, Requests, Runs
+from include.leadsync.state import ActivityLog, Leases, Links, Metadata, Outbox, Requests, Runs
 from include.leadsync.turn import take_turn
 
 _DIRTY_AT_ONCE = 20_000
@@ -98,9 +98,11 @@ def _schema_changes(engine: Engine, schema: Schema) -> None:
     """Refused rows get another chance when the map or the metadata they failed under has changed (D95)."""
     for entity, field_map in schema.maps.items():
         body = repr([(f.rule, f.marketo, f.dynamics) for f in field_map.fields])
-        if Metadata(engine.store).put("leadsync", f"map.{entity.value}", body):
-            parked = Outbox(engine.store).parked_links(entity)
-            Links(engine.store).set_dirty(parked, "field map or metadata changed")
+        with engine.store.begin() as tx:
+            if Metadata(engine.store).put("leadsync", f"map.{entity.value}", body, tx):
+                parked = Outbox(engine.store).parked_links(entity, tx)
+                refused = ActivityLog(engine.store).failed_links(entity, tx)
+                Links(engine.store).set_dirty(sorted({*parked, *refused}), "field map or metadata changed", tx)
 
 
 def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:

@@ -11,6 +11,7 @@ from include.leadsync.enqueue.operations import decision_ledger, failure_activit
 from include.leadsync.link.step import slices
 from include.leadsync.model import LinkStatus
 from include.leadsync.plan.brake import Held
+from include.leadsync.plan.step import LEFT_OUT
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import (
     ActivityLog,
@@ -56,6 +57,8 @@ class _Enqueue:
             self._advance_cursors(tx)
             ledger = self._store_links(tx)
             plan, events = self._settled_ids(plan), self._settled_ids(events)
+            left_out = self._settled_ids(staging.read(LEFT_OUT))["link_id"].to_list()
+            self._links.set_dirty(left_out, "fields that a backfill left out wait for a cycle", tx)
             operations = operation_rows(plan, failures, refused, held, self._run.run_id, self._now)
             self._links_after_events(events, operations, held, tx)
             outbox = Outbox(self._store)
@@ -119,6 +122,7 @@ class _Enqueue:
             pl.lit(self._run.run_id).alias("created_run"), pl.lit(self._now).alias("created_at")
         )
         stored = self._links.insert(_arrow(new.drop("link_id")), tx)
+        ActivityLog(self._store).found(stored, self._run.run_id, tx)
         self._real |= dict(zip(rows["link_id"].to_list(), stored["link_id"].to_pylist(), strict=True))
 
     def _settled_ids(self, rows: pl.DataFrame) -> pl.DataFrame:

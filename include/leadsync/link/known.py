@@ -52,9 +52,10 @@ def known_pairs(
     missing = (
         pl.when(creating & pl.col("person_id").is_null())
         .then(pl.lit("person"))
-        .when(creating & ~pl.col("c_fresh"))
+        .when(creating & ~pl.col("c_fresh") & pl.col("crm_hash").is_null())  # never seen: it does not exist yet
         .then(pl.lit("crm"))
     )
+    empty = pl.col("create").eq_missing("person") & ~pl.col("c_fresh")  # gone before its person could be made
     fixed = wide.with_columns(
         pl.coalesce(etags["etag"], wide["crm_etag"]).alias("etag"),
         missing.alias("create"),
@@ -67,7 +68,7 @@ def known_pairs(
         name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}
     ]
     ordered = [pl.col(name).cast(dtype) for name, dtype in PAIR_SCHEMA.items()]
-    return fixed.filter(keep).select(*ordered, *value_columns)
+    return fixed.filter(keep & ~empty).select(*ordered, *value_columns)
 
 
 def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pa.Table:

@@ -63,6 +63,10 @@ class People:
         """Persons that carry one of these CRM ids (D11); None when the instance has no such field."""
         return self._engine.marketo.persons(self._names.id, crm_ids, self.columns) if self.keyed and crm_ids else None
 
+    def by_id(self, ids: Sequence[int]) -> pa.Table:
+        """Persons by their ids."""
+        return self._engine.marketo.persons("id", [str(person) for person in ids], self.columns)
+
     def by_email(self, emails: Sequence[str]) -> pa.Table | None:
         """Persons with one of these e-mail addresses, linked or not."""
         return self._engine.marketo.persons("email", emails, self.columns) if emails else None

@@ -25,9 +25,11 @@ def removed_rows(engine: Engine, entity: Entity, suspects: Sequence[str], living
     """
     links = Links(engine.store)
     linked: pl.DataFrame = pl.from_arrow(links.by_crm(sorted(set(suspects))))  # type: ignore[assignment]
-    # A record that is still to be created is absent too, and must not be taken for deleted.
-    existing = (pl.col("entity") == entity.value) & (pl.col("status") == LinkStatus.ACTIVE.value)
-    linked = linked.filter(existing & ~pl.col("crm_id").is_in(list(living)))
+    # A record that is still to be created is absent too, and must not be taken for deleted; one whose person is
+    # to be created existed, unless it is unknown whether that person exists by now.
+    waiting = (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_null() & pl.col("dirty").is_null()
+    existing = (pl.col("status") == LinkStatus.ACTIVE) | waiting
+    linked = linked.filter((pl.col("entity") == entity.value) & existing & ~pl.col("crm_id").is_in(list(living)))
     if linked.is_empty():
         return events([])
     ids = linked["crm_id"].to_list()

@@ -14,6 +14,7 @@ from include.leadsync.link.arrivals import Arrivals
 from include.leadsync.link.creations import with_requests
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
+from include.leadsync.link.partners import outgrown, persons_to_add, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import removed_persons, removed_rows
 from include.leadsync.link.requests import Requests
@@ -75,6 +76,7 @@ class _LinkStep:
         of_entity = by_person_frame.filter(pl.col("entity") == entity.value)["link_id"].to_list()
         chosen = selection.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
         overwritten = self._staging.read("overwritten")["person_id"].to_list()
+        gone = [i for name in ("persons_missing", "persons_deleted") for i in self._staging.read(name)["id"].to_list()]
         forced = set(chosen["link_id"].to_list())
         forced |= set(by_person_frame.filter(pl.col("person_id").is_in(overwritten))["link_id"].to_list())
         link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list()})
@@ -82,12 +84,17 @@ class _LinkStep:
         layouts = self._links.layouts()
         for start in range(0, len(link_ids), SLICE):
             links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
+            links = links.filter(~pl.col("person_id").is_in(gone).fill_null(value=False))  # nobody to write to
             links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
-            persons = pl.concat(
-                [self._people.canonical(extra, entity), self._people.canonical(self._of(raw_persons, links), entity)]
-            ).unique("id", keep="first", maintain_order=True)
             field_map = self._schema.map(entity)
-            pairs = known_pairs(links, layouts, rows, persons, field_map, forced=sorted(forced), lane=lane)
+            late = outgrown(links, layouts, field_map)
+            here = self._people.canonical(self._of(raw_persons, links), entity)
+            more = self._people.canonical(persons_to_add(self._people, late, here), entity)
+            persons = pl.concat([self._people.canonical(extra, entity), here, more]).unique(
+                "id", keep="first", maintain_order=True
+            )
+            fresh = rows_to_add(self._engine, field_map, self._schema.row_columns(entity), late, rows)
+            pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
             pairs, answered = with_requests(self._engine.store, pairs)
             self._events.append(answered)
             self._publish(entity, pairs)

@@ -20,6 +20,9 @@ from include.leadsync.state import Links
 APPROVED = "approved:"
 """Beginning of a link's `dirty` reason after its held operations were released."""
 
+LEFT_OUT = "left_out"
+"""Dataset of links (link_id) with changes in other fields than those the run was asked for."""
+
 _PERSONS_A_CALL = 300
 
 
@@ -30,6 +33,7 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     policy = engine.settings.policies.first_link
     first_link = None if policy == "by_type" else System(policy)
     counts: dict[str, int] = dict.fromkeys(Change, 0)
+    left_out: list[int] = []
     for entity, number in slices(engine, run):
         pairs = staging.read(f"pairs.{entity.value}.{number}").with_row_index("_row")
         both = pairs.filter(pl.col("create").is_null())
@@ -39,10 +43,13 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
         decisions = pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
         decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
         if run.fields:
-            decisions = decisions.filter(pl.col("field").is_in(list(run.fields)))
+            chosen = pl.col("field").is_in(list(run.fields))
+            left_out += pairs["link_id"].gather(decisions.filter(~chosen)["row"].unique()).to_list()
+            decisions = decisions.filter(chosen)
         staging.write(f"decisions.{entity.value}.{number}", decisions.select(list(DECISION_SCHEMA)))
         for change, count in decisions.group_by("change").len().iter_rows():
             counts[change] += count
+    staging.write(LEFT_OUT, pl.DataFrame({"link_id": left_out}, schema={"link_id": pl.Int64}))
     return {str(change): count for change, count in counts.items()}
 
 

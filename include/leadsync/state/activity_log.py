@@ -84,6 +84,28 @@ class ActivityLog:
 
         return self._close(link_ids, is_over, run_id, run_id, tx)
 
+    def found(self, links: pa.Table, run_id: str, tx: Transaction | None = None) -> int:
+        """Close, as `recover` does, the open rows of records that had no link and now have one.
+
+        `links`: person_id, crm_id of the new links.
+        """
+        persons = [person for person in links["person_id"].to_pylist() if person is not None]
+        crm_ids = [crm_id for crm_id in links["crm_id"].to_pylist() if crm_id is not None]
+        either = self._store.bulk.one_of(activity.c.person_id, persons) | self._store.bulk.one_of(
+            activity.c.crm_id, crm_ids
+        )
+        statement = sa.select(*_COLUMNS).where(_OPEN, activity.c.link_id.is_(None), either)
+        with self._store.within(tx) as connection:
+            return self._recover_rows(connection, fetch(connection, statement), run_id)
+
+    def failed_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
+        """Links of one entity with an open failure: they get another chance when the map or the schema changes."""
+        failed = sa.select(activity.c.link_id).where(
+            _OPEN, activity.c.entity == str(entity), activity.c.link_id.is_not(None), activity.c.outcome == "failed"
+        )
+        with self._store.look(tx) as connection:
+            return sorted(connection.execute(failed.distinct()).scalars())
+
     def _close(
         self,
         link_ids: Sequence[int],
@@ -102,10 +124,13 @@ class ActivityLog:
             rows = fetch(connection, statement)
             keys = zip(*(rows[name].to_pylist() for name in ("link_id", "direction", "field")), strict=True)
             rows = rows.filter(pa.array([is_over(*key) for key in keys], pa.bool_()))
-            if rows.num_rows:
-                closed = self._store.bulk.one_of(activity.c.activity_id, rows["activity_id"].to_pylist())
-                connection.execute(sa.update(activity).where(closed).values(open=0))
-                self._store.bulk.insert(connection, activity, self._recovered(rows, run_id))
+            return self._recover_rows(connection, rows, run_id)
+
+    def _recover_rows(self, tx: Transaction, rows: pa.Table, run_id: str) -> int:
+        if rows.num_rows:
+            closed = self._store.bulk.one_of(activity.c.activity_id, rows["activity_id"].to_pylist())
+            tx.execute(sa.update(activity).where(closed).values(open=0))
+            self._store.bulk.insert(tx, activity, self._recovered(rows, run_id))
         return len(rows)
 
     def _recovered(self, rows: pa.Table, run_id: str) -> pa.Table:

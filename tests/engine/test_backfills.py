@@ -1,0 +1,35 @@
+"""Backfills of single persons, windows and fields: they help the cycles and take nothing from them."""
+
+from __future__ import annotations
+
+from tests.engine.play import column, linked_lead, shown
+from tests.world import World
+
+
+def test_a_backfill_of_one_field_leaves_edits_of_other_fields_to_the_cycles(world: World) -> None:
+    person, lead = linked_lead(world)
+    world.edit_person(person, title="CTO")
+    world.edit_row("lead", lead, address1_city="Lund")
+    world.run(kind="backfill", persons=(person,), fields=("fax",))
+    assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "city")) == (None, None)
+    world.settle()
+    assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "city")) == ("CTO", "Lund")
+
+
+def test_a_backfill_of_one_field_carries_it(world: World) -> None:
+    person, lead = linked_lead(world)
+    world.edit_person(person, title="CTO", city="Lund")
+    world.run(kind="backfill", persons=(person,), fields=("city",))
+    assert (column(world, "lead", lead, "jobtitle"), column(world, "lead", lead, "address1_city")) == (None, "Lund")
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "CTO"
+
+
+def test_a_backfill_of_a_window_carries_what_changed_in_it_on_both_sides(world: World) -> None:
+    person, lead = linked_lead(world)
+    since = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    world.edit_person(person, title="CTO")
+    world.edit_row("lead", lead, address1_city="Lund")
+    world.run(kind="backfill", since=since)
+    assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "city")) == ("CTO", "Lund")
+    assert world.settle() == 1
