@@ -59,10 +59,11 @@ class WorldTransport:
     """Hands requests straight to the emulators, and shows them to `before` and `after` on the way."""
 
     emulators: Mapping[str, Any]
-    secret: str = "sandbox"  # what the engine logs in with; the emulators know one secret only
-    log: list[tuple[str, str]] = field(default_factory=list)
-    before: list[Callable[[HttpRequest], HttpResponse | None]] = field(default_factory=list)
-    after: list[Callable[[HttpRequest, HttpResponse], HttpResponse]] = field(default_factory=list)
+    # What the engine logs in with; the emulators know one secret only.
+    secret: str = field(default="sandbox", repr=False)
+    log: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    before: list[Callable[[HttpRequest], HttpResponse | None]] = field(default_factory=list, repr=False)
+    after: list[Callable[[HttpRequest, HttpResponse], HttpResponse]] = field(default_factory=list, repr=False)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         self.log.append((request.method, request.url))

@@ -31,14 +31,19 @@ _SECRET = re.compile(
     r"(\"?\s*[=:]\s*\"?)(bearer\s+)?[^&\s\",;}]+"
 )
 
+_ADDRESS = re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
+
 
 def redact(text: str) -> str:
-    """Mask the value of everything that looks like a credential (P10)."""
-    return _SECRET.sub(lambda m: f"{m[1]}{m[2]}***", text)
+    """Mask the value of everything that looks like a credential, and e-mail addresses (P10)."""
+    return _ADDRESS.sub("***@***", _SECRET.sub(lambda m: f"{m[1]}{m[2]}***", text))
 
 
 class LeadSyncError(Exception):
-    """Root of everything this project raises on purpose."""
+    """Root of everything this project raises on purpose. Its text is redacted, whatever it was made from."""
+
+    def __init__(self, *facts: object) -> None:
+        super().__init__(*(redact(fact) if isinstance(fact, str) else fact for fact in facts))
 
 
 class FixConfiguration(LeadSyncError):
@@ -86,7 +91,7 @@ class RetryLater(LeadSyncError):
 
     def __init__(self, message: str, *, after: float | None = None) -> None:
         self.after = after
-        super().__init__(redact(message))
+        super().__init__(message)
 
 
 class Throttled(RetryLater):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.leadsync.clients.decode import Column, rows
+from include.leadsync.clients.decode import Column, excerpt, rows
 from include.leadsync.errors import AnswerMalformed
 
 COLUMNS = (
@@ -119,6 +119,24 @@ def test_the_excerpt_shows_no_credential() -> None:
     with pytest.raises(AnswerMalformed) as caught:
         table(b'{"access_token":"abc-secret')
     assert "abc-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (
+            b'{"requestId":"e4#1","result":[{"id":7,"email":"ada@example.test"},',
+            '{"requestId":"…","result":[{"id":7,"email":"…"},',
+        ),
+        (b'{"a":"say \\"Ada\\" : twice","b', '{"a":"…","…"'),
+        (b'\xef\xbb\xbf ["Ada", "Lovel', '["…", "…"'),
+        (b"<html>502 Bad Gateway</html>", "<html>502 Bad Gateway</html>"),
+        (b"ada@example.test;Ada", "20 bytes that are neither JSON nor a page"),
+        (b'{"a":"cut in an escape\\', '{"a":"…"'),
+    ],
+)
+def test_the_excerpt_shows_the_shape_of_an_answer_and_nobodys_data(body: bytes, shown: str) -> None:
+    assert excerpt(body) == shown
 
 
 @pytest.mark.parametrize("body", [b'[{"n":"ada@example.test"}]', b'[{"i":"ada@example.test"}]', b'[{"i":5.5}]'])

@@ -122,3 +122,17 @@ def test_two_cycles_at_the_same_moment_are_one_cycle(world: World) -> None:
     assert inside.is_set()
     assert outcomes == {"other": "skipped", "first": "done"}
     assert len(world.persons_by("email", "once@example.com")) == 1
+
+
+def test_a_null_character_that_the_database_cannot_hold_stops_nobody(world: World) -> None:
+    person, lead = linked_lead(world)
+    other, contact = linked_contact(world)
+    world.edit_person(person, title="nul\x00l")
+    world.edit_person(other, title="goes on")
+    world.settle()
+    assert column(world, "contact", contact, "jobtitle") == "goes on"
+    (entry,) = world.activities(open_only=True)
+    assert (entry["field"], entry["person_id"]) == ("title", person)
+    world.edit_person(person, title="null")
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "null"

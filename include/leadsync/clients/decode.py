@@ -8,6 +8,7 @@ on some malformed bodies, so it is not used on what comes from outside.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 from functools import lru_cache
@@ -158,6 +159,19 @@ def read(system: str, body: bytes | msgspec.Raw, decode: Callable[[bytes | msgsp
         raise AnswerMalformed(system, f"not readable as JSON: {error}", excerpt(body)) from error
 
 
+_EXCERPT = 80
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*(?:"(\s*:)?|\\?$)')
+"""A JSON text, also one that is cut off; the first group tells the name of a member."""
+
+
 def excerpt(body: bytes | msgspec.Raw) -> str:
-    """The beginning of a body, for a message; its values may be people's data, so it is short."""
-    return bytes(body)[:80].decode("utf-8", "replace")
+    """The beginning of a body, for a message: pages of proxies as they are, of JSON the shape without its values.
+
+    Anything else may be people's data: only its size is told (P10).
+    """
+    text = bytes(body)[:_EXCERPT].decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
+    if text.startswith("<"):
+        return text
+    if text.startswith(("{", "[")):
+        return _TEXT.sub(lambda found: found[0] if found[1] else '"…"', text)
+    return f"{len(bytes(body))} bytes that are neither JSON nor a page"

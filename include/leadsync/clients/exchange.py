@@ -27,6 +27,7 @@ from include.leadsync.errors import (
     ServiceUnavailable,
     StateUnavailable,
     Throttled,
+    redact,
 )
 from include.leadsync.model import System
 
@@ -54,8 +55,8 @@ class TokenRejected(Exception):
     """The service does not accept the token (601, 602, 401); caught by `Exchange`."""
 
     def __init__(self, code: str, message: str) -> None:
-        self.code, self.message = code, message
-        super().__init__(code, message)
+        self.code, self.message = code, redact(message)
+        super().__init__(code, self.message)
 
 
 class GatewayFailed(ServiceUnavailable):

@@ -7,6 +7,8 @@ to another host), reads no .netrc, and never returns half a body.
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +26,21 @@ MAX_BODY: Final = 64 * 1024 * 1024
 """No answer we ask for is larger, so a larger one is a fault; bytes, after decompression."""
 
 _CHUNK: Final = 64 * 1024
+
+
+class _WithoutQueries(logging.Filter):
+    """Cuts the queries out of the HTTP library's own messages: they carry e-mail addresses and feed tokens (P10)."""
+
+    _QUERY: Final = re.compile(r"\?[^\s\"']+")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, changed."""
+        record.msg, record.args = self._QUERY.sub("?…", record.getMessage()), None
+        return True
+
+
+for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_WithoutQueries())
 
 
 class Headers(Mapping[str, str]):
