@@ -10,11 +10,13 @@ import polars as pl
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ConfigurationInvalid, FixConfiguration, Problem
+from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
+from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
 from include.leadsync.plan.step import APPROVED
 from include.leadsync.schema import Schema, current_schema, stage_schema
-from include.leadsync.state import ActivityLog, Leases, Links, Metadata, Outbox, Requests, Runs
+from include.leadsync.state import ActivityLog, Echoes, Leases, Links, Metadata, Outbox, Requests, Runs
 from include.leadsync.turn import take_turn
 
 _DIRTY_AT_ONCE = 20_000
@@ -122,7 +124,9 @@ def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
             outbox.settle(left.select("op_id", state.alias("state")).to_arrow(), tx)
             link_ids = left.filter(~stands)["link_id"].unique().sort().to_list()
             outbox.supersede(link_ids, tx)
-            Links(engine.store).set_dirty(link_ids, "unknown outcome of a run that died", tx)
+            Links(engine.store).set_dirty(link_ids, f"{Fate.UNKNOWN.value} outcome of a run that died", tx)
+            sent = [(Operation.from_row({**row, "crm_etag": None}), row["updated_at"]) for row in left.to_dicts()]
+            Echoes(engine.store).add(echoes_of(sent), tx)
             return left.height
     finally:
         leases.release(lease)

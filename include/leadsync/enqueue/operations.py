@@ -30,11 +30,12 @@ def operation_rows(
     state = (
         pl.when(pl.col("op_id").is_in(refused))
         .then(pl.lit(OperationState.PARKED.value))
-        .when(pl.col("op_id").is_in(list(held.op_ids)))
+        .when(pl.col("op_id").is_in(held.every))
         .then(pl.lit(OperationState.HELD.value))
         .otherwise(pl.lit(OperationState.PENDING.value))
     )
-    is_held = pl.col("op_id").is_in(list(held.op_ids))
+    kept = pl.col("op_id").replace_strict(dict(held.kept), default=None, return_dtype=pl.String)
+    held_by = pl.when(pl.col("op_id").is_in(list(held.op_ids))).then(pl.lit(held.plan_hash)).otherwise(kept)
     return grouped.join(reasons, on="op_id", how="left", maintain_order="left").select(
         "op_id",
         pl.lit(run_id).alias("run_id"),
@@ -51,7 +52,7 @@ def operation_rows(
         pl.lit(0).alias("attempts"),
         pl.when(pl.col("op_id").is_in(refused)).then("code").alias("code"),
         pl.when(pl.col("op_id").is_in(refused)).then("message").alias("message"),
-        pl.when(is_held).then(pl.lit(held.plan_hash)).alias("plan_hash"),
+        held_by.alias("plan_hash"),
         pl.lit(now).alias("created_at"),
         pl.lit(now).alias("updated_at"),
     )

@@ -51,7 +51,8 @@ class _Enqueue:
         plan = staging.read("plan").join(staging.read("dropped"), on=["op_id", "field"], how="anti")
         failures, refused = staging.read("failures"), staging.read("refused")["op_id"].to_list()
         summary = staging.read_json("plan_summary")
-        held = Held(frozenset(summary["held_ops"]), summary["plan_hash"], tuple(summary["held_because"]))
+        reasons = tuple(summary["held_because"])
+        held = Held(frozenset(summary["held_ops"]), summary["plan_hash"], reasons, summary["kept_ops"])
         events = staging.read("events")
         with self._store.begin() as tx:
             self._advance_cursors(tx)
@@ -79,7 +80,7 @@ class _Enqueue:
         return {
             "operations": operations.height,
             "parked": len(refused),
-            "held": len(held.op_ids),
+            "held": len(held.every),
             "failures_logged": written,
             "recovered": recovered,
             "dropped_for_newer": len(self._lost),
@@ -140,9 +141,7 @@ class _Enqueue:
 
     def _links_after_events(self, events: pl.DataFrame, operations: pl.DataFrame, held: Held, tx: Transaction) -> None:
         waiting = (
-            set(operations.filter(pl.col("op_id").is_in(list(held.op_ids)))["link_id"].to_list())
-            if held.op_ids
-            else set()
+            set(operations.filter(pl.col("op_id").is_in(held.every))["link_id"].to_list()) if held.every else set()
         )
         ends = {"crm_deleted": LinkStatus.CRM_DELETED, "person_deleted": LinkStatus.PERSON_DELETED}
         for kind, status in ends.items():
@@ -157,9 +156,8 @@ class _Enqueue:
                     tx,
                 )
                 self._touched += ids
-        seen = events.filter(pl.col("kind").is_in(["held", "refreshed"]) & pl.col("link_id").is_not_null())[
-            "link_id"
-        ].to_list()
+        still_there = pl.col("kind").is_in(["held", "refreshed"]) | pl.col("link_id").is_in(list(waiting))
+        seen = events.filter(still_there & pl.col("link_id").is_not_null())["link_id"].unique().to_list()
         if seen:
             self._links.update(
                 _arrow(pl.DataFrame({"link_id": seen}).with_columns(pl.lit(None, pl.String).alias("dirty"))), tx

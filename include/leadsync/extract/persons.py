@@ -19,6 +19,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ReadAgain
 from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA, explain
 from include.leadsync.fields import Wire
+from include.leadsync.load.outcome import Fate
 from include.leadsync.model import SyncField
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, SeenActivities
@@ -66,7 +67,7 @@ class PersonReader:
             explained = explain(rows, echoes, self._fields)
             overwritten = explained.overwritten
             wanted |= set(explained.foreign) | set(overwritten["person_id"])
-            self._staging.write("echoes", explained.matched)
+            self._staging.write("echoes", pl.concat([explained.matched, self._never_written(echoes)]))
             deleted = self._deleted()
             wanted -= set(deleted)
         self._staging.write("overwritten", overwritten)
@@ -152,8 +153,20 @@ class PersonReader:
         yield from self._engine.marketo.lead_changes(token, self._feed_fields())
 
     def _echoes(self, rows: pl.DataFrame) -> pl.DataFrame:
-        ids = rows["person_id"].unique().sort().to_list()
+        ids = sorted({*rows["person_id"].to_list(), *self._in_doubt()})
         return pl.from_arrow(Echoes(self._engine.store).of_persons(ids))  # type: ignore[return-value]
+
+    def _in_doubt(self) -> list[int]:
+        """Persons that a write of ours may have reached, read again in this run."""
+        selection = self._staging.read("selection").filter(pl.col("person_id").is_not_null())
+        return selection.filter(pl.col("reason").str.starts_with(Fate.UNKNOWN.value))["person_id"].to_list()
+
+    def _never_written(self, echoes: pl.DataFrame) -> pl.DataFrame:
+        """Echoes of doubtful writes end with this feed: what it does not show was not written.
+
+        Left standing, they would one day take somebody's edit for our write.
+        """
+        return echoes.filter(pl.col("person_id").is_in(self._in_doubt())).select("person_id", "field", "op_id")
 
     def _deleted(self) -> list[int]:
         pages = self._follow(DELETES, self._cursors.get(DELETES))

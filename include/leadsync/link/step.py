@@ -42,6 +42,7 @@ class _LinkStep:
         self._people = People(engine, schema)
         self._claimed: set[int] = set()
         self._paired: dict[str, int | None] = {}  # CRM records that arrived in this run → person, None: to be created
+        self._without_row: set[int] = set()  # links whose CRM record is gone
         self._next_id = (-number for number in count(1))
         self._slices: list[tuple[str, int]] = []
         self._events: list[pl.DataFrame] = []
@@ -52,9 +53,9 @@ class _LinkStep:
         selection = self._staging.read("selection")
         for entity in Entity:
             rows = self._rows(entity)
+            self._removed(entity, rows["id"].to_list())
             self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
             self._arrived(entity, rows.filter(pl.col("link_id").is_null()))
-            self._removed(entity, rows["id"].to_list())
         self._requested(raw_persons)
         deleted = self._staging.read("persons_deleted")["id"].to_list()
         missing = self._staging.read("persons_missing")["id"].to_list()
@@ -77,6 +78,7 @@ class _LinkStep:
         chosen = selection.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
         overwritten = self._staging.read("overwritten")["person_id"].to_list()
         gone = [i for name in ("persons_missing", "persons_deleted") for i in self._staging.read(name)["id"].to_list()]
+        nowhere = pl.col("person_id").is_in(gone) | pl.col("link_id").is_in(list(self._without_row))
         forced = set(chosen["link_id"].to_list())
         forced |= set(by_person_frame.filter(pl.col("person_id").is_in(overwritten))["link_id"].to_list())
         link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list()})
@@ -84,7 +86,7 @@ class _LinkStep:
         layouts = self._links.layouts()
         for start in range(0, len(link_ids), SLICE):
             links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
-            links = links.filter(~pl.col("person_id").is_in(gone).fill_null(value=False))  # nobody to write to
+            links = links.filter(~nowhere.fill_null(value=False))  # one side is gone, the other collects nowhere (D46)
             links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
             field_map = self._schema.map(entity)
             late = outgrown(links, layouts, field_map)
@@ -141,7 +143,9 @@ class _LinkStep:
             suspects += self._links.absent(entity, present)
             living = living or present[:SLICE]
         if suspects:
-            self._events.append(removed_rows(self._engine, entity, suspects, living))
+            removed = removed_rows(self._engine, entity, suspects, living)
+            self._without_row |= set(removed.filter(pl.col("kind") == "crm_deleted")["link_id"].to_list())
+            self._events.append(removed)
 
     def _requested(self, raw_persons: pa.Table) -> None:
         requests = self._staging.read("requests")

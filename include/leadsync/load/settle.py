@@ -13,8 +13,9 @@ from include.leadsync.context import Engine
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.load.acknowledge import LinkState
 from include.leadsync.load.announce import announcements
+from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.outcome import Fate, Outcome
-from include.leadsync.model import STANDING, Direction, Entity, OperationKind, OperationState
+from include.leadsync.model import STANDING, Entity, OperationKind, OperationState
 from include.leadsync.schema import Schema
 from include.leadsync.state import ActivityLog, Echoes, Lease, Leases, Ledger, Links, Outbox, Requests, Transaction
 
@@ -48,7 +49,8 @@ class Settling:
             Ledger(store).add(self._ledger_rows(written), tx)
             log.record(self._failure_rows(written), tx)
             log.recover(self._recovered(written), self.run_id, tx)
-            Echoes(store).add(self._echo_rows(written), tx)
+            sent = [(o.operation, self.engine.now()) for o in written if o.fate in {Fate.DONE, Fate.UNKNOWN}]
+            Echoes(store).add(echoes_of(sent), tx)
             self._requests(written, tx)
             names = self.engine.settings.marketo.system_fields
             Outbox(store).add(announcements(written, names, self.engine.now()), tx)
@@ -198,26 +200,6 @@ class Settling:
         ]
         return pa.Table.from_pylist(rows, schema=_RECOVERED_SCHEMA)
 
-    def _echo_rows(self, outcomes: Sequence[Outcome]) -> pa.Table:
-        now = self.engine.now()
-        rows = [
-            {
-                "person_id": o.operation.person_id,
-                "field": w.field,
-                "before": w.before,
-                "after": w.after,
-                "written_at": now,
-                "op_id": o.operation.op_id,
-            }
-            for o in outcomes
-            if o.fate is Fate.DONE
-            and o.operation.direction == Direction.INBOUND
-            and o.operation.kind == OperationKind.UPDATE
-            for w in o.operation.writes
-            if not w.system
-        ]
-        return pa.Table.from_pylist(rows, schema=_ECHO_SCHEMA)
-
     def _requests(self, outcomes: Sequence[Outcome], tx: Transaction) -> None:
         requests = Requests(self.engine.store)
         for o in outcomes:
@@ -257,7 +239,6 @@ ACTIVITY_SCHEMA = _schema(
     "outcome operation direction field value code message rule run_id crm_id entity op_id", "link_id person_id", "at"
 )
 _RECOVERED_SCHEMA = _schema("direction field", "link_id")
-_ECHO_SCHEMA = _schema("field before after op_id", "person_id", "written_at")
 
 
 def _texts(records: list[dict[str, str | None]], names: Sequence[str]) -> pa.Table:

@@ -13,13 +13,14 @@ from datetime import timedelta
 from typing import Any
 
 from include.leadsync.clients.marketo import MarketoClient
-from include.leadsync.clock import Clock
-from include.leadsync.errors import ConnectionBroken, FixConfiguration, RetryLater
+from include.leadsync.clock import Clock, parse_iso
+from include.leadsync.errors import FixConfiguration, RetryLater
 from include.leadsync.load.outcome import Fate, Operation, Outcome
 
 ID_ATTRIBUTE = "Activity Id"
 _LEADS_A_CALL = 30
-_LOOK_BACK = timedelta(days=2)
+_LOOK_BACK = timedelta(days=1)  # before the oldest of them, whose time is that of its outcome
+_KEPT = timedelta(days=85)  # Marketo keeps activities for 90 days
 
 
 class Teller:
@@ -30,22 +31,21 @@ class Teller:
         self._type_id: int | None = None
 
     def tell(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """Send; one outcome each. Raises `FixConfiguration` when the activity type is missing."""
+        """Send; one outcome each. Raises nothing: writes of the same batch have outcomes that must be stored."""
         if not operations:
             return []
-        there = self._already_there([op for op in operations if op.attempts > 1])
-        told = [Outcome(op, Fate.DONE) for op in operations if op.op_id in there]
-        rest = [op for op in operations if op.op_id not in there]
-        return told + (self._send(rest) if rest else [])
+        there: set[str] = set()
+        try:
+            there = self._already_there([op for op in operations if op.attempts > 1])
+            sent = self._send([op for op in operations if op.op_id not in there])
+        except (RetryLater, FixConfiguration) as error:
+            code, after = type(error).__name__, getattr(error, "after", None)
+            rest = [op for op in operations if op.op_id not in there]
+            sent = [Outcome(op, Fate.LATER, code, str(error), retry_after=after) for op in rest]
+        return [Outcome(op, Fate.DONE) for op in operations if op.op_id in there] + sent
 
     def _send(self, operations: list[Operation]) -> list[Outcome]:
-        try:
-            results = self._client.add_activities([self._activity(op) for op in operations])
-        except ConnectionBroken as broken:
-            return [Outcome(op, Fate.LATER, "connection", str(broken), retry_after=broken.after) for op in operations]
-        except RetryLater as later:
-            name = type(later).__name__
-            return [Outcome(op, Fate.LATER, name, str(later), retry_after=later.after) for op in operations]
+        results = self._client.add_activities([self._activity(op) for op in operations]) if operations else []
         return [
             Outcome(op, Fate.DONE) if result.ok else Outcome(op, Fate.REFUSED, result.code, result.message)
             for op, result in zip(operations, results, strict=True)
@@ -67,13 +67,16 @@ class Teller:
 
     def _already_there(self, operations: Sequence[Operation]) -> set[str]:
         """Operations that Marketo has carried out after all, though we never learnt it."""
-        wanted = {op.op_id: op for op in operations}
+        wanted = {op.op_id for op in operations}
+        now = self._clock.now()
+        since = min([now, *(parse_iso(str((op.activity or {})["activityDate"])) for op in operations)]) - _LOOK_BACK
+        since = max(since, now - _KEPT)
         persons = sorted({op.person_id for op in operations if op.person_id is not None})
         found: set[str] = set()
         for start in range(0, len(persons), _LEADS_A_CALL):
-            token = self._client.paging_token(self._clock.now() - _LOOK_BACK)
+            token = self._client.paging_token(since)
             for page in self._client.activities(token, [self._type()], persons[start : start + _LEADS_A_CALL]):
                 for text in page.rows["attributes"].to_pylist():
                     key = str(json.loads(text or "{}").get(ID_ATTRIBUTE, ""))
-                    found |= {key} & set(wanted)
+                    found |= {key} & wanted
         return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -24,23 +25,40 @@ class Limit:
 
 @dataclass(frozen=True)
 class Held:
-    """What the brake holds: the operations and the hash that releases them; empty when nothing is held."""
+    """What the brake holds: the operations and the hash that releases them; empty when nothing is held.
+
+    `kept`: operations that take the place of held ones, with the hash those wait for.
+    """
 
     op_ids: frozenset[str]
     plan_hash: str | None
     reasons: tuple[str, ...]
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def every(self) -> list[str]:
+        """All operations that wait."""
+        return [*self.op_ids, *self.kept]
 
 
-NOTHING_HELD = Held(frozenset(), None, ())
+HELD_SCHEMA = pl.Schema({"link_id": pl.Int64(), "direction": pl.String(), "lane": pl.Int64(), "plan_hash": pl.String()})
+"""Operations that wait already."""
 
 
-def apply_brake(plan: pl.DataFrame, total_links: int, deletes: Limit, overwrites: Limit, approved: list[int]) -> Held:
+def apply_brake(
+    plan: pl.DataFrame, total_links: int, deletes: Limit, overwrites: Limit, approved: list[int], held_now: pl.DataFrame
+) -> Held:
     """Decide which operations of a plan wait.
 
     A deletion is a Microsoft is Deleted flag; an overwrite replaces or clears a value that the
-    target shows. Operations of links in `approved` were released before and pass.
+    target shows. Operations of links in `approved` were released before and pass. What takes the place
+    of one in `held_now` (`HELD_SCHEMA`) waits with the rest of that plan: a further edit approves nothing.
     """
     open_plan = plan.filter(~pl.col("link_id").is_in(approved))
+    where = ["link_id", "direction", "lane"]
+    waiting = open_plan.select("op_id", *where).unique("op_id").join(held_now.unique(where), on=where)
+    kept = dict(waiting.select("op_id", "plan_hash").iter_rows())
+    open_plan = open_plan.filter(~pl.col("op_id").is_in(list(kept)))
     deleting = open_plan.filter(pl.col("kind") == OperationKind.FLAG_DELETED.value)
     replacing = open_plan.filter(
         (pl.col("kind") == OperationKind.UPDATE.value) & ~pl.col("system") & pl.col("before").is_not_null()
@@ -55,8 +73,9 @@ def apply_brake(plan: pl.DataFrame, total_links: int, deletes: Limit, overwrites
                 f"{records} {name} exceed {limit.count} records and {limit.share:.1%} of {total_links} links"
             )
     if not held:
-        return NOTHING_HELD
-    return Held(frozenset(held), plan_hash(open_plan.filter(pl.col("op_id").is_in(list(held)))), tuple(reasons))
+        return Held(frozenset(), None, (), kept)
+    digest = plan_hash(open_plan.filter(pl.col("op_id").is_in(list(held))))
+    return Held(frozenset(held), digest, tuple(reasons), kept)
 
 
 def plan_hash(plan: pl.DataFrame) -> str:

@@ -10,12 +10,12 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.step import slices
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.merge import merge as merge_pairs
-from include.leadsync.model import Direction, System
-from include.leadsync.plan.brake import Limit, apply_brake
+from include.leadsync.model import Direction, OperationState, System
+from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.rows import PLAN_SCHEMA, create_rows, flag_rows, system_rows, update_rows, with_operation_ids
 from include.leadsync.schema import staged_schema
-from include.leadsync.state import Links
+from include.leadsync.state import Links, Outbox
 
 APPROVED = "approved:"
 """Beginning of a link's `dirty` reason after its held operations were released."""
@@ -75,17 +75,26 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         Limit(brake.deletes.count, brake.deletes.share),
         Limit(brake.overwrites.count, brake.overwrites.share),
         approved,
+        _held_now(engine, rows),
     )
     staging.write("plan", rows)
     summary = {
         **summarise(rows, engine.settings.batches.dynamics),
-        "held": len(held.op_ids),
+        "held": len(held.every),
         "held_ops": sorted(held.op_ids),
+        "kept_ops": dict(held.kept),
         "plan_hash": held.plan_hash,
         "held_because": list(held.reasons),
     }
     staging.write_json("plan_summary", summary)
-    return {key: value for key, value in summary.items() if key != "held_ops"}
+    return {key: value for key, value in summary.items() if key not in {"held_ops", "kept_ops"}}
+
+
+def _held_now(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:
+    links = plan["link_id"].unique().sort().to_list()
+    held = Outbox(engine.store).of_links(links, states=[OperationState.HELD.value])
+    frame: pl.DataFrame = pl.from_arrow(held)  # type: ignore[assignment]
+    return frame.select(list(HELD_SCHEMA)).cast(HELD_SCHEMA)
 
 
 def summarise(rows: pl.DataFrame, batch: int) -> dict[str, Json]:

@@ -1,0 +1,71 @@
+"""An edit in Marketo that a write of ours ran over comes back, also when nobody knows whether we wrote (P2)."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.errors import LeadSyncError
+from include.leadsync.state import Echoes
+from tests.engine.play import column, linked_lead, shown
+from tests.world import ConnectionDropped, World
+
+
+def writes_persons(request: HttpRequest) -> bool:
+    return request.method == "POST" and "/rest/v1/leads.json" in request.url
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_an_edit_comes_back_when_the_write_that_ran_over_it_was_never_answered(world: World, committed: bool) -> None:
+    person, lead = linked_lead(world, jobtitle="Engineer")
+    world.edit_row("lead", lead, jobtitle="from Dynamics")
+    typed: list[int] = []
+
+    def type_meanwhile(request: HttpRequest) -> None:
+        if writes_persons(request):
+            if not typed:
+                world.edit_person(person, title="typed meanwhile")
+            typed.append(1)
+            if not committed:
+                raise ConnectionDropped
+
+    def drop(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if writes_persons(request):
+            raise ConnectionDropped
+        return response
+
+    world.transport.before.append(type_meanwhile)
+    world.transport.after.append(drop)
+    with contextlib.suppress(LeadSyncError):
+        world.run()
+    world.transport.before.clear()
+    world.transport.after.clear()
+    world.settle()
+    assert typed
+    assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == ("typed meanwhile",) * 2
+    assert Echoes(world.engine.store).of_persons([person]).num_rows <= 1  # of the write that restored it
+
+
+def test_a_write_that_never_happened_is_not_taken_for_a_later_edit(world: World) -> None:
+    person, lead = linked_lead(world, jobtitle="A")
+    world.edit_row("lead", lead, jobtitle="B")
+
+    def drop(request: HttpRequest) -> None:
+        if writes_persons(request):
+            raise ConnectionDropped
+
+    world.transport.before.append(drop)
+    with contextlib.suppress(LeadSyncError):
+        world.run()
+    world.transport.before.clear()
+    world.settle()
+    for title in ("D", "B"):
+        world.edit_person(person, title=title)
+    world.settle()
+    assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == ("B", "B")
+    for title in ("D", "B"):
+        world.edit_person(person, title=title)
+        world.settle()
+        assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == (title, title)
