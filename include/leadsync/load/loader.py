@@ -72,8 +72,9 @@ class _Loader:
         self.counts.update((direction.value, outcome.fate.value) for outcome in outcomes)
         put_off = [outcome for outcome in outcomes if outcome.fate is Fate.LATER]
         if put_off:
-            self._open.discard(direction)
             self.stopped_by = put_off[0].message
+        if any(outcome.operation.kind != OperationKind.ACTIVITY for outcome in put_off):
+            self._open.discard(direction)  # words that wait hold up no writes
         return True
 
     def _send(self, direction: Direction, operations: list[Operation]) -> list[Outcome]:
