@@ -107,10 +107,10 @@ def test_the_hash_stands_for_what_is_written_whatever_the_order() -> None:
     assert held(rows[:3], 5).plan_hash != first
 
 
-def test_the_hash_tells_an_empty_text_from_none() -> None:
+def test_the_hash_tells_an_empty_text_from_none_and_one_value_from_two() -> None:
     texts = [plan_hash(plan_of(write(1, before=before, after=after))) for before, after in
-             [("a", None), ("a", ""), (None, "a")]]  # fmt: skip
-    assert len(set(texts)) == 3
+             [("a", None), ("a", ""), ("a\x1fb", "c"), ("a", "b\x1fc"), (None, "a")]]  # fmt: skip
+    assert len(set(texts)) == 5
 
 
 def test_what_is_not_held_does_not_change_the_hash() -> None:

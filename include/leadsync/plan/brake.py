@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -82,5 +83,5 @@ def plan_hash(plan: pl.DataFrame) -> str:
     """Digest of what a plan writes, whatever the order of its rows: 16 hex digits."""
     columns = ["crm_id", "person_id", "direction", "kind", "field", "before", "after"]
     ordered = plan.select(columns).sort(columns, nulls_last=True)
-    lines = ("\x1f".join("\x00" if value is None else str(value) for value in row) for row in ordered.iter_rows())
+    lines = (json.dumps(row, ensure_ascii=False) for row in ordered.iter_rows())  # no value can pass for two
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
