@@ -253,3 +253,12 @@ def test_a_person_asked_for_again_is_no_action(day: Day) -> None:
 def test_no_command_printed_a_traceback_or_the_secret(day: Day) -> None:
     assert [name for name, said in day.said.items() if "Traceback" in said.err] == []
     assert {said.err for name, said in day.said.items() if said.status == 0} == {""}
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(day: Day) -> None:
+    process = day.line.start("status")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert (process.stderr.read(), process.wait(60)) == ("", 0)
+    process.stderr.close()
