@@ -12,6 +12,12 @@ from include.leadsync.state import Requests
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
+def require_owner_id(owner: str | None) -> None:
+    """Raises `FixConfiguration` when an owner is given that is no GUID."""
+    if owner is not None and not _GUID.fullmatch(owner):
+        raise FixConfiguration(f"the owner {owner!r} is no GUID; it is the id of a user or team in Dynamics")
+
+
 def request_persons(
     engine: Engine,
     persons: Iterable[int],
@@ -29,8 +35,7 @@ def request_persons(
 
     Raises `FixConfiguration` when `owner` is no GUID.
     """
-    if owner is not None and not _GUID.fullmatch(owner):
-        raise FixConfiguration(f"the owner {owner!r} is no GUID; it is the id of a user or team in Dynamics")
+    require_owner_id(owner)
     requests = Requests(engine.store)
     return [
         requests.add(person, sync_as, owner=owner, reason=reason, source=source, token=token).request_id
