@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 
+import pyarrow as pa
 import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.context import RunRequest
+from include.leadsync.cycle import STEPS, step
 from include.leadsync.errors import LeadSyncError
-from include.leadsync.state import Echoes
+from include.leadsync.state import Echoes, Links
 from tests.engine.play import column, linked_lead, shown
 from tests.world import ConnectionDropped, World
 
@@ -46,6 +49,30 @@ def test_an_edit_comes_back_when_the_write_that_ran_over_it_was_never_answered(w
     assert typed
     assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == ("typed meanwhile",) * 2
     assert Echoes(world.engine.store).of_persons([person]).num_rows <= 1  # of the write that restored it
+
+
+def test_an_edit_comes_back_although_another_run_changed_its_link_at_that_moment(world: World) -> None:
+    person, lead = linked_lead(world, jobtitle="Engineer")
+    world.edit_row("lead", lead, jobtitle="from Dynamics")
+
+    def type_meanwhile(request: HttpRequest) -> None:
+        if writes_persons(request):
+            world.transport.before.clear()
+            world.edit_person(person, title="typed meanwhile")
+
+    world.transport.before.append(type_meanwhile)
+    world.run()
+    links, run = Links(world.engine.store), RunRequest("20260301T110000Z-abcdef")
+    for name in STEPS:
+        if name == "enqueue":  # everything is read and decided, nothing is stored yet
+            (row,) = links.by_person([person]).to_pylist()
+            links.update(pa.table({"link_id": [row["link_id"]], "version": [row["version"] + 5]}))
+        result = step(world.engine, name, run)
+        assert name != "enqueue" or result["dropped_for_newer"] == 1
+    world.settle()
+    world.movable.advance(3_700)
+    world.settle()
+    assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == ("typed meanwhile",) * 2
 
 
 def test_a_write_that_never_happened_is_not_taken_for_a_later_edit(world: World) -> None:

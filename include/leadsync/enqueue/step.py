@@ -180,10 +180,14 @@ class _Enqueue:
                 seen = staging.read(f"crm_seen.{entity}").rename({"etag": "crm_etag"})
                 if seen.height:
                     self._links.update(_arrow(seen), tx)
+        # Of a link that another run changed nothing was decided here: its feed rows come again with the overlap.
+        undecided = self._links.by_id(sorted(self._lost), tx)["person_id"].to_pylist() if self._lost else []
+        decided = ~pl.col("person_id").is_in(undecided)
         if staging.exists("echoes"):
-            Echoes(self._store).remove(_arrow(staging.read("echoes")), tx)
+            Echoes(self._store).remove(_arrow(staging.read("echoes").filter(decided)), tx)
         if staging.exists("activities_seen"):
-            SeenActivities(self._store).add(_arrow(staging.read("activities_seen")), tx)
+            seen = staging.read("activities_seen").filter(decided)
+            SeenActivities(self._store).add(_arrow(seen.select("guid", "at")), tx)
 
 
 _LEDGER_SCHEMA = pl.Schema(

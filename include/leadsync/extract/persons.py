@@ -2,7 +2,7 @@
 
 Datasets: `persons` id and every mapped and system column as Marketo spells it · `persons_missing`
 ids asked for that do not exist · `persons_deleted` id · `overwritten` as `feed.OVERWRITTEN_SCHEMA` ·
-`echoes` person_id, field, op_id of own writes found again · `activities_seen` guid, at.
+`echoes` person_id, field, op_id of own writes found again · `activities_seen` guid, at, person_id.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class PersonReader:
         seen = SeenActivities(self._engine.store)
         unseen = set(seen.unseen(rows["guid"].to_list()))
         fresh = rows.filter(pl.col("guid").is_in(list(unseen)))
-        self._staging.write("activities_seen", fresh.select("guid", "at"))
+        self._staging.write("activities_seen", fresh.select("guid", "at", "person_id"))
         return fresh
 
     def _follow(self, stream: str, cursor: Cursor | None) -> Iterator[FeedPage]:
