@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from include.leadsync.errors import ConfigurationInvalid, Problem, RowFailed
 from include.leadsync.fields.choices import SEPARATOR, label_of
@@ -92,6 +93,11 @@ def _resolve(
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
+    return _nearest_of(name, tuple(known))
+
+
+@lru_cache(maxsize=1024)  # the map is resolved in every cycle, and the same optional fields are missing each time
+def _nearest_of(name: str, known: tuple[str, ...]) -> str:
     folded = {other.lower(): other for other in known}
     nearest = difflib.get_close_matches(name.lower(), folded, n=1)
     return f"; did you mean {folded[nearest[0]]!r}?" if nearest else ""
