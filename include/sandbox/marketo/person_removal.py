@@ -111,7 +111,7 @@ class PersonRemoval:
         by = Provenance(user=call.user, request_id=call.request_id)
         changed = self._at.writer.update(connection, winner, values, by, call.second)
         attributes = {
-            "Merge IDs": ",".join(str(loser.id) for loser in losers),
+            "Merge IDs": [loser.id for loser in losers],
             "Merge Source": API_SOURCE, "Merged in Sales": False, "Master Updated": bool(changed),
         }  # fmt: skip
         winner = self._need(connection, winner.id)
@@ -142,9 +142,11 @@ class PersonRemoval:
         row = connection.execute("SELECT id FROM partition WHERE name = ?", (shown(name),)).fetchone()
         if row is None:
             return Skip("1008", f"Access denied to partition '{shown(name)}'").result(**named)
-        if row[0] != person.doc.get(PARTITION, DEFAULTS[PARTITION]):
+        before = person.doc.get(PARTITION, DEFAULTS[PARTITION])
+        if row[0] != before:
             self._at.people.save(connection, person._replace(doc={**person.doc, PARTITION: row[0]}, touched=now))
-            moved = Activity(CHANGE_PARTITION, person.id, now, row[0], shown(name), {"Source": API_SOURCE})
+            told = {"Old Partition ID": before, "Reason": API_SOURCE}
+            moved = Activity(CHANGE_PARTITION, person.id, now, row[0], shown(name), told)
             self._at.feed.append(connection, [moved], now)
         return {"id": person.id, "status": "updated"}
 

@@ -40,6 +40,8 @@ class Provenance:
     method: str = "syncLead"
     request_id: str = ""
     campaign: int | None = None
+    list_name: str = ""
+    """The list that an import fills (section 10)."""
 
 
 class Writer:
@@ -65,12 +67,15 @@ class Writer:
         person = self._people.insert(connection, now, now + self._options.created_skew, doc)
         attributes = {
             "Created Date": stamp(now)[:10],
+            "List Name": by.list_name,
             "Source Type": by.source,
             "api method name": by.method,
             "modifying user": by.user,
             "request id": by.request_id,
         }
-        self._feed.append(connection, [Activity(NEW_LEAD, person.id, now, attributes=attributes)], now)
+        # Recorded rows carry the person as primary attribute although types.json names none for this type.
+        born = Activity(NEW_LEAD, person.id, now, person.id, person.full_name(), attributes)
+        self._feed.append(connection, [born], now)
         return person
 
     def update(
@@ -118,7 +123,8 @@ class Writer:
         rows = [Activity(CHANGE_DATA_VALUE, person, now, field.id, field.display, change, by.campaign)]
         if field.score:
             step = (new or 0) - (old or 0)
-            score = {"Change Value": f"{step:+d}", **values, "Reason": by.reason}
+            # Numbers here and text in the row of type 13, as recorded.
+            score = {"Change Value": f"{step:+d}", "New Value": new, "Old Value": old, "Reason": by.reason}
             rows.insert(0, Activity(CHANGE_SCORE, person, now, field.id, field.display, score, by.campaign))
         return rows
 

@@ -232,7 +232,7 @@ def test_creating_a_person_logs_its_birth_and_no_values(marketo: Caller) -> None
     made = marketo.post("/rest/v1/leads.json", {"input": [{"email": "ada@example.test", "firstName": "Ada"}]})
     (row,) = marketo.activities(token, "12,13")
     assert row["activityTypeId"] == 12
-    assert "primaryAttributeValue" not in row
+    assert (row["primaryAttributeValueId"], row["primaryAttributeValue"]) == (row["leadId"], "Ada")
     assert attributes(row) == {
         "Created Date": "2026-03-01", "Source Type": "Web service API", "api method name": "syncLead",
         "modifying user": "sync-api@example.test", "request id": made["requestId"],

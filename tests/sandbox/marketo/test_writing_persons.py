@@ -245,7 +245,7 @@ def test_a_score_change_logs_both_activities(marketo: Caller) -> None:
     token = marketo.since()
     update(marketo, person, leadScore=15)
     rows = {row["activityTypeId"]: attributes(row) for row in marketo.activities(token, "13,22")}
-    assert rows[22] == {"Change Value": "+10", "New Value": "15", "Old Value": "5", "Reason": "Web service API"}
+    assert rows[22] == {"Change Value": "+10", "New Value": 15, "Old Value": 5, "Reason": "Web service API"}
     assert (rows[13]["New Value"], rows[13]["Old Value"]) == ("15", "5")
 
 
