@@ -28,7 +28,7 @@ def bulk(call: Call, table: Table, action: str) -> Response:
 
 
 def _targets(call: Call, table: Table) -> Targets:
-    targets = parse_body(call, table).get("Targets")
+    targets = parse_body(call, table.set).get("Targets")
     if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets):
         raise bad_payload(table.set, "Microsoft.OData.ODataException: The parameter 'Targets' is missing.")
     if len(targets) > call.world.options.bulk_limit:

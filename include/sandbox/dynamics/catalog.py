@@ -47,6 +47,17 @@ def seed() -> Mapping[str, Json]:
 
 
 @cache
+def lead_mappings() -> Mapping[str, Mapping[str, str]]:
+    """Lead column -> column of the row that QualifyLead makes, per table (section 15.1).
+
+    Assumption: the out-of-the-box mappings are those that section 15.1 sums up. The lead source is left
+    out because its numbers mean something else on a contact (section 14.2).
+    """
+    content: Mapping[str, Mapping[str, str]] = json.loads((_DATA / "lead_mappings.json").read_text(encoding="utf-8"))
+    return content
+
+
+@cache
 def _structure() -> Mapping[str, Json]:
     content: Mapping[str, Json] = json.loads((_DATA / "tables.json").read_text(encoding="utf-8"))
     return content

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
-from include.sandbox.dynamics.call import Call, Caller, World
+from include.sandbox.dynamics.call import World
+from include.sandbox.dynamics.colleagues import create_row, delete_row, edit_row, merge_rows, qualify_lead
 from include.sandbox.dynamics.documents import fetch, update
-from include.sandbox.dynamics.errors import ServiceError
 from include.sandbox.dynamics.limits import ServiceProtection
 from include.sandbox.dynamics.live_schema import LiveSchema, expire_delta_tokens
 from include.sandbox.dynamics.users import find_user, set_rights
 from include.sandbox.dynamics.values import parse_guid
-from include.sandbox.dynamics.writing import RowWriter
 from include.sandbox.service import Json
 
 Arguments = Mapping[str, Json]
@@ -123,52 +121,6 @@ def fail_writes(world: Administered, arguments: Arguments) -> Json:
     return {"plugins": plugins}
 
 
-def edit_row(world: Administered, arguments: Arguments) -> Json:
-    """`{entity, id, values, user?}`: a colleague edits a row (default Ann Ax), by the rules of the API.
-
-    `values` is a body as the Web API takes it. Raises `ValueError` with the service's text when refused.
-    """
-    return _as_user(world, arguments, lambda writer, row: writer.update(row, _exact(arguments["values"])))
-
-
-def delete_row(world: Administered, arguments: Arguments) -> Json:
-    """`{entity, id, user?}`: a colleague deletes a row."""
-    return _as_user(world, arguments, lambda writer, row: writer.delete(row))
-
-
-def create_row(world: Administered, arguments: Arguments) -> Json:
-    """`{entity, values, user?}`: a colleague creates a row; returns its id and version."""
-    return _as_user(world, arguments, None)
-
-
-def _as_user(world: Administered, arguments: Arguments, act: Callable[[RowWriter, Json], object] | None) -> Json:
-    schema = world.schema
-    table = schema.table(arguments["entity"])
-    with world.storage.write() as transaction:
-        user = find_user(transaction.connection, schema, arguments.get("user") or "Ann Ax")
-        root = "http://control/api/data/v9.2/"
-        call = Call(world, schema, Caller(user.id), "PATCH", "", "", "", {}, b"", root, transaction)
-        writer = RowWriter(call, transaction)
-        try:
-            if act is None:
-                row = writer.create(table, _exact(arguments["values"]))
-            else:
-                found = fetch(transaction.connection, table, parse_guid(str(arguments["id"])) or "")
-                if found is None:
-                    message = f"no {table.name} has the id {arguments['id']}"
-                    raise ValueError(message)
-                row = found
-                act(writer, row)
-        except ServiceError as error:
-            message = f"{error.code} {error.message}"
-            raise ValueError(message) from error
-    return {"id": row.id, "version": row.version, "user": user.id}
-
-
-def _exact(values: Json) -> Json:
-    return json.loads(json.dumps(values), parse_float=Decimal)
-
-
 def read_row(world: Administered, arguments: Arguments) -> Json:
     """`{entity, id}`: a row's stored values without nulls, or null; no right is checked."""
     table = world.schema.table(arguments["entity"])
@@ -206,6 +158,8 @@ COMMANDS: Mapping[str, Callable[[Administered, Arguments], Json]] = {
         edit_row,
         delete_row,
         create_row,
+        qualify_lead,
+        merge_rows,
         read_row,
         row_count,
     )

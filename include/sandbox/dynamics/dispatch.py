@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from include.sandbox.dynamics.actions import BOUND_ACTIONS, UNBOUND_ACTIONS
 from include.sandbox.dynamics.addresses import Segment, find, parse_key, parse_path, references_lookup
 from include.sandbox.dynamics.bulk import BULK_ACTIONS, bulk
 from include.sandbox.dynamics.call import Call, not_implemented
@@ -9,6 +10,7 @@ from include.sandbox.dynamics.csdl import metadata_document
 from include.sandbox.dynamics.errors import ServiceError, method_not_allowed, no_route, unknown_segment
 from include.sandbox.dynamics.functions import FUNCTIONS, parameters_of, service_document
 from include.sandbox.dynamics.metadata_endpoints import METADATA_ROOTS, metadata
+from include.sandbox.dynamics.parameters import NAMESPACE
 from include.sandbox.dynamics.reading import count_set, missing, read_property, read_references, read_row, read_set
 from include.sandbox.dynamics.row_endpoints import (
     create_row,
@@ -21,8 +23,7 @@ from include.sandbox.dynamics.schema import Table
 from include.sandbox.dynamics.tracking import count_changes, is_tracked, read_tracked
 from include.sandbox.service import Response
 
-_ACTION_PREFIX = "Microsoft.Dynamics.CRM."
-_LATER_ACTIONS = frozenset({"Merge", "BulkDelete", "RetrieveDuplicates", "QualifyLead"})
+_LATER_ACTIONS = frozenset({"BulkDelete", "RetrieveDuplicates"})
 
 
 def dispatch(call: Call) -> Response:
@@ -43,12 +44,8 @@ def _route(call: Call, segments: list[Segment]) -> Response:
         return metadata_document(call)
     if first.name in METADATA_ROOTS:
         return metadata(call, segments)
-    if first.name in FUNCTIONS and len(segments) == 1:
-        if call.method != "GET":
-            raise no_route(f"{call.root}{call.path}")
-        return FUNCTIONS[first.name](call, parameters_of(call, first.key))
-    if first.name in _LATER_ACTIONS:
-        raise not_implemented(first.name)
+    if len(segments) == 1 and first.name in {*FUNCTIONS, *UNBOUND_ACTIONS, *_LATER_ACTIONS}:
+        return _operation(call, first)
     if first.name.startswith("$"):
         references_lookup({}, first.name)
     table = call.schema.by_set.get(first.name)
@@ -57,6 +54,17 @@ def _route(call: Call, segments: list[Segment]) -> Response:
     if first.key is None:
         return _set(call, table, segments[1:])
     return _row(call, table, first.key, segments[1:])
+
+
+def _operation(call: Call, segment: Segment) -> Response:
+    """A function (GET) or an unbound action (POST)."""
+    if segment.name in _LATER_ACTIONS:
+        raise not_implemented(segment.name)
+    if call.method != ("GET" if segment.name in FUNCTIONS else "POST"):
+        raise no_route(f"{call.root}{call.path}")
+    if segment.name in UNBOUND_ACTIONS:
+        return UNBOUND_ACTIONS[segment.name](call)
+    return FUNCTIONS[segment.name](call, parameters_of(call, segment.key))
 
 
 def _only(call: Call, *methods: str) -> None:
@@ -74,8 +82,8 @@ def _set(call: Call, table: Table, rest: list[Segment]) -> Response:
     if name == "$count" and len(rest) == 1:
         _only(call, "GET")
         return count_changes(call, table) if call.option("$deltatoken") is not None else count_set(call, table)
-    if name.removeprefix(_ACTION_PREFIX) in BULK_ACTIONS and call.method == "POST":
-        return bulk(call, table, name.removeprefix(_ACTION_PREFIX))
+    if name.removeprefix(NAMESPACE) in BULK_ACTIONS and call.method == "POST":
+        return bulk(call, table, name.removeprefix(NAMESPACE))
     raise unknown_segment(name)
 
 
@@ -87,8 +95,16 @@ def _row(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Respon
             raise method_not_allowed(call.method)
         return handlers[call.method](call, table, key)
     name = rest[0].name
-    if name.removeprefix(_ACTION_PREFIX) in _LATER_ACTIONS:
-        raise not_implemented(name)
+    action = BOUND_ACTIONS.get((table.name, name))
+    if action is not None and len(rest) == 1:
+        _only(call, "POST")
+        return action(call, table, key)
+    return _below(call, table, key_text, rest)
+
+
+def _below(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Response:
+    """Properties, references and related rows of a row."""
+    key, name = parse_key(table, key_text), rest[0].name
     if len(rest) == 2 and rest[1].name == "$ref":
         return _reference(call, table, key_text, rest[0])
     if len(rest) == 2 and rest[1].name == "$value":

@@ -36,8 +36,11 @@ class Changes:
     attached: list[tuple[Relationship, str]] = field(default_factory=list)
 
 
-def parse_body(call: Call, table: Table) -> dict[str, Json]:
-    """The JSON object of a body; raises 400 for anything else and for a member given twice (section 17)."""
+def parse_body(call: Call, target: str) -> dict[str, Json]:
+    """The JSON object of a body; raises 400 for anything else and for a member given twice (section 17).
+
+    `target` is the entity set or the action that the error names.
+    """
 
     def unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         content = dict(pairs)
@@ -45,15 +48,15 @@ def parse_body(call: Call, table: Table) -> dict[str, Json]:
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
             detail = f"Microsoft.OData.ODataException: Multiple properties with the name '{twice}' were detected."
-            raise bad_payload(table.set, detail)
+            raise bad_payload(target, detail)
         return content
 
     try:
         content = json.loads(call.body, object_pairs_hook=unique, parse_float=Decimal, parse_constant=_no_constant)
     except (ValueError, UnicodeDecodeError) as error:
-        raise bad_payload(table.set, f"Microsoft.OData.ODataException: {error}") from error
+        raise bad_payload(target, f"Microsoft.OData.ODataException: {error}") from error
     if not isinstance(content, dict):
-        raise bad_payload(table.set, "Microsoft.OData.ODataException: A node of type 'StartObject' was expected.")
+        raise bad_payload(target, "Microsoft.OData.ODataException: A node of type 'StartObject' was expected.")
     return content
 
 
@@ -160,7 +163,7 @@ def reference_values(table: Table, column: Column, target: str, row_id: str) -> 
 
 def referenced_row(call: Call, connection: sqlite3.Connection, table: Table) -> tuple[Table, str]:
     """Table and id in the `@odata.id` of a `$ref` body."""
-    body = parse_body(call, table)
+    body = parse_body(call, table.set)
     address = body.get("@odata.id")
     if not isinstance(address, str):
         raise ServiceError(400, "0x80048d19", "The '@odata.id' of the reference is missing.")

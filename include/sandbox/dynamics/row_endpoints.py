@@ -27,7 +27,7 @@ from include.sandbox.service import Response
 def create_row(call: Call, table: Table) -> Response:
     """POST on a set: 204 with the address, or 201 with the row (V31)."""
     call.check_options()
-    body = parse_body(call, table)
+    body = parse_body(call, table.set)
     with call.writing() as transaction:
         row = RowWriter(call, transaction).create(table, body)
         return _written(call, transaction.connection, row, created=True, address=call.address(table, row.id))
@@ -36,7 +36,7 @@ def create_row(call: Call, table: Table) -> Response:
 def patch_row(call: Call, table: Table, key: Key) -> Response:
     """PATCH on a row: update, or create when it is missing and nothing forbids it (V40, V41)."""
     call.check_options()
-    body = parse_body(call, table)
+    body = parse_body(call, table.set)
     address = call.address(table, key.guid or key.text)
     with call.writing() as transaction:
         writer = RowWriter(call, transaction)
@@ -124,7 +124,7 @@ def write_property(call: Call, table: Table, key: Key, name: str) -> Response:
         raise unknown_segment(name)
     value = None
     if call.method == "PUT":
-        body = parse_body(call, table)
+        body = parse_body(call, table.set)
         if "value" not in body:
             raise bad_payload(table.set, "Microsoft.OData.ODataException: The property 'value' is missing.")
         value = body["value"]

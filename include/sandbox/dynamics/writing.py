@@ -19,6 +19,7 @@ from include.sandbox.dynamics.derived import (
 )
 from include.sandbox.dynamics.documents import Row, delete, exists, extract, fetch, insert, update
 from include.sandbox.dynamics.errors import ServiceError, bad_payload, duplicate_key, missing_row
+from include.sandbox.dynamics.formatting import target_of
 from include.sandbox.dynamics.guards import check_alternate_keys, check_duplicates, run_plugins
 from include.sandbox.dynamics.payload import Changes, PayloadReader, reference_values
 from include.sandbox.dynamics.schema import Relationship, Table
@@ -31,36 +32,44 @@ class RowWriter:
     """Writes rows for one call inside one transaction."""
 
     def __init__(self, call: Call, transaction: Transaction) -> None:
-        self._call = call
+        self.call = call
         self._transaction = transaction
         self.connection = transaction.connection
         self._schema = call.schema
 
     def create(self, table: Table, body: Mapping[str, Json], key_values: Mapping[str, Json] | None = None) -> Row:
         """A new row; `key_values` come from an alternate key in the address, the body wins (section 6)."""
-        self._call.demand("create", table)
-        changes = PayloadReader(self._call, self.connection, table, create=True).read(body)
+        self.call.demand("create", table)
+        changes = PayloadReader(self.call, self.connection, table, create=True).read(body)
         for name, value in (key_values or {}).items():
             changes.values.setdefault(name, value)
         self._create_parents(changes, table)
-        row_id = changes.values.pop(table.key, None) or self._new_id()
+        row = self._insert(table, changes.values)
+        self._create_children(changes, row)
+        return row
+
+    def create_stored(self, table: Table, values: Mapping[str, Json]) -> Row:
+        """A new row of values in their stored form, as actions make them; raises as `create`."""
+        self.call.demand("create", table)
+        return self._insert(table, dict(values))
+
+    def _insert(self, table: Table, given: dict[str, Json]) -> Row:
+        row_id = given.pop(table.key, None) or self._new_id()
         if exists(self.connection, table, row_id):
             raise duplicate_key()
-        settle_state_on_create(table, changes.values, row_id)
-        values = default_values(table) | changes.values
-        row = Row(table, row_id, 0, values)
+        settle_state_on_create(table, given, row_id)
+        row = Row(table, row_id, 0, default_values(table) | given)
         self._stamp(row, created=True)
-        self._own(row, changes.values)
+        self._own(row, given)
         self._finish(row, None)
         insert(self._transaction, row)
-        self._create_children(changes, row)
         return row
 
     def update(self, row: Row, body: Mapping[str, Json]) -> Row:
         """A changed row; the version moves even when every value is the same (V30)."""
         table = row.table
         self._demand_row("write", row)
-        changes = PayloadReader(self._call, self.connection, table, create=False).read(body)
+        changes = PayloadReader(self.call, self.connection, table, create=False).read(body)
         if changes.parents or changes.children:
             detail = "Microsoft.OData.ODataException: Deep update of related entities is not supported."
             raise bad_payload(table.set, detail)
@@ -69,6 +78,11 @@ class RowWriter:
         self._apply(row, changes.values)
         self._attach(changes, row)
         return row
+
+    def change(self, row: Row, values: Mapping[str, Json]) -> None:
+        """Change values in their stored form, read-only columns too, as actions do."""
+        self._demand_row("write", row)
+        self._apply(row, values)
 
     def _apply(self, row: Row, values: Mapping[str, Json]) -> None:
         before = dict(row.values)
@@ -109,7 +123,7 @@ class RowWriter:
         delete(self._transaction, row.table, row.id)
         for relationship in relationships:
             if relationship.delete in {"Cascade", "RemoveLink"}:
-                for child in children(self.connection, *self._child(relationship), row.id):
+                for child in self.children_of(relationship, row):
                     if relationship.delete == "Cascade":
                         self._delete(child)
                     else:
@@ -120,6 +134,12 @@ class RowWriter:
         child.values.pop(f"{column}type", None)
         self._stamp(child, created=False)
         update(self._transaction, child)
+
+    def children_of(self, relationship: Relationship, parent: Row) -> list[Row]:
+        """Rows that point to `parent` by this relationship; the same column may point to other tables too."""
+        table, column = self._child(relationship)
+        found = children(self.connection, table, column, parent.id)
+        return [child for child in found if target_of(child, table.columns[column]) == relationship.parent]
 
     def _child(self, relationship: Relationship) -> tuple[Table, str]:
         return self._schema.tables[relationship.child], relationship.column
@@ -133,7 +153,7 @@ class RowWriter:
         for relationship in self._schema.collections(row.table.name).values():
             if relationship.assign != "Cascade":
                 continue
-            for child in children(self.connection, *self._child(relationship), row.id):
+            for child in self.children_of(relationship, row):
                 child.values |= {
                     name: row.values.get(name)
                     for name in ("ownerid", "owneridtype", "owninguser", "owningteam", "owningbusinessunit")
@@ -144,24 +164,24 @@ class RowWriter:
     def _finish(self, row: Row, before: Mapping[str, Json] | None) -> None:
         compose_name(row)
         compute_money(row, lambda currency: exchange_rate(self.connection, self._schema, currency))
-        run_plugins(self._call, self.connection, row)
+        run_plugins(self.call, self.connection, row)
         check_alternate_keys(self.connection, row, before)
-        check_duplicates(self._call, self.connection, row)
+        check_duplicates(self.call, self.connection, row)
 
     def _own(self, row: Row, given: Mapping[str, Json]) -> None:
         if "ownerid" not in row.table.columns:
             return
-        owner = given.get("ownerid") or self._call.caller.user
+        owner = given.get("ownerid") or self.call.caller.user
         kind = str(given.get("owneridtype") or "systemuser")
         values = owner_values(self.connection, self._schema, owner, kind)
         if "ownerid" in given:
-            rights = self._call.world.read_rights(self.connection, owner)
+            rights = self.call.world.read_rights(self.connection, owner)
             check_owner(self.connection, self._schema, row.table, values, rights)
         row.values |= values
 
     def _stamp(self, row: Row, *, created: bool) -> None:
-        now = format_moment(self._call.world.now())
-        caller = self._call.caller
+        now = format_moment(self.call.world.now())
+        caller = self.call.caller
         for kind in ("created", "modified") if created else ("modified",):
             stamps = {f"{kind}on": now, f"{kind}by": caller.user, f"{kind}onbehalfby": caller.behind}
             row.values |= {name: value for name, value in stamps.items() if name in row.table.columns}
@@ -170,8 +190,8 @@ class RowWriter:
             row.values["createdon"], row.values["overriddencreatedon"] = row.values["overriddencreatedon"], now
 
     def _demand_row(self, verb: str, row: Row) -> None:
-        depth = self._call.demand(verb, row.table)
-        if depth != "organization" and row.values.get("ownerid") not in {None, self._call.caller.user}:
+        depth = self.call.demand(verb, row.table)
+        if depth != "organization" and row.values.get("ownerid") not in {None, self.call.caller.user}:
             raise ServiceError(403, "0x80048306", f"The caller has no access to {row.table.name} With Id = {row.id}")
 
     def _new_id(self) -> str:

@@ -115,8 +115,6 @@ def test_extra_headers_come_with_every_answer(org: Org) -> None:
     [
         ("GET", "leads?$apply=groupby((statuscode))"),
         ("GET", "leads?fetchXml=%3Cfetch/%3E"),
-        ("POST", f"leads({NOWHERE})/Microsoft.Dynamics.CRM.QualifyLead"),
-        ("POST", "Merge"),
         ("GET", "RetrieveDuplicates(BusinessEntity=@p1)"),
     ],
 )
