@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from include.sandbox.dynamics.errors import ServiceError, bad_query, missing_privilege
+from include.sandbox.dynamics.errors import ServiceError, bad_query, missing_privilege, unsupported_message
 from include.sandbox.dynamics.options import Options
 from include.sandbox.dynamics.schema import Schema, Table
 from include.sandbox.dynamics.storage import Storage, Transaction
@@ -142,7 +142,9 @@ class Call:
                 yield transaction
 
     def demand(self, verb: str, table: Table) -> str:
-        """How far the caller's right reaches; raises 403 without it (V5)."""
+        """How far the caller's right reaches; raises 403 without it (V5), 400 for a write that no table takes."""
+        if table.view and verb != "read":
+            raise unsupported_message(verb.capitalize(), table.name)
         depth = self.caller.depth(verb, table.name)
         if depth is None:
             name = f"prv{_VERBS[verb]}{table.schema_name}"

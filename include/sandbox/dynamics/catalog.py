@@ -65,12 +65,18 @@ def _structure() -> Mapping[str, Json]:
 
 @cache
 def implied(table: str) -> Mapping[str, Json]:
-    """Out-of-the-box defaults of a table, which stored rows leave out; later changes of a default count not."""
-    return {name: default_of(column) for name, column in columns()[table].items() if default_of(column) is not None}
+    """Out-of-the-box numbers and truths of a table, which stored rows leave out; later changes of a default count not.
+
+    The kind of an activity is stored: it tells the rows of `activitypointer` apart.
+    """
+    defaults = {name: default_of(column) for name, column in columns()[table].items()}
+    return {name: value for name, value in defaults.items() if isinstance(value, int)}
 
 
 def default_of(column: Column) -> Json:
-    """What a yes/no or choice column gets on create, or None."""
+    """What a yes/no or choice column (or the kind of an activity) gets on create, or None."""
+    if column.type == "EntityName":
+        return column.default
     if column.type == "Boolean":
         return (column.default or "false") == "true"
     return int(column.default) if column.type == "Picklist" and column.default is not None else None

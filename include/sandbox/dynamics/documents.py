@@ -44,7 +44,8 @@ def row_from(table: Table, row_id: str, version: int, document: str | bytes) -> 
     stored = decode_document(document)
     names = table.names
     values = dict(table.implied)
-    values.update((names[code], value) for code, value in stored.items())
+    # A table that shows the rows of others (`activitypointer`) lacks the columns that are theirs alone.
+    values.update((names[code], value) for code, value in stored.items() if code in names)
     return Row(table, row_id, version, values)
 
 

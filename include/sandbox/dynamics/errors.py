@@ -107,3 +107,11 @@ def expired_delta_token() -> ServiceError:
     """400 for a delta token that is too old (V29; the status is open point O1)."""
     text = "Version stamp associated with the client has expired. Please perform a full sync."
     return ServiceError(400, "0x80044352", text)
+
+
+def unsupported_message(message: str, table: str) -> ServiceError:
+    """400 for a message that a table does not take: activities are written by their own kind.
+
+    Assumption: the facts name no code; this is the vendor's NotSupported with the text of its message processor.
+    """
+    return ServiceError(400, "0x80040800", f"The '{message}' method does not support entities of type '{table}'.")

@@ -29,7 +29,7 @@ class LiveSchema:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        storage.ensure_rows(entry["name"] for entry in catalog.tables())
+        storage.ensure_rows(_shown_tables())
         with storage.write() as transaction:
             self.current = self._rebuild(transaction.connection)
         storage.ensure_lookup_indexes(
@@ -60,9 +60,12 @@ class LiveSchema:
         for command, arguments in connection.execute("SELECT command, arguments FROM schema_change ORDER BY seq"):
             values = json.loads(arguments)
             tables[values["entity"]] = _CHANGES[command](tables[values["entity"]], values)
-        return Schema(
-            [replace(table, codes=_codes(connection, table)) for table in tables.values()], catalog.relationships()
-        )
+        # Bases first: the tables whose rows they show use their codes.
+        coded: dict[str, Table] = {}
+        for table in sorted(tables.values(), key=lambda table: table.base is not None):
+            base = coded[table.base].codes if table.base is not None else {}
+            coded[table.name] = replace(table, codes=_codes(connection, table, base))
+        return Schema([coded[name] for name in tables], catalog.relationships())
 
 
 def expire_delta_tokens(transaction: Transaction, table: str) -> None:
@@ -74,11 +77,21 @@ def _plain_table(entry: Mapping[str, Json]) -> Table:
     return Table(**entry, columns=catalog.columns()[entry["name"]], codes={}, implied=catalog.implied(entry["name"]))
 
 
-def _codes(connection: sqlite3.Connection, table: Table) -> dict[str, str]:
+def _shown_tables() -> dict[str, list[str]]:
+    """Each table with the tables whose rows it shows: none for those that keep rows of their own."""
+    shown: dict[str, list[str]] = {entry["name"]: [] for entry in catalog.tables()}
+    for entry in catalog.tables():
+        if "base" in entry:
+            shown[entry["base"]].append(entry["name"])
+    return shown
+
+
+def _codes(connection: sqlite3.Connection, table: Table, base: Mapping[str, str]) -> dict[str, str]:
     known = dict(connection.execute("SELECT name, code FROM column_code WHERE entity = ?", (table.name,)).fetchall())
     for name in table.columns:
         if name not in known:
-            known[name] = _short(len(known))
+            own = f"_{_short(len(known))}" if table.base is not None else _short(len(known))
+            known[name] = base.get(name, own)
             connection.execute("INSERT INTO column_code VALUES (?, ?, ?)", (table.name, name, known[name]))
     return known
 

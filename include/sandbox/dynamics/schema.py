@@ -100,7 +100,7 @@ class Column:
     @property
     def exposed(self) -> bool:
         """Whether OData shows it: companions such as `owneridtype` exist in metadata only (section 13.2)."""
-        return self.read and self.type != "EntityName"
+        return self.read and (self.type != "EntityName" or self.attribute_of is None)
 
     def option(self, value: object) -> Option | None:
         """The option of a stored number or Boolean."""
@@ -134,6 +134,8 @@ class Table:
     """One table. `codes` gives each column its short name inside stored documents.
 
     `implied` holds the values that documents leave out: a column that is absent has this value.
+    `base` names the table that shows this one's rows too: `activitypointer` for every activity.
+    `view` marks such a table: it keeps no rows of its own.
     """
 
     name: str
@@ -149,6 +151,8 @@ class Table:
     keys: tuple[AlternateKey, ...] = ()
     tracking: bool = True
     concurrency: bool = True
+    base: str | None = None
+    view: bool = False
     by_wire: dict[str, Column] = field(init=False)
     navigation: dict[str, tuple[Column, str]] = field(init=False)
     exposed: list[Column] = field(init=False)

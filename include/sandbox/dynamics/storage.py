@@ -11,7 +11,7 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,10 +86,11 @@ class Storage:
             transaction.set("secret", kept)
         return kept
 
-    def ensure_rows(self, tables: Iterable[str]) -> None:
-        """Create the row tables that are missing."""
+    def ensure_rows(self, tables: Mapping[str, Sequence[str]]) -> None:
+        """Create the row tables that are missing; one with parts is a view of their rows."""
         with self._write_lock:
-            statements = "".join(_ROWS.format(table) for table in tables)
+            statements = "".join(_ROWS.format(table) for table, parts in tables.items() if not parts)
+            statements += "".join(_view(table, parts) for table, parts in tables.items() if parts)
             self._writer.executescript(f"BEGIN; {statements} COMMIT;")
 
     def ensure_lookup_indexes(self, lookups: Iterable[tuple[str, str, str]]) -> None:
@@ -170,6 +171,11 @@ class Storage:
         connection.create_function("dv_fold", 1, fold, deterministic=True)
         connection.create_function("dv_match", 2, matches, deterministic=True)
         return connection
+
+
+def _view(table: str, parts: Sequence[str]) -> str:
+    union = " UNION ALL ".join(f'SELECT * FROM "r_{part}"' for part in parts)  # noqa: S608 - own table names
+    return f'DROP VIEW IF EXISTS "r_{table}"; CREATE VIEW "r_{table}" AS {union};'
 
 
 def read_setting(connection: sqlite3.Connection, name: str, default: Json = None) -> Json:
