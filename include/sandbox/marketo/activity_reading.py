@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 
 from include.sandbox.marketo import tokens
@@ -14,9 +15,11 @@ from include.sandbox.marketo.feed import (
     FeedRow,
     Position,
     Selector,
+    by_primary,
     by_type,
-    narrowed,
+    of_large_list,
     of_persons,
+    of_small_list,
 )
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
@@ -80,7 +83,7 @@ class ActivityReading:
             too_many(len(assets), PAGE, "assetIds")
             if len(set(type_ids)) > 1:
                 raise Refusal("1003", "assetIds can be used with one activityTypeId only")
-            selectors = narrowed(selectors, f"primary_id IN ({', '.join('?' * len(assets))})", assets)
+            selectors = by_primary(type_ids[0], assets)
         page = self._page(call, selectors)
         return self._reply(page, [self._activity(row) for row in page.rows])
 
@@ -91,9 +94,7 @@ class ActivityReading:
         if not names:
             raise Refusal("1002", "Missing value for required parameter 'fields'")
         fields = self._at.catalog.named(names)
-        # The type stands in the text so that the partial index of changed fields serves it.
-        wanted = [Selector(f"type = {CHANGE_DATA_VALUE} AND primary_id = ?", (field.id,)) for field in fields]
-        page = self._page(call, [*by_type([NEW_LEAD]), *wanted])
+        page = self._page(call, [*by_type([NEW_LEAD]), *by_primary(CHANGE_DATA_VALUE, [one.id for one in fields])])
         return self._reply(page, [self._change(row) for row in page.rows])
 
     def deleted(self, call: Call) -> Reply:
@@ -107,16 +108,21 @@ class ActivityReading:
         people = call.integers("leadIds")
         too_many(len(set(people)), MOST_PERSONS, "leadIds")
         size = call.batch_size()
-        if people:
-            selectors = of_persons(selectors, people)
+        self._at.feed.publish(call.second)
         with self._at.database.read() as connection:
             if lists := call.integers("listId"):
-                chosen = self._at.lists.need(connection, lists[0])
-                self._check_list_size(call, self._at.lists.count(connection, chosen.id))
-                # EXISTS, not IN: the feed's index leads and each row asks for its membership.
-                member = "EXISTS (SELECT 1 FROM member WHERE list_id = ? AND person_id = activity.person)"
-                selectors = narrowed(selectors, member, (chosen.id,))
+                selectors = self._of_list(call, connection, selectors, lists[0], alone=not people)
+            if people:
+                selectors = of_persons(selectors, people)
             return self._at.feed.page(connection, position, selectors, size, call.second, oldest)
+
+    def _of_list(
+        self, call: Call, connection: sqlite3.Connection, selectors: list[Selector], list_id: int, *, alone: bool
+    ) -> list[Selector]:
+        chosen = self._at.lists.need(connection, list_id)
+        members = self._at.lists.count(connection, chosen.id)
+        self._check_list_size(call, members)
+        return (of_small_list if alone and members < MOST_MEMBERS else of_large_list)(selectors, chosen.id)
 
     @staticmethod
     def _check_list_size(call: Call, members: int) -> None:

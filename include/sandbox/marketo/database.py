@@ -46,8 +46,9 @@ CREATE TABLE IF NOT EXISTS activity (
     campaign INTEGER, attributes TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS activity_high ON activity (high);
 CREATE INDEX IF NOT EXISTS activity_type_seq ON activity (type, seq);
-CREATE INDEX IF NOT EXISTS activity_field ON activity (primary_id, seq) WHERE type = 13;
-CREATE INDEX IF NOT EXISTS activity_person ON activity (person, seq);
+CREATE INDEX IF NOT EXISTS activity_primary ON activity (type, primary_id, seq);
+CREATE INDEX IF NOT EXISTS activity_of_person ON activity (person, seq, type, primary_id);
+CREATE TABLE IF NOT EXISTS held_activity (seq INTEGER PRIMARY KEY, due INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS activity_type (
     id INTEGER PRIMARY KEY AUTOINCREMENT, api_name TEXT NOT NULL UNIQUE, approved TEXT, draft TEXT,
     deleted INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, updated INTEGER NOT NULL);

@@ -3,7 +3,11 @@
 A position is (earliest activity date, last sequence number seen): rows above that number whose
 date is not before that date. `high` is the largest activity date up to a row; it never falls, so
 the first row of a date is found by index even when single rows are dated out of order. A page
-seeks each wanted type (or field, or person) by its own index and merges: it costs what it returns.
+seeks each wanted type (or field, asset, person, member of a list) by its own index and merges the
+ways lazily: it costs what it returns.
+
+Late rows (a switch, M63) have a time in `visible` and are not shown before it. They then lie behind
+the position of a reader who is further on, or, with `late_reordered`, are published anew at the end.
 
 Facts: marketo-api.md section 8; M53-M64.
 """
@@ -11,8 +15,9 @@ Facts: marketo-api.md section 8; M53-M64.
 from __future__ import annotations
 
 import heapq
+import itertools
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -64,6 +69,7 @@ class Selector(NamedTuple):
 
     condition: str
     arguments: tuple[Json, ...]
+    source: str = "activity"
 
 
 @dataclass(slots=True)
@@ -81,6 +87,7 @@ class Feed:
     def __init__(self, database: Database, options: Options) -> None:
         """Find the largest activity date so far."""
         self._options = options
+        self._database = database
         with database.read() as connection:
             row = connection.execute("SELECT high FROM activity ORDER BY seq DESC LIMIT 1").fetchone()
         self._high: int = row[0] if row else 0
@@ -101,9 +108,29 @@ class Feed:
         seq = int(cursor.lastrowid or 0)
         every = self._options.late_every
         if every and seq % every == 0:
-            visible = now + self._options.late_seconds
-            connection.execute("UPDATE activity SET visible = ? WHERE seq = ?", (visible, seq))
+            self._hold(connection, seq, now + self._options.late_seconds)
         return seq
+
+    def _hold(self, connection: sqlite3.Connection, seq: int, due: int) -> None:
+        connection.execute("UPDATE activity SET visible = ? WHERE seq = ?", (due, seq))
+        if self._options.late_reordered:
+            connection.execute("INSERT INTO held_activity VALUES (?, ?)", (seq, due))
+
+    def publish(self, now: int) -> None:
+        """Move held rows that are due to the end of the feed, behind rows that happened after them (M63)."""
+        due = "SELECT seq FROM held_activity WHERE due <= ? ORDER BY due, seq"
+        with self._database.read() as connection:
+            if connection.execute(due, (now,)).fetchone() is None:
+                return
+        moved = (
+            "INSERT INTO activity (at, high, type, person, primary_id, primary_text, campaign, attributes)"
+            " SELECT at, ?, type, person, primary_id, primary_text, campaign, attributes FROM activity WHERE seq = ?"
+        )
+        with self._database.write() as connection:
+            for (seq,) in connection.execute(due, (now,)).fetchall():
+                connection.execute(moved, (self._high, seq))
+                connection.execute("DELETE FROM activity WHERE seq = ?", (seq,))
+                connection.execute("DELETE FROM held_activity WHERE seq = ?", (seq,))
 
     @staticmethod
     def start(connection: sqlite3.Connection, since: int) -> Position:
@@ -116,17 +143,17 @@ class Feed:
         self, connection: sqlite3.Connection, position: Position, selectors: Sequence[Selector], size: int, now: int,
         oldest: int = 0,
     ) -> FeedPage:  # fmt: skip
-        """The next rows that one of the selectors wants, in order of sequence.
+        """The next rows that one of the selectors wants; those of one page ascend by date (8.2).
 
         `oldest` hides rows dated before it (the 14 days of deleted persons).
         """
         last = _last(connection)
         end = self._block_end(connection, position, last)
         since = max(position.since, oldest)
-        found = heapq.merge(
-            *(_numbers(connection, chosen, position.seq, end, since, now, size + 1) for chosen in selectors)
-        )
-        numbers = list(dict.fromkeys(found))
+        after = max(position.seq, self.start(connection, since).seq)
+        ways = (_numbers(connection, chosen, after, end, since, now, size + 1) for chosen in selectors)
+        found = (number for number, _ in itertools.groupby(heapq.merge(*ways)))
+        numbers = list(itertools.islice(found, size + 1))
         if len(numbers) > size:
             reached, more = numbers[size - 1], True
         else:
@@ -147,18 +174,34 @@ def by_type(type_ids: Iterable[int]) -> list[Selector]:
     return [Selector("type = ?", (type_id,)) for type_id in dict.fromkeys(type_ids)]
 
 
+def by_primary(type_id: int, primary_ids: Iterable[int]) -> list[Selector]:
+    """Ways into the activities of one type whose primary attribute is one of some assets or fields."""
+    return [Selector("type = ? AND primary_id = ?", (type_id, primary)) for primary in dict.fromkeys(primary_ids)]
+
+
 def of_persons(selectors: Iterable[Selector], person_ids: Sequence[int]) -> list[Selector]:
     """The selectors narrowed to some persons, through the persons' index."""
-    selectors = list(selectors)
-    chosen = [f"({selector.condition})" for selector in selectors]
-    arguments = tuple(value for selector in selectors for value in selector.arguments)
-    condition = f"person = ? AND ({' OR '.join(chosen)})"
-    return [Selector(condition, (person, *arguments)) for person in dict.fromkeys(person_ids)]
+    condition, arguments = _any_of(selectors)
+    return [Selector(f"person = ? AND {condition}", (one, *arguments)) for one in dict.fromkeys(person_ids)]
 
 
-def narrowed(selectors: Iterable[Selector], condition: str, arguments: Sequence[Json]) -> list[Selector]:
-    """The selectors with one more condition each."""
-    return [Selector(f"{one.condition} AND {condition}", (*one.arguments, *arguments)) for one in selectors]
+def of_small_list(selectors: Iterable[Selector], list_id: int) -> list[Selector]:
+    """The selectors narrowed to the members of a list: member by member, through the persons' index."""
+    condition, arguments = _any_of(selectors)
+    source = "member CROSS JOIN activity ON activity.person = member.person_id"
+    return [Selector(f"member.list_id = ? AND {condition}", (list_id, *arguments), source)]
+
+
+def of_large_list(selectors: Iterable[Selector], list_id: int) -> list[Selector]:
+    """The same where most rows belong to members: row by row, each asked for its membership."""
+    member = "EXISTS (SELECT 1 FROM member WHERE list_id = ? AND person_id = activity.person)"
+    return [Selector(f"{one.condition} AND {member}", (*one.arguments, list_id)) for one in selectors]
+
+
+def _any_of(selectors: Iterable[Selector]) -> tuple[str, tuple[Json, ...]]:
+    chosen = list(selectors)
+    condition = " OR ".join(f"({one.condition})" for one in chosen)
+    return f"({condition})", tuple(value for one in chosen for value in one.arguments)
 
 
 def _last(connection: sqlite3.Connection) -> int:
@@ -168,19 +211,19 @@ def _last(connection: sqlite3.Connection) -> int:
 
 def _numbers(
     connection: sqlite3.Connection, chosen: Selector, after: int, end: int, since: int, now: int, limit: int
-) -> list[int]:
+) -> Iterator[int]:
     sql = (
-        f"SELECT seq FROM activity WHERE {chosen.condition} AND seq > ? AND seq <= ? AND at >= ?"  # noqa: S608
+        f"SELECT seq FROM {chosen.source} WHERE {chosen.condition} AND seq > ? AND seq <= ? AND at >= ?"  # noqa: S608
         " AND (visible IS NULL OR visible <= ?) ORDER BY seq LIMIT ?"
     )
-    rows = connection.execute(sql, (*chosen.arguments, after, end, since, now, limit))
-    return [seq for (seq,) in rows]
+    for (seq,) in connection.execute(sql, (*chosen.arguments, after, end, since, now, limit)):
+        yield seq
 
 
 def _rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[FeedRow]:
     sql = (
         "SELECT seq, at, type, person, primary_id, primary_text, campaign, attributes FROM activity"
-        " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
+        " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY at, seq"
     )
     rows: Iterable[Any] = connection.execute(sql, (msgspec.json.encode(list(numbers)).decode(),))
     return [FeedRow._make((*row[:-1], msgspec.json.decode(row[-1]))) for row in rows]

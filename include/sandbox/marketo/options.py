@@ -35,6 +35,8 @@ class Options:
     late_every: int = 0
     """Every n-th activity becomes visible late; 0 = none."""
     late_seconds: int = 60
+    late_reordered: bool = False
+    """A late row comes after newer ones at the token of a reader who is further on, instead of being missed by it."""
 
     # Persons (M43, M47, facts section 15).
     created_skew: int = 0

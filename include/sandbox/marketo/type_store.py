@@ -40,17 +40,21 @@ class CustomType:
         return "approved with draft" if self.draft is not None else "approved"
 
     def head(self) -> dict[str, Json]:
-        """The record of external/types.json: no attributes; an id only once approved."""
-        shown: Mapping[str, Json] = self.approved or self.draft or {}
+        """The record of external/types.json: no attributes; an id and dates only once approved (appendix A)."""
+        return self._head(self.approved or self.draft or {})
+
+    def _head(self, shown: Mapping[str, Json]) -> dict[str, Json]:
         numbered = {"id": self.id} if self.approved is not None else {}
         texts = {name: shown[name] for name in ("name", "description", "triggerName", "filterName") if shown.get(name)}
-        dates = {"createdAt": stamp(self.created), "updatedAt": stamp(self.updated)}
+        born = self.approved is not None
+        dates = {"createdAt": stamp(self.created), "updatedAt": stamp(self.updated)} if born else {}
         return {**numbered, "apiName": self.api_name, **texts, **dates, "status": self.status}
 
     def described(self, *, draft: bool) -> dict[str, Json]:
-        """The record of describe.json."""
+        """The record of describe.json; without attributes there is no such member (documented examples)."""
         shown = (self.draft if draft else self.approved) or self.approved or self.draft or {}
-        return {**self.head(), "primaryAttribute": shown["primaryAttribute"], "attributes": shown["attributes"]}
+        attributes = {"attributes": shown["attributes"]} if shown["attributes"] else {}
+        return {**self._head(shown), "primaryAttribute": shown["primaryAttribute"], **attributes}
 
 
 def listed(one: CustomType) -> dict[str, Json]:

@@ -136,7 +136,7 @@ def test_the_campaign_and_empty_attributes_show_only_when_set(marketo: Caller) -
     activity = {"leadId": person, "activityTypeId": 300, "attributes": {"Assign To": "", "Sync As": "Lead"}}
     marketo.emulator.control("add_activity", activity)
     marketo.emulator.control("add_activity", {**activity, "campaignId": 4828, "activityDate": "2026-02-28T10:00:00Z"})
-    plain, caused = marketo.activities(token, "300")
+    caused, plain = marketo.activities(token, "300")
     assert plain["attributes"] == [{"name": "Sync As", "value": "Lead"}]
     assert "campaignId" not in plain
     assert (caused["campaignId"], caused["activityDate"]) == (4828, "2026-02-28T10:00:00Z")
