@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from include.sandbox.server import SandboxServer
+from scripts.demo.cast import Cast
 from scripts.demo.printing import print_costs, print_scene
 from scripts.demo.scene import Round, Scene
-from scripts.demo.story import Story
+from scripts.demo.story import rounds
 from scripts.demo.systems import Dynamics, Marketo
 from scripts.local_airflow.rest import AirflowRest, DagRun
 from scripts.local_airflow.server import LocalAirflow
@@ -84,8 +85,7 @@ class Demo:
     def play(self) -> int:
         """All rounds; returns how many scenes do not hold."""
         failed = self._first_sync()
-        story = Story(self._marketo, self._dynamics, self._request)
-        for round_ in story.rounds():
+        for round_ in rounds(Cast(self._marketo, self._dynamics, self._request)):
             failed += self._round(round_)
         return failed + self._last_run()
 
