@@ -8,6 +8,7 @@ from typing import Protocol
 
 from include.sandbox.dynamics.call import World
 from include.sandbox.dynamics.colleagues import create_row, delete_row, edit_row, merge_rows, qualify_lead
+from include.sandbox.dynamics.desk import DESK
 from include.sandbox.dynamics.documents import fetch, update
 from include.sandbox.dynamics.limits import ServiceProtection
 from include.sandbox.dynamics.live_schema import LiveSchema, expire_delta_tokens
@@ -162,5 +163,6 @@ COMMANDS: Mapping[str, Callable[[Administered, Arguments], Json]] = {
         merge_rows,
         read_row,
         row_count,
+        *DESK,
     )
 }

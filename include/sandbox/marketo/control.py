@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from include.sandbox.marketo.desk import Desk
 from include.sandbox.marketo.feed import Activity
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.values import accept, parse_moment
@@ -27,7 +28,7 @@ class Control:
             "set_options": self.set_options, "options": self.options, "grant": self.grant, "revoke": self.revoke,
             "expire_tokens": self.expire_tokens, "revoke_tokens": self.revoke_tokens,
             "native_sync": self.native_sync, "edit_person": self.edit_person, "people_count": self.people_count,
-            "reset_usage": self.reset_usage,
+            "reset_usage": self.reset_usage, **Desk(instance).commands(),
         }  # fmt: skip
 
     def run(self, command: str, arguments: Arguments) -> Json:
