@@ -78,10 +78,11 @@ class Winner(StrEnum):
 
 
 class LinkStatus(StrEnum):
-    """Where a link stands. Only `ACTIVE` and `CREATING` claim their person and CRM record."""
+    """Where a link stands. Only `ACTIVE`, `CREATING` and `SUSPENDED` claim their person and CRM record."""
 
     ACTIVE = "active"
     CREATING = "creating"  # one side exists, the other is being created
+    SUSPENDED = "suspended"  # a filter keeps the pair from syncing; it stays linked (R116, D70, D71)
     CRM_DELETED = "crm_deleted"  # tombstone (D46)
     PERSON_DELETED = "person_deleted"  # tombstone (R76)
     HELD = "held"  # reported, waits for a human (D13, D24)

@@ -2,7 +2,8 @@
 
 Datasets of entity E:
 `crm.E` rows to merge: link_id (int64, null when unlinked), id, etag, hash (int64), origin (id of the
-lead a contact was qualified from), then one canonical column per field ·
+lead a contact was qualified from), allowed (bool: the filter of the entity lets the row be synced), then one
+canonical column per field ·
 `crm_seen.E` rows that changed in no mapped field: link_id, etag · `crm_deleted.E` id ·
 `crm_missing.E` ids asked for that do not exist · `crm_ids.E` every id, after a full read only.
 """
@@ -159,7 +160,8 @@ class CrmReader:
         frame: pl.DataFrame = pl.from_arrow(canonical)  # type: ignore[assignment]
         origin = raw[ORIGIN] if ORIGIN in raw.column_names else pa.nulls(raw.num_rows, pa.string())
         digest = pl.Series("hash", row_hash(canonical, self._map.names), dtype=pl.Int64)
-        return frame.with_columns(digest, pl.Series("origin", origin, dtype=pl.String)).unique(
+        allowed = pl.lit(value=True).alias("allowed")
+        return frame.with_columns(digest, pl.Series("origin", origin, dtype=pl.String), allowed).unique(
             "id", keep="last", maintain_order=True
         )
 
@@ -170,6 +172,7 @@ class CrmReader:
             ("etag", pa.string()),
             ("hash", pa.int64()),
             ("origin", pa.string()),
+            ("allowed", pa.bool_()),
         ]
         return pa.schema(fixed + [(name, pa.string()) for name in self._map.names])
 

@@ -17,8 +17,8 @@ Mistake = tuple[tuple[str, ...], str, str]
 """Key path, what was found, what was expected."""
 Entries = dict[str, FieldEntry]
 
-RESERVED = ("id", "etag")
-"""Names of the columns that identify a record in frames; the link keeps both ids itself (D11)."""
+RESERVED = ("id", "etag", "link_id", "hash", "origin", "allowed")
+"""Names of columns that frames have beside the fields."""
 _MODEL = TypeVar("_MODEL", bound=Section)
 _CHOICES = {FieldType.CHOICE, FieldType.MULTI_CHOICE}
 

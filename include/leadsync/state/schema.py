@@ -18,8 +18,9 @@ from include.leadsync.model import LinkStatus, OperationState
 KIND = "kind"
 TEXT, NUMBER, MOMENT, FLAG = "text", "number", "moment", "flag"
 
-LIVE = (LinkStatus.ACTIVE.value, LinkStatus.CREATING.value)
+LIVE = (LinkStatus.ACTIVE.value, LinkStatus.CREATING.value, LinkStatus.SUSPENDED.value)
 """Only links of these statuses claim their person and CRM record (DECISIONS 11)."""
+_LIVE = "status IN ('active', 'creating', 'suspended')"
 
 WAITING = (OperationState.PENDING.value, OperationState.PARKED.value, OperationState.HELD.value)
 """Operations that a newer plan replaces."""
@@ -112,8 +113,8 @@ link = sa.Table(
     _text("created_run"),
     _moment("created_at", needed=True),
     _moment("changed_at", needed=True),
-    sa.Index("link_one_per_person", "person_id", unique=True, **_where("status IN ('active', 'creating')")),
-    sa.Index("link_one_per_crm_record", "crm_id", unique=True, **_where("status IN ('active', 'creating')")),
+    sa.Index("link_one_per_person", "person_id", unique=True, **_where(_LIVE)),
+    sa.Index("link_one_per_crm_record", "crm_id", unique=True, **_where(_LIVE)),
     sa.Index("link_by_person", "person_id"),
     sa.Index("link_by_crm_record", "crm_id"),
     sa.Index("link_dirty", "link_id", **_where("dirty IS NOT NULL")),
