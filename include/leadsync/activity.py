@@ -76,7 +76,7 @@ _SCHEMA = pa.schema(
 
 def _operation(engine: Engine, run: RunRequest, row: Mapping[str, Any]) -> dict[str, Any]:
     op_id = f"activity-{row['activity_id']}"
-    payload: dict[str, Json] = {"writes": [], "request_id": None, "owner": None, "activity": _activity(row, op_id)}
+    payload: dict[str, Json] = {"writes": [], "request_id": None, "binds": None, "activity": _activity(row, op_id)}
     return {
         "op_id": op_id,
         "run_id": run.run_id,

@@ -28,7 +28,7 @@ MADE = Operation(
     attempts=1,
     writes=(),
     request_id="r1",
-    owner=None,
+    binds=None,
 )
 
 

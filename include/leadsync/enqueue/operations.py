@@ -23,9 +23,9 @@ def operation_rows(
     if plan.is_empty():
         return plan.select("op_id", "link_id")
     grouped = plan.group_by("op_id", maintain_order=True).agg(
-        pl.col(*_TARGET, "request_id", "owner").first(), pl.struct(*_WRITE).alias("writes")
+        pl.col(*_TARGET, "request_id", "binds").first(), pl.struct(*_WRITE).alias("writes")
     )
-    grouped = grouped.with_columns(pl.struct("writes", "request_id", "owner").struct.json_encode().alias("payload"))
+    grouped = grouped.with_columns(pl.struct("writes", "request_id", "binds").struct.json_encode().alias("payload"))
     reasons = failures.unique("op_id", keep="first", maintain_order=True).select("op_id", "code", "message")
     state = (
         pl.when(pl.col("op_id").is_in(refused))

@@ -12,7 +12,7 @@ from include.leadsync.state import Outbox, StateStore
 
 
 def with_requests(store: StateStore, pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Pairs with the request and the owner that the last attempt to create their CRM record had.
+    """Pairs with the request and the look-ups that the last attempt to create their CRM record had.
 
     The second frame holds an event for each request whose record turned out to exist: the attempt had
     succeeded, only its answer was lost.
@@ -22,12 +22,12 @@ def with_requests(store: StateStore, pairs: pl.DataFrame) -> tuple[pl.DataFrame,
     if not asked:
         return pairs, events([])
     known = pl.DataFrame(
-        [(link_id, request_id, owner) for link_id, (request_id, owner) in asked.items()],
-        schema={"link_id": pl.Int64, "request_id": pl.String, "owner": pl.String},
+        [(link_id, request_id, binds) for link_id, (request_id, binds) in asked.items()],
+        schema={"link_id": pl.Int64, "request_id": pl.String, "binds": pl.String},
         orient="row",
     )
     found = pairs.select("link_id").join(known, on="link_id", how="left", maintain_order="left")
-    pairs = pairs.with_columns(found["request_id"], found["owner"])
+    pairs = pairs.with_columns(found["request_id"], found["binds"])
     there = pairs.filter(pl.col("request_id").is_not_null() & pl.col("create").is_null())
     return pairs, events(
         [_created(row) for row in there.select("link_id", "person_id", "crm_id", "request_id").to_dicts()]
@@ -35,13 +35,13 @@ def with_requests(store: StateStore, pairs: pl.DataFrame) -> tuple[pl.DataFrame,
 
 
 def _asked(store: StateStore, link_ids: list[int]) -> dict[int, tuple[str | None, str | None]]:
-    """link_id → request and owner of the newest operation that was to create its record."""
+    """link_id → request and look-ups of the newest operation that was to create its record."""
     operations = Outbox(store).of_links(link_ids, states=[state.value for state in OperationState]).to_pylist()
     asked: dict[int, tuple[str | None, str | None]] = {}
     for operation in sorted(operations, key=lambda row: row["created_at"]):
         if operation["kind"] == OperationKind.CREATE:
             payload = json.loads(operation["payload"])
-            asked[operation["link_id"]] = (payload["request_id"], payload["owner"])
+            asked[operation["link_id"]] = (payload["request_id"], payload["binds"])
     return asked
 
 

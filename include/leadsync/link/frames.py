@@ -2,7 +2,8 @@
 
 One row per link that this run looks at. `link_id` < 0 marks a link that does not exist yet; `create`
 says which side is missing ("person" or "crm", null when both exist). `sys_*` are the person's
-system fields when it was read; the stored sparse sides travel along, because the enqueue step writes
+system fields when it was read; `binds` are the look-ups that a new CRM record is created with (JSON: navigation
+property → row, as `{"ownerid": "/systemusers(…)"}`); the stored sparse sides travel along, because the enqueue step writes
 them back changed. After them follow the wide columns of `baseline`.
 """
 
@@ -24,7 +25,7 @@ PAIR_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "create": pl.String,
     "lane": pl.Int64,
     "request_id": pl.String,
-    "owner": pl.String,
+    "binds": pl.String,
     "p_fresh": pl.Boolean,
     "c_fresh": pl.Boolean,
     "sys_id": pl.String,

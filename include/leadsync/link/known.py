@@ -61,7 +61,7 @@ def known_pairs(
         missing.alias("create"),
         pl.lit(int(lane)).alias("lane"),
         pl.lit(None, pl.String).alias("request_id"),
-        pl.lit(None, pl.String).alias("owner"),
+        pl.lit(None, pl.String).alias("binds"),
         *(system[name] for name in ("sys_id", "sys_type", "sys_deleted")),
     )
     value_columns = [

@@ -60,7 +60,7 @@ def _announcement(outcome: Outcome, names: SystemFields, now: datetime) -> dict[
         "direction": Direction.INBOUND.value,
         "kind": OperationKind.LINK.value,
         "crm_id": made.crm_id,
-        "payload": json.dumps({"writes": writes, "request_id": None, "owner": None}),
+        "payload": json.dumps({"writes": writes, "request_id": None, "binds": None}),
         "state": OperationState.PENDING.value,
         "link_id": made.link_id,
         "lane": int(Lane.REQUEST),

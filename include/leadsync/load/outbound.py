@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,8 +64,8 @@ def _row_write(schema: Schema, operation: Operation) -> RowWrite:
         field = fields[write.field]
         body[field.dynamics.name] = dynamics_value(field, write.after)
     create = operation.kind == OperationKind.CREATE
-    if create and operation.owner:
-        body["ownerid@odata.bind"] = f"/systemusers({operation.owner})"
+    if create and operation.binds:
+        body |= {f"{name}@odata.bind": row for name, row in json.loads(operation.binds).items()}
     return RowWrite(
         entity=entity,
         id=str(operation.crm_id),

@@ -49,7 +49,7 @@ class Operation:
     attempts: int
     writes: tuple[Write, ...]
     request_id: str | None
-    owner: str | None
+    binds: str | None  # JSON object: navigation property → row that a new CRM record points to
     activity: dict[str, Any] | None = None  # of kind "activity": what the person is told
 
     @classmethod
@@ -70,7 +70,7 @@ class Operation:
             attempts=row["attempts"],
             writes=tuple(Write(**write) for write in payload["writes"]),
             request_id=payload["request_id"],
-            owner=payload["owner"],
+            binds=payload["binds"],
             activity=payload.get("activity"),
         )
 

@@ -29,7 +29,7 @@ PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "lost": pl.String,
     "rule": pl.String,
     "request_id": pl.String,
-    "owner": pl.String,
+    "binds": pl.String,
 }
 """One row per intended field write. `before` is what the target shows now, `lost` the value that
 loses a collision; `system` marks a Microsoft … field that the sync itself owns (D12)."""
@@ -162,7 +162,7 @@ def flag_rows(events: pl.DataFrame, deleted_name: str) -> pl.DataFrame:
             pl.lit("true").alias("after"),
             pl.lit("deleted").alias("change"),
             pl.lit(None, pl.String).alias("lost"),
-            pl.lit(None, pl.String).alias("owner"),
+            pl.lit(None, pl.String).alias("binds"),
         )
     )
 
@@ -202,7 +202,7 @@ def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
 
 
 def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    fixed = pairs.select("link_id", "person_id", "crm_id", "version", "lane", "request_id", "owner")
+    fixed = pairs.select("link_id", "person_id", "crm_id", "version", "lane", "request_id", "binds")
     return decisions.join(fixed.with_row_index("row"), on="row", how="left", maintain_order="left")
 
 
