@@ -16,20 +16,22 @@ from include.sandbox.dynamics.answers import answer, refusal
 from include.sandbox.dynamics.batch import run_batch
 from include.sandbox.dynamics.call import Call, Caller
 from include.sandbox.dynamics.control import COMMANDS
+from include.sandbox.dynamics.documents import Row
 from include.sandbox.dynamics.errors import ServiceError, no_route
 from include.sandbox.dynamics.limits import ServiceProtection
 from include.sandbox.dynamics.live_schema import LiveSchema
 from include.sandbox.dynamics.loading import load, seed
+from include.sandbox.dynamics.login_documents import login_document
 from include.sandbox.dynamics.options import Options
 from include.sandbox.dynamics.schema import Schema
 from include.sandbox.dynamics.storage import Storage, read_setting
-from include.sandbox.dynamics.tokens import Grant, TokenEndpoint, TokenMint, discovery
-from include.sandbox.dynamics.users import Rights, caller_of, read_rights
+from include.sandbox.dynamics.token_endpoint import Moment, TokenEndpoint
+from include.sandbox.dynamics.tokens import Grant, TokenMint
+from include.sandbox.dynamics.users import Rights, caller_of, find_login, read_rights
 from include.sandbox.service import Json, Request, Response
 
 _ROOT = re.compile(r"/api/data/v9\.[0-2](?:/|$)")
 _TOKEN = re.compile(r"/[^/]+/oauth2/(?:v2\.0/)?token")
-_DISCOVERY = "/v2.0/.well-known/openid-configuration"
 _MAX_URL = 32 * 1024
 
 
@@ -48,7 +50,7 @@ class DynamicsEmulator:
         self.live_schema = LiveSchema(self.storage)
         self.protection = ServiceProtection()
         self._mint = TokenMint(self.storage.secret)
-        self._tokens = TokenEndpoint(self._mint)
+        self._tokens = TokenEndpoint(self._mint, self._login)
         seed(self.storage, self.schema, self.now())
         with self.storage.read() as connection:
             kept = read_setting(connection, "options", {})
@@ -94,10 +96,11 @@ class DynamicsEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request; a write is committed when this returns."""
-        if request.method == "POST" and _TOKEN.fullmatch(request.path):
+        if _TOKEN.fullmatch(request.path):
             return self._token(request)
-        if request.method == "GET" and request.path.endswith(_DISCOVERY):
-            return discovery(request)
+        document = login_document(request, self._login) if request.method == "GET" else None
+        if document is not None:
+            return document
         root = _ROOT.match(request.target)
         if root is None:
             return self._finished(refusal(no_route(f"{request.base_url}{request.target}")), None)
@@ -107,7 +110,16 @@ class DynamicsEmulator:
         return self._admitted(request, grant, root.end())
 
     def _token(self, request: Request) -> Response:
-        return self._tokens.answer(request, self.now(), self.options.token_lifetime, self._epoch())
+        moment = Moment(self.now(), self.options.token_lifetime, self._epoch(), self._orgs(request))
+        return self._tokens.answer(request, moment)
+
+    def _orgs(self, request: Request) -> list[str]:
+        """Addresses of the org: where the request came to, and those of the option `org_urls`."""
+        return [request.base_url, *self.options.org_urls.split()]
+
+    def _login(self, name: str) -> Row | None:
+        with self.storage.read() as connection:
+            return find_login(connection, self.schema, name)
 
     def _epoch(self) -> int:
         with self.storage.read() as connection:
@@ -117,7 +129,7 @@ class DynamicsEmulator:
         kind, _, token = request.header("authorization").partition(" ")
         if kind.lower() != "bearer" or not token.strip():
             return None
-        return self._mint.read(token.strip(), self.now(), request.base_url, self._epoch())
+        return self._mint.read(token.strip(), self.now(), self._orgs(request), self._epoch())
 
     def _unauthorized(self, request: Request) -> Response:
         """401 without a body; the header tells where tokens are (section 1.4)."""

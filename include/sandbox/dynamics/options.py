@@ -16,6 +16,7 @@ class Options:
         page_size: Largest page of a collection (section 3.5).
         count_limit: Where `$count` stops (V20).
         token_lifetime: Seconds a token lives (V3).
+        org_urls: Further addresses of the org, separated by blanks; tokens are given for them too.
         retention_days: Age after which a delta token expires (V29).
         expired_token_status: Status of an expired delta token: 400 or 410 (O1).
         limits: Whether service protection limits are enforced (V58).
@@ -32,6 +33,7 @@ class Options:
     page_size: int = 5000
     count_limit: int = 5000
     token_lifetime: int = 3599
+    org_urls: str = ""
     retention_days: float = 7
     expired_token_status: int = 400
     limits: bool = True

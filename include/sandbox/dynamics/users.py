@@ -76,6 +76,17 @@ def _impersonated(connection: sqlite3.Connection, schema: Schema, headers: Mappi
     return row
 
 
+def find_login(connection: sqlite3.Connection, schema: Schema, name: str) -> Row | None:
+    """The person with this login name, any case; applications have none."""
+    table = schema.tables["systemuser"]
+    found = connection.execute(
+        f'SELECT id, version, doc FROM "r_systemuser" WHERE lower({extract(table, "domainname")}) = ?',  # noqa: S608
+        (name.lower(),),
+    ).fetchone()
+    row = None if found is None else row_from(table, *found)
+    return None if row is None or row.values.get("applicationid") is not None else row
+
+
 def find_user(connection: sqlite3.Connection, schema: Schema, name: str) -> Row:
     """A user by id, application client id, e-mail or full name; raises `ValueError` (control commands)."""
     known = application(name)
