@@ -61,8 +61,9 @@ class Control:
             found = self._at.lists.find(connection, "name = ?", (name,), 1)
             if found:
                 return {"id": found[0].id}
-            number, program = arguments.get("id"), arguments.get("programName")
-            made = self._at.lists.create(connection, name, self._at.now(), list_id=number, program=program)
+            number, program, now = arguments.get("id"), arguments.get("programName"), self._at.now()
+            folder = self._at.programs.named(connection, program, now).id if program else None
+            made = self._at.lists.create(connection, name, now, list_id=number, program=program, folder=folder)
         return {"id": made.id}
 
     def create_partition(self, arguments: Arguments) -> Json:

@@ -36,6 +36,20 @@ CREATE TABLE IF NOT EXISTS static_list (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, description TEXT, program TEXT, folder INTEGER,
     created INTEGER NOT NULL, updated INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS static_list_name ON static_list (name);
+CREATE TABLE IF NOT EXISTS folder (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, description TEXT, kind TEXT NOT NULL,
+    parent INTEGER, parent_type TEXT NOT NULL, system INTEGER NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL, updated INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS folder_name ON folder (name);
+CREATE INDEX IF NOT EXISTS folder_parent ON folder (parent);
+CREATE TABLE IF NOT EXISTS program (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, description TEXT, type TEXT NOT NULL,
+    channel TEXT NOT NULL, folder INTEGER, created INTEGER NOT NULL, updated INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS program_member (
+    program_id INTEGER NOT NULL, person_id INTEGER NOT NULL, status TEXT NOT NULL, success INTEGER NOT NULL,
+    acquired INTEGER NOT NULL, since INTEGER NOT NULL, updated INTEGER NOT NULL,
+    PRIMARY KEY (program_id, person_id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS program_member_person ON program_member (person_id, program_id);
 CREATE TABLE IF NOT EXISTS member (
     list_id INTEGER NOT NULL, person_id INTEGER NOT NULL, added INTEGER NOT NULL,
     PRIMARY KEY (list_id, person_id)) WITHOUT ROWID;

@@ -16,12 +16,16 @@ from include.sandbox.marketo.custom_activities import CustomActivities
 from include.sandbox.marketo.custom_types import CustomTypes
 from include.sandbox.marketo.extract_jobs import ExtractJobs
 from include.sandbox.marketo.field_schema import FieldSchema
+from include.sandbox.marketo.folders import Folders
 from include.sandbox.marketo.instance import Instance
+from include.sandbox.marketo.list_assets import ListAssets
 from include.sandbox.marketo.loading import Loading
 from include.sandbox.marketo.options import Options
 from include.sandbox.marketo.person_reading import PersonReading
 from include.sandbox.marketo.person_removal import PersonRemoval
 from include.sandbox.marketo.person_sync import PersonSync
+from include.sandbox.marketo.program_assets import ProgramAssets
+from include.sandbox.marketo.program_members import ProgramMembers
 from include.sandbox.marketo.routes import Route, Routes, check_body, plain_path
 from include.sandbox.marketo.static_lists import StaticLists
 from include.sandbox.marketo.wire import (
@@ -43,7 +47,7 @@ BIGGEST_BODY = 1024 * 1024
 TOKEN_PATH = "/identity/oauth/token"
 ROOMS = (
     PersonReading, PersonSync, PersonRemoval, StaticLists, FieldSchema, ActivityReading, CustomTypes,
-    CustomActivities, Companies, ExtractJobs,
+    CustomActivities, Companies, ExtractJobs, ListAssets, Folders, ProgramAssets, ProgramMembers,
 )  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -103,7 +107,7 @@ class MarketoEmulator:
     def _identity(self, call: Call) -> Response:
         if call.request.method.upper() not in {"GET", "POST"}:
             refusal = Refusal("605", f"Request method '{call.method}' not supported")
-            return json_response(failure(call.request_id, refusal))
+            return failure(call, refusal)
         return self._at.identity.token(call)
 
     def _answer(self, call: Call) -> Response:
@@ -111,12 +115,12 @@ class MarketoEmulator:
             call.user = self._at.identity.authenticate(call)
         except Refusal as refusal:
             self._at.limits.uncounted(call, refusal.code)
-            return json_response(failure(call.request_id, refusal))
+            return failure(call, refusal)
         try:
             with self._at.limits.admitted(call):
                 answer = self._run(call)
         except Refusal as refusal:
-            return json_response(failure(call.request_id, refusal))
+            return failure(call, refusal)
         return answer if isinstance(answer, Response) else json_response(envelope(call.request_id, answer))
 
     def _run(self, call: Call) -> Answer:
@@ -146,7 +150,9 @@ class MarketoEmulator:
         return self._loading.load(table, rows)
 
     def close(self) -> None:
-        """Release the file."""
+        """Stop what is at work and release the file."""
+        for close in self._at.closing:
+            close()
         self._at.database.close()
 
 

@@ -17,7 +17,11 @@ from include.sandbox.service import Json, Response
 
 QUERY_TOKEN_UNTIL = datetime(2026, 9, 1, tzinfo=UTC)
 """`access_token` in the query works to the end of 31 August 2026."""
-UNCACHED = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+UNCACHED = (
+    ("Cache-Control", "no-store"), ("Pragma", "no-cache"), ("X-XSS-Protection", "1; mode=block"),
+    ("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"),
+)  # fmt: skip
+"""Headers of every identity answer, as recorded."""
 
 
 class Permission(StrEnum):
@@ -40,6 +44,8 @@ class Permission(StrEnum):
     WRITE_SALES_PERSON = "Read-Write Sales Person"
 
 
+ASSETS = (Permission.READ_ASSETS, Permission.WRITE_ASSETS)
+"""Either permits reading assets, and the memberships of a person."""
 SERVICES = (("sandbox", "sandbox", "sync-api@example.test"), ("other", "other", "other-api@example.test"))
 """Client id, secret and API user of the two custom services a new instance has."""
 

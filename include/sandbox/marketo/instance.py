@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from include.sandbox.clock import MovableClock
@@ -13,6 +14,7 @@ from include.sandbox.marketo.limits import Limits
 from include.sandbox.marketo.list_store import ListStore
 from include.sandbox.marketo.options import Options
 from include.sandbox.marketo.people import People
+from include.sandbox.marketo.program_store import ProgramStore
 from include.sandbox.marketo.tokens import PagingTokens
 from include.sandbox.marketo.writer import Writer
 
@@ -26,6 +28,8 @@ class Instance:
         self.data_dir = data_dir
         self.clock = clock
         self.options = options
+        self.closing: list[Callable[[], None]] = []
+        """What the rooms want done before the file is closed."""
         self.database = Database(data_dir / "marketo.sqlite")
         with self.database.write() as connection:
             connection.execute("INSERT OR IGNORE INTO partition VALUES (1, 'Default', 'Initial partition')")
@@ -36,6 +40,7 @@ class Instance:
         self.people = People(self.database)
         self.feed = Feed(self.database, options)
         self.lists = ListStore(self.people, self.feed)
+        self.programs = ProgramStore()
         self.writer = Writer(self.catalog, self.people, self.feed, options)
 
     def now(self) -> int:

@@ -61,6 +61,7 @@ _DERIVED: dict[str, Callable[[Person], Json]] = {
     "updatedAt": lambda person: stamp(person.updated),
     "mktoName": Person.full_name,
     "leadPerson": lambda person: person.id,
+    "personPrimaryLeadInterest": lambda person: person.id,  # as recorded
     # Assumption: every person has an internal company record of its own, numbered like the person.
     "contactCompany": lambda person: person.id,
 }
@@ -179,9 +180,10 @@ class People:
         )
 
     def remove(self, connection: sqlite3.Connection, person_id: int) -> None:
-        """Forget a person and its list memberships."""
+        """Forget a person and its memberships in lists and programs."""
         connection.execute("DELETE FROM person WHERE id = ?", (person_id,))
-        connection.execute("DELETE FROM member WHERE person_id = ?", (person_id,))
+        for table in ("member", "program_member"):
+            connection.execute(f"DELETE FROM {table} WHERE person_id = ?", (person_id,))  # noqa: S608
 
 
 def match_key(value: Json) -> str:

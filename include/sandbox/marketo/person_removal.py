@@ -16,6 +16,8 @@ from include.sandbox.marketo.writer import API_SOURCE, Provenance
 from include.sandbox.service import Json
 
 MOST_LOSERS = 25
+MERGE_SOURCE = "leaddb"
+"""As recorded of a merge in the lead database; assumption: merges through the API say the same."""
 WRITE = (Permission.WRITE_LEAD,)
 NOT_FOUND = Skip("1004", "Lead not found")
 
@@ -26,10 +28,11 @@ def input_ids(call: Call, empty: str) -> list[int | None]:
         too_many(len(ids), PAGE, "ids")
         return list(ids)
     records = call.input(call.json(), empty)
-    return [_as_id(record.get("id")) for record in records]
+    return [as_person_id(record.get("id")) for record in records]
 
 
-def _as_id(value: Json) -> int | None:
+def as_person_id(value: Json) -> int | None:
+    """A person id of a JSON record, number or digits; None when it is neither."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     try:
@@ -105,14 +108,16 @@ class PersonRemoval:
             if key not in present and key not in DEFAULTS and value is not None
         }
         for loser in losers:
-            connection.execute("UPDATE OR IGNORE member SET person_id = ? WHERE person_id = ?", (winner.id, loser.id))
+            for table in ("member", "program_member"):
+                moved = f"UPDATE OR IGNORE {table} SET person_id = ? WHERE person_id = ?"  # noqa: S608
+                connection.execute(moved, (winner.id, loser.id))
             connection.execute("UPDATE activity SET person = ? WHERE person = ?", (winner.id, loser.id))
             self._at.people.remove(connection, loser.id)
         by = Provenance(user=call.user, request_id=call.request_id)
         changed = self._at.writer.update(connection, winner, values, by, call.second)
         attributes = {
             "Merge IDs": [loser.id for loser in losers],
-            "Merge Source": API_SOURCE, "Merged in Sales": False, "Master Updated": bool(changed),
+            "Merge Source": MERGE_SOURCE, "Merged in Sales": False, "Master Updated": bool(changed),
         }  # fmt: skip
         winner = self._need(connection, winner.id)
         logged = Activity(MERGE_LEADS, winner.id, call.second, winner.id, winner.full_name(), attributes)
@@ -131,7 +136,7 @@ class PersonRemoval:
             return Reply([self._moved(connection, record, call.second) for record in records])
 
     def _moved(self, connection: sqlite3.Connection, record: dict[str, Json], now: int) -> dict[str, Json]:
-        person_id = _as_id(record.get("id"))
+        person_id = as_person_id(record.get("id"))
         person = self._at.people.get(connection, person_id) if person_id is not None else None
         named: dict[str, Json] = {} if person_id is None else {"id": person_id}
         if person is None:

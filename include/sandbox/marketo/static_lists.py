@@ -1,28 +1,23 @@
-"""Static lists over the wire: membership, browsing, creation as an asset (facts/marketo-api.md 5.3, 6.3; M32, M50)."""
+"""Static lists of the lead database: membership and browsing (facts/marketo-api.md 5.3, 6.3; M32, M50)."""
 
 from __future__ import annotations
 
 import sqlite3
 
-import msgspec
-
 from include.sandbox.marketo import tokens
-from include.sandbox.marketo.identity import Permission
+from include.sandbox.marketo.identity import ASSETS
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.list_store import StaticList
 from include.sandbox.marketo.person_reading import LEAD
 from include.sandbox.marketo.person_removal import NOT_FOUND, WRITE, input_ids
 from include.sandbox.marketo.routes import Body, Route
-from include.sandbox.marketo.wire import PAGE, Call, Refusal, Reply, Skip, as_integer, stamp, too_many
+from include.sandbox.marketo.wire import PAGE, Call, Reply, Skip, stamp, too_many
 from include.sandbox.marketo.writer import API_SOURCE
 from include.sandbox.service import Json
 
-NOTHING_FOUND = "No assets found for the given search criteria."
-ASSETS = (Permission.READ_ASSETS, Permission.WRITE_ASSETS)
-
 
 class StaticLists:
-    """The list endpoints of the lead database and of the asset API."""
+    """The list endpoints of the lead database; lists are made and renamed in `list_assets`."""
 
     def __init__(self, instance: Instance) -> None:
         """Keep the instance."""
@@ -30,7 +25,7 @@ class StaticLists:
 
     def routes(self) -> list[Route]:
         """Its resources."""
-        members, asset = "/rest/v1/lists/{id}/leads.json", "/rest/asset/v1/staticList"
+        members = "/rest/v1/lists/{id}/leads.json"
         return [
             Route("GET", "/rest/v1/lists.json", self.browse, LEAD),
             Route("GET", "/rest/v1/lists/{id}.json", self.one, LEAD),
@@ -38,10 +33,6 @@ class StaticLists:
             Route("DELETE", members, self.remove, WRITE, Body.OPTIONAL_JSON),
             Route("GET", "/rest/v1/lists/{id}/leads/ismember.json", self.is_member, LEAD),
             Route("GET", "/rest/v1/leads/{id}/listMembership.json", self.memberships, ASSETS),
-            Route("POST", f"{asset}s.json", self.create_asset, (Permission.WRITE_ASSETS,), Body.ANY),
-            Route("GET", f"{asset}s.json", self.assets, ASSETS),
-            Route("GET", f"{asset}/byName.json", self.asset_by_name, ASSETS),
-            Route("GET", f"{asset}/{{id}}.json", self.asset, ASSETS),
         ]
 
     def browse(self, call: Call) -> Reply:
@@ -122,63 +113,6 @@ class StaticLists:
             more["nextPageToken"] = self._at.tokens.write(tokens.MEMBERSHIP, rows[size - 1][0])
         return Reply(result, more)
 
-    def create_asset(self, call: Call) -> Reply:
-        """A new list in a folder: form or query members name, folder, description.
-
-        Assumption: `folder` is accepted as sent (JSON text or a number) and not checked: there are no folders.
-        """
-        name = call.text("name")
-        if name is None:
-            raise Refusal("701", "name cannot be blank")
-        if call.text("folder") is None:
-            raise Refusal("701", "folder cannot be blank")
-        with self._at.database.write() as connection:
-            if self._at.lists.find(connection, "name = ?", (name,), 1):
-                raise Refusal("709", f"Static List with name '{name}' already exists")
-            description, folder = call.text("description"), _folder_id(call.required("folder"))
-            made = self._at.lists.create(connection, name, call.second, description=description, folder=folder)
-        return _assets(call, [made])
-
-    def assets(self, call: Call) -> Reply:
-        """Browse by offset and maxReturn (20 unless given, 200 at most)."""
-        size = min(max(as_integer(call.text("maxReturn") or "20"), 1), 200)
-        offset = max(as_integer(call.text("offset") or "0"), 0)
-        with self._at.database.read() as connection:
-            lists = self._at.lists.find(connection, "1", (), min(offset + size, 2**62))
-        return _assets(call, lists[offset:])
-
-    def asset_by_name(self, call: Call) -> Reply:
-        """One list by its name."""
-        with self._at.database.read() as connection:
-            return _assets(call, self._at.lists.find(connection, "name = ?", (call.required("name"),), 1))
-
-    def asset(self, call: Call) -> Reply:
-        """One list by its id."""
-        with self._at.database.read() as connection:
-            return _assets(call, self._at.lists.find(connection, "id = ?", (call.place("id"),), 1))
-
 
 def _named(one: int | None) -> dict[str, Json]:
     return {} if one is None else {"id": one}
-
-
-def _folder_id(text: str) -> int | None:
-    try:
-        sent = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return None
-    number = sent.get("id") if isinstance(sent, dict) else sent
-    return number if isinstance(number, int) else None
-
-
-def _assets(call: Call, lists: list[StaticList]) -> Reply:
-    result = [
-        {
-            "id": one.id, "name": one.name, "description": one.description or "",
-            "createdAt": f"{stamp(one.created)}+0000", "updatedAt": f"{stamp(one.updated)}+0000",
-            "url": f"{call.request.base_url}/#ST{one.id}A1", "workspace": "Default", "computedUrl": "",
-            "folder": {"id": one.folder or 1, "type": "Folder"},
-        }
-        for one in lists
-    ]  # fmt: skip
-    return Reply(result or None, asset=True, warnings=() if result else (NOTHING_FOUND,))

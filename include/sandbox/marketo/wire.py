@@ -21,6 +21,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 PAGE = 300
 """Default and largest page, and the most records of one call."""
 GZIP_FROM = 1024
+ASSET_ROOT = "/rest/asset/"
 
 
 class Refusal(Exception):
@@ -184,10 +185,12 @@ def envelope(call_id: str, reply: Reply) -> dict[str, Json]:
     return {**body, "success": True, **reply.more}
 
 
-def failure(call_id: str, refusal: Refusal) -> dict[str, Json]:
-    """The JSON object of a failed request; HTTP 200 all the same."""
-    errors = [{"code": refusal.code, "message": refusal.message}]
-    return {"requestId": call_id, "success": False, "errors": errors}
+def failure(call: Call, refusal: Refusal) -> Response:
+    """The answer to a failed request; HTTP 200 all the same. The asset API keeps its own envelope."""
+    errors: Json = [{"code": refusal.code, "message": refusal.message}]
+    if call.path.startswith(ASSET_ROOT):
+        return json_response({"success": False, "errors": errors, "requestId": call.request_id, "warnings": []})
+    return json_response({"requestId": call.request_id, "success": False, "errors": errors})
 
 
 def json_response(body: Json, *, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Response:
@@ -202,8 +205,16 @@ def plain_response(status: int, text: str) -> Response:
 
 def compressed(request: Request, response: Response) -> Response:
     """The answer gzipped when the client asked and it is long enough (M12)."""
-    accepted = {part.split(";")[0].strip().lower() for part in request.header("accept-encoding").split(",")}
-    if "gzip" not in accepted or len(response.body) < GZIP_FROM:
+    if not _takes_gzip(request.header("accept-encoding")) or len(response.body) < GZIP_FROM:
         return response
     headers = [*response.headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
     return Response(response.status, gzip.compress(response.body, compresslevel=1), headers)
+
+
+def _takes_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding header names gzip and does not weigh it with zero."""
+    for part in header.lower().split(","):
+        name, _, weight = part.partition(";")
+        if name.strip() == "gzip":
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False

@@ -91,21 +91,3 @@ def test_lists_are_found_by_name_id_and_program_and_paged(marketo: Caller) -> No
             break
         query["nextPageToken"] = page["nextPageToken"]
     assert found == numbers
-
-
-def test_the_asset_api_creates_and_finds_lists(marketo: Caller) -> None:
-    """Section 1: the asset envelope; nothing found has no result and a warning."""
-    by_name = "/rest/asset/v1/staticList/byName.json"
-    nothing = marketo.get(by_name, name="Sync")
-    assert nothing["warnings"] == ["No assets found for the given search criteria."]
-    assert "result" not in nothing
-    form = {"name": "Sync", "folder": '{"id":13,"type":"Folder"}', "description": "x"}
-    made = answer(marketo.send("POST", "/rest/asset/v1/staticLists.json", form=form))
-    assert set(made) == {"success", "errors", "warnings", "requestId", "result"}
-    (one,) = made["result"]
-    assert (one["name"], one["folder"]["id"], one["createdAt"]) == ("Sync", 13, "2026-03-01T10:00:00Z+0000")
-    assert marketo.get(by_name, name="Sync")["result"] == [one]
-    person = marketo.create()
-    assert marketo.post(path(one["id"]), {"input": [{"id": person}]})["result"][0]["status"] == "added"
-    again = answer(marketo.send("POST", "/rest/asset/v1/staticLists.json", form=form))
-    assert code(again) == "709"

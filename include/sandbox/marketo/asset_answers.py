@@ -1,0 +1,75 @@
+"""What the asset endpoints share: their envelope, times and parameters (facts/marketo-api.md section 1; M10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from include.sandbox.marketo.values import parse_moment
+from include.sandbox.marketo.wire import Call, Refusal, Reply, as_integer, stamp
+from include.sandbox.service import Json
+
+NOTHING_FOUND = "No assets found for the given search criteria."
+DEFAULT_PAGE, LARGEST_PAGE = 20, 200
+"""`maxReturn` of the asset API."""
+
+
+def assets(result: list[dict[str, Json]]) -> Reply:
+    """An asset answer; nothing found is no `result` member and a warning."""
+    return Reply(result or None, asset=True, warnings=() if result else (NOTHING_FOUND,))
+
+
+def asset_stamp(second: int) -> str:
+    """`YYYY-MM-DDTHH:MM:SSZ+0000`, the asset API's own spelling."""
+    return f"{stamp(second)}+0000"
+
+
+def link(call: Call, code: str, number: int) -> str:
+    """Where the user interface would show an asset. Assumption: the sandbox's own address stands in for its host."""
+    return f"{call.request.base_url}/#{code}{number}A1"
+
+
+def not_blank(call: Call, name: str) -> str:
+    """A parameter that must not be empty (701)."""
+    value = call.text(name)
+    if value is None:
+        raise Refusal("701", f"{name} cannot be blank")
+    return value
+
+
+def slice_of(call: Call) -> tuple[int, int]:
+    """`offset` and `maxReturn`; 20 unless given, more than 200 is cut to 200 (assumption)."""
+    size = min(max(as_integer(call.text("maxReturn") or str(DEFAULT_PAGE)), 1), LARGEST_PAGE)
+    return max(as_integer(call.text("offset") or "0"), 0), size
+
+
+def place_of(text: str) -> tuple[int, str]:
+    """Number and type of a folder parameter: `{"id": 12, "type": "Folder"}`, or the bare number.
+
+    Raises:
+        Refusal: 710 when it names no folder.
+    """
+    try:
+        sent: Any = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        sent = None
+    number, kind = (sent.get("id"), sent.get("type") or "Folder") if isinstance(sent, dict) else (sent, "Folder")
+    if isinstance(number, str) and number.isdecimal():
+        number = int(number)
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**63:
+        raise Refusal("710", "Parent folder not found")
+    if kind not in {"Folder", "Program"}:
+        raise Refusal("711", "Folder type must be Folder or Program")
+    return number, str(kind)
+
+
+def moment_of(call: Call, name: str) -> int | None:
+    """A datetime parameter in seconds since 1970 (704)."""
+    text = call.text(name)
+    if text is None:
+        return None
+    moment = parse_moment(text.replace(" ", "+"))
+    if moment is None:
+        raise Refusal("704", "Invalid date format")
+    return int(moment.timestamp())
