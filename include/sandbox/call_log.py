@@ -99,7 +99,7 @@ class CallLog:
         call.outcome = outcome
         if response is not None:
             call.status = response.status
-            call.response_bytes = len(response.body)
+            call.response_bytes = response.size
 
     def learn(self, request: Request, response: Response) -> None:
         """Remember which client a token was given to; any path that ends in `token` counts."""

@@ -110,7 +110,7 @@ class Application:
         if request is None:
             return
         service = self._ports[wire.port]
-        if request.target.startswith(CONTROL_PREFIX):
+        if request.target.startswith(CONTROL_PREFIX) or request.target == CONTROL_PREFIX.rstrip("/"):
             await wire.answer(await _in_thread(self._controllers, self._controller.answer, service, request))
             return
         call = self._calls.begin(service, request)
@@ -141,7 +141,7 @@ class Application:
             await wire.drop()
             return
         response = shaped(effect, response)
-        sent = None if effect.cut is None else _portion(effect.cut, len(response.body))
+        sent = None if effect.cut is None else _portion(effect.cut, response.size)
         self._calls.finish(call, "answered" if sent is None else "truncated", response)
         await wire.answer(response, sent)
 

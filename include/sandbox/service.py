@@ -6,12 +6,14 @@ owns protocol, state and validation. So each emulator can be tested without a so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
 Json = Any
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,44 @@ class Response:
     status: int = 200
     body: bytes = b""
     headers: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self.body)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body in pieces that are small enough to be held in memory."""
+        yield self.body
+
+
+class FileResponse(Response):
+    """A response whose body is a part of a file: sent piece by piece, read whole only by who asks for `body`."""
+
+    __slots__ = ("length", "path", "start")
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], path: Path, start: int, length: int) -> None:
+        self.status, self.headers = status, headers
+        self.path, self.start, self.length = path, start, length
+
+    @property
+    def body(self) -> bytes:  # type: ignore[override]  # a field there, computed here
+        """The whole body."""
+        return b"".join(self.pieces())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return self.length
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body in pieces."""
+        left = self.length
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            while left > 0 and (piece := file.read(min(left, _PIECE))):
+                left -= len(piece)
+                yield piece
 
 
 class Emulator(Protocol):

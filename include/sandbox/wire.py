@@ -91,8 +91,10 @@ class Wire:
     async def answer(self, response: Response, sent: int | None = None) -> None:
         """Send an answer; with `sent`, only that many bytes of the body, then end the connection."""
         await self._send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
-        if sent is None or sent >= len(response.body):
-            await self._send({"type": "http.response.body", "body": response.body})
+        if sent is None or sent >= response.size:
+            for piece in response.pieces():
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._send({"type": "http.response.body"})
             return
         await self._send({"type": "http.response.body", "body": response.body[:sent], "more_body": True})
         self._transport.close()  # what is buffered still goes out
@@ -123,5 +125,5 @@ def _raw(response: Response) -> list[tuple[bytes, bytes]]:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     has_body = response.status >= _INFORMATIONAL and response.status not in _BODILESS
     if has_body and not any(name in (b"content-length", b"transfer-encoding") for name, _ in headers):
-        headers.append((b"content-length", str(len(response.body)).encode()))
+        headers.append((b"content-length", str(response.size).encode()))
     return headers

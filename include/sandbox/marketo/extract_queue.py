@@ -1,43 +1,38 @@
 """The queue of bulk extract jobs: who runs when, the files, the daily quota (facts/marketo-api.md 9.1; M66, M67, M70).
 
-There is no thread: every bulk call first lets the queue catch up with the clock, and a file is
-written by the call that finds its job due. Values are those of that moment.
+Every bulk call first lets the queue catch up with the clock; a job that is due gets a thread that
+writes its file. A call waits a moment for such threads, so that small files look immediate; a
+large one shows as Processing until it is complete. Values are those of the moment the job runs.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import os
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, time, timedelta
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
-from typing import IO, Protocol
 
-from include.sandbox.marketo.extract_store import CANCELLED, COMPLETED, FAILED, PROCESSING, QUEUED, Job, jobs, save
+from include.sandbox.marketo.extract_files import ExtractKind, FileWork
+from include.sandbox.marketo.extract_store import (
+    CANCELLED,
+    COMPLETED,
+    CREATED,
+    FAILED,
+    PROCESSING,
+    QUEUED,
+    Job,
+    jobs,
+    save,
+)
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.limits import CENTRAL
 from include.sandbox.marketo.wire import Refusal
-from include.sandbox.service import Json
 
 FILE_KEPT = timedelta(days=7)
-DELIMITERS = {"CSV": ",", "TSV": "\t", "SSV": ";"}
-
-
-class ExtractKind(Protocol):
-    """What can be extracted: persons now; activities take the same place later."""
-
-    name: str
-
-    def header(self, request: Mapping[str, Json]) -> list[str]:
-        """The header row of the file."""
-        ...
-
-    def rows(self, connection: sqlite3.Connection, request: Mapping[str, Json]) -> Iterator[Sequence[str]]:
-        """The rows of the file, values in the spelling of the file."""
-        ...
+_PATIENCE = 1.0
+_DAY = 86_400
 
 
 class ExtractQueue:
@@ -49,61 +44,69 @@ class ExtractQueue:
         self._kinds = {kind.name: kind for kind in kinds}
         self._lock = threading.Lock()
         self._folder = instance.data_dir / "marketo-extracts"
+        self._works: dict[str, FileWork] = {}
+        self._freed = 0
+        """When a place in the queue last became free."""
 
     def shown(self, job: Job, now: int) -> str:
         """The state that the service tells."""
         return job.shown(now, self._at.options.extract_status_interval)
 
     def catch_up(self, now: int) -> None:
-        """Start and finish every job that is due."""
-        with self._lock:
-            freed = 0
-            while True:
-                with self._at.database.read() as connection:
-                    open_jobs = jobs(connection, "state IN ('Queued', 'Processing')")
-                running = [job for job in open_jobs if job.state == PROCESSING]
-                waiting = sorted((job for job in open_jobs if job.state == QUEUED), key=lambda job: job.queued or 0)
-                due = [job for job in running if (job.started or 0) + self._at.options.extract_seconds <= now]
-                if due:
-                    freed = max(freed, self._finish(due[0]))
-                elif waiting and len(running) < self._at.options.extract_running:
-                    waiting[0].state, waiting[0].started = PROCESSING, max(waiting[0].queued or 0, freed)
-                    self._save(waiting[0])
-                else:
-                    return
+        """Start and finish every job that is due; wait a moment for files that are being written."""
+        limit = time.monotonic() + _PATIENCE
+        while True:
+            with self._lock:
+                works = self._step(now)
+            left = limit - time.monotonic()
+            if not works or left <= 0:
+                return
+            works[0].join(left)
 
-    def _finish(self, job: Job) -> int:
+    def _step(self, now: int) -> list[FileWork]:
+        """All that can change now; returns the threads that are at work for due jobs."""
+        while True:
+            open_jobs = self._open_jobs()
+            running = [job for job in open_jobs if job.state == PROCESSING]
+            waiting = sorted((job for job in open_jobs if job.state == QUEUED), key=lambda job: job.queued or 0)
+            due = [job for job in running if (job.started or 0) + self._at.options.extract_seconds <= now]
+            if ended := next((job for job in due if job.id in self._works and not self._alive(job)), None):
+                self._finish(ended, self._works.pop(ended.id))
+            elif waiting and len(running) < self._at.options.extract_running:
+                waiting[0].state, waiting[0].started = PROCESSING, max(waiting[0].queued or 0, self._freed)
+                self._save(waiting[0])
+            else:
+                return [self._work(job) for job in due]
+
+    def _open_jobs(self) -> list[Job]:
+        with self._at.database.read() as connection:
+            return jobs(connection, "state IN ('Queued', 'Processing')")
+
+    def _alive(self, job: Job) -> bool:
+        return self._works[job.id].is_alive()
+
+    def _work(self, job: Job) -> FileWork:
+        work = self._works.get(job.id)
+        if work is None:
+            work = FileWork(self._at.database, self._kinds[job.kind], job.request, self.path(job))
+            self._works[job.id] = work
+            work.start()
+        return work
+
+    def _finish(self, job: Job, work: FileWork) -> None:
         job.finished = (job.started or 0) + self._at.options.extract_seconds
-        try:
-            job.records, job.size, job.checksum = self._produce(job)
+        if self._at.options.extract_fails or work.written is None:
+            job.state, job.failure = FAILED, work.failure or "The export failed"
+            self.path(job).unlink(missing_ok=True)
+        else:
             job.state = COMPLETED
-        except (OSError, sqlite3.Error) as error:
-            job.state, job.failure = FAILED, str(error)
+            job.records, job.size, job.checksum = work.written.records, work.written.size, work.written.checksum
+        self._freed = max(self._freed, job.finished)
         self._save(job)
-        return job.finished
 
     def _save(self, job: Job) -> None:
         with self._at.database.write() as connection:
             save(connection, job)
-
-    def _produce(self, job: Job) -> tuple[int, int, str]:
-        """Write the file under a temporary name and publish it; rows, bytes, SHA-256."""
-        self._folder.mkdir(exist_ok=True)
-        path = self.path(job)
-        part = path.with_suffix(".part")
-        kind = self._kinds[job.kind]
-        with part.open("w", encoding="utf-8", newline="") as file, self._at.database.read() as connection:
-            writer = csv.writer(file, delimiter=DELIMITERS[job.request["format"]], lineterminator="\n")
-            writer.writerow(kind.header(job.request))
-            records = 0
-            for row in kind.rows(connection, job.request):
-                writer.writerow(row)
-                records += 1
-            _sync(file)
-        with part.open("rb") as written:
-            checksum = hashlib.file_digest(written, "sha256").hexdigest()
-        part.replace(path)
-        return records, path.stat().st_size, checksum
 
     def path(self, job: Job) -> Path:
         """Where the file of a job lies."""
@@ -111,7 +114,7 @@ class ExtractQueue:
 
     def file(self, job: Job, now: int) -> Path | None:
         """The file of a completed job, None before, and after its retention (M70)."""
-        if self.shown(job, now) != COMPLETED or job.finished is None:
+        if self.shown(job, now) != COMPLETED or job.finished is None or self._at.options.extract_file_missing:
             return None
         if job.finished + FILE_KEPT.total_seconds() < now:
             self.path(job).unlink(missing_ok=True)
@@ -125,11 +128,11 @@ class ExtractQueue:
         """
         with self._lock:
             job = self._fresh(job)
-            if job.queued is not None or job.state == CANCELLED:
+            if job.state != CREATED:
                 raise Refusal("1029", "Job already queued")
             self.check_quota(now)
             with self._at.database.read() as connection:
-                recent = jobs(connection, "queued > ? AND state <> 'Cancelled'", (now - 86_400,))
+                recent = jobs(connection, "queued > ? AND state <> 'Cancelled'", (now - _DAY,))
             waiting = sum(1 for one in recent if self.shown(one, now) in {QUEUED, PROCESSING})
             if waiting >= self._at.options.extract_queued:
                 raise Refusal("1029", "Too many jobs in queue")
@@ -143,6 +146,9 @@ class ExtractQueue:
             job = self._fresh(job)
             if self.shown(job, now) in {COMPLETED, FAILED}:
                 raise Refusal("1003", "The job has already ended")
+            if work := self._works.pop(job.id, None):
+                work.stop()
+                work.join()
             job.state, job.finished, job.size = CANCELLED, None, None
             self._save(job)
             self.path(job).unlink(missing_ok=True)
@@ -155,13 +161,17 @@ class ExtractQueue:
     def check_quota(self, now: int) -> None:
         """Refuse when the files of this Central day have used the quota up (M67)."""
         today = datetime.fromtimestamp(now, CENTRAL).date()
-        midnight = int(datetime.combine(today, time(), CENTRAL).timestamp())
+        midnight = int(datetime.combine(today, time_of_day(), CENTRAL).timestamp())
         with self._at.database.read() as connection:
             row = connection.execute("SELECT sum(size) FROM extract WHERE finished >= ?", (midnight,)).fetchone()
         if (row[0] or 0) >= self._at.options.extract_daily_bytes:
             raise Refusal("1029", "Export daily quota 500MB exceeded.")
 
-
-def _sync(file: IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    def close(self) -> None:
+        """Stop writing; the jobs start anew when the instance is opened again."""
+        with self._lock:
+            for work in self._works.values():
+                work.stop()
+            for work in self._works.values():
+                work.join()
+            self._works.clear()

@@ -35,14 +35,29 @@ class Job:
     failure: str | None = None
 
     def shown(self, now: int, interval: int) -> str:
-        """The state as of the last refresh: the service looks every `interval` seconds after the enqueueing."""
+        """The state as of the last refresh.
+
+        The service looks every `interval` seconds after the enqueueing and moves one state on a look,
+        so that Processing shows at least once.
+        """
         if self.queued is None or self.state in {CREATED, CANCELLED}:
             return self.state
-        look = now if interval <= 0 else self.queued + (now - self.queued) // interval * interval
-        fresh = interval <= 0 or look > self.queued
-        if fresh and self.finished is not None and self.finished <= look:
-            return self.state
-        return PROCESSING if fresh and self.started is not None and self.started <= look else QUEUED
+        if interval <= 0:
+            if self.finished is not None and self.finished <= now:
+                return self.state
+            return PROCESSING if self.started is not None and self.started <= now else QUEUED
+        look = (now - self.queued) // interval
+        running = self._look(self.started, interval, 1)
+        if running is None or look < running:
+            return QUEUED
+        ended = self._look(self.finished, interval, running + 1)
+        return self.state if ended is not None and look >= ended else PROCESSING
+
+    def _look(self, moment: int | None, interval: int, earliest: int) -> int | None:
+        """The number of the look that first sees something that happened at a moment."""
+        if moment is None or self.queued is None:
+            return None
+        return max(earliest, -((self.queued - moment) // interval))
 
     def record(self, shown: str) -> dict[str, Json]:
         """The JSON object of the job with the members that its state has (9.1)."""

@@ -59,7 +59,11 @@ class Options:
     extract_queued: int = 10
     extract_daily_bytes: int = 500 * 1024 * 1024
     extract_updated_at: bool = True
-    """False: the subscription lacks the feature and the filter answers 1035."""
+    """False: the subscription lacks the feature; the filters updatedAt and smart list answer 1035."""
+    extract_fails: bool = False
+    """Jobs end as Failed with an errorMsg (facts section 13, trap 14)."""
+    extract_file_missing: bool = False
+    """The file of a completed job answers 404 (trap 8)."""
 
     def change(self, values: Mapping[str, Json]) -> dict[str, Json]:
         """Set some options; returns all of them.

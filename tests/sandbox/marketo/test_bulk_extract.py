@@ -161,7 +161,7 @@ BAD_FILTERS: list[tuple[Any, str]] = [
     ({"createdAt": {**RANGE, "endAt": "2026-02-01T00:00:01Z"}}, "1003"),
     ({"createdAt": {"startAt": RANGE["endAt"], "endAt": RANGE["startAt"]}}, "1003"),
     ({"createdAt": {"startAt": RANGE["startAt"]}}, "1003"), ({"createdAt": "2026"}, "1003"),
-    ({"smartListId": 1}, "1035"), ({"smartListName": "x"}, "1035"),
+    ({"smartListId": 1}, "1013"), ({"smartListName": "x"}, "1013"),
     ({"staticListId": 999}, "1013"), ({"staticListName": "nope"}, "1013"),
 ]  # fmt: skip
 
