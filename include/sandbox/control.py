@@ -1,4 +1,4 @@
-"""The control endpoint: `POST /_sandbox/COMMAND` with a JSON object, beside each emulator's protocol.
+"""The control endpoint: `POST /_sandbox/COMMAND` with a JSON object, and the pages for people at `/_sandbox/`.
 
 Commands with a dot (or a slash in the URL) belong to the host and act on both services; every
 other command goes to the emulator whose port was asked. All are described in docs/sandbox.md.
@@ -17,6 +17,7 @@ from typing import Protocol
 from include.sandbox.call_log import CallLog
 from include.sandbox.clock_state import ClockState
 from include.sandbox.faults import FaultBoard
+from include.sandbox.pages import Pages
 from include.sandbox.service import Json, Request, Response
 
 TOKEN_VARIABLE = "LEADSYNC_SANDBOX_TOKEN"
@@ -65,6 +66,7 @@ class Switchboard:
     def __init__(self, host: Host, faults: FaultBoard, calls: CallLog, clock: ClockState) -> None:
         self._host = host
         self._calls = calls
+        self._pages = Pages(self.run, calls, lambda: host.urls)
         self._commands: dict[str, Callable[[Arguments], Json]] = {
             "faults.set": lambda a: {"rules": faults.set(a["rules"], int(a.get("seed", 0)))},
             "faults.add": lambda a: {"rules": faults.add(a["rules"])},
@@ -100,8 +102,10 @@ class Switchboard:
             raise
 
     def answer(self, service: str, request: Request) -> Response:
-        """The HTTP form of `run`: 200 `{"result"}`, 400 bad arguments, 401 token, 404 unknown, 405 no POST."""
+        """A page, or `run` over HTTP: 200 `{"result"}`, 400 bad arguments, 401 token, 404 unknown, 405 no POST."""
         token = os.environ.get(TOKEN_VARIABLE) or DEFAULT_TOKEN
+        if self._pages.wants(request):
+            return self._page(service, request, token)
         if not hmac.compare_digest(request.header(TOKEN_HEADER).encode(), token.encode()):
             return _refusal(401, f"header X-Sandbox-Token is missing or wrong (environment: {TOKEN_VARIABLE})")
         if request.method != "POST":
@@ -114,6 +118,16 @@ class Switchboard:
             return _json(200, {"result": self.run(service, command, arguments)})
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must see it
             return self._explained(service, command, error)
+
+    def _page(self, service: str, request: Request, token: str) -> Response:
+        chosen = f"The environment variable {TOKEN_VARIABLE} of the sandbox holds it."
+        hint = chosen if os.environ.get(TOKEN_VARIABLE) else f"It is “{DEFAULT_TOKEN}” unless {TOKEN_VARIABLE} is set."
+        try:
+            return self._pages.answer(service, request, token, hint)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the person must see it
+            traceback.print_exception(error, file=sys.stderr)
+            text = f"This page failed inside the sandbox: {type(error).__name__}: {error}\n"
+            return Response(500, text.encode("utf-8", "replace"), [("Content-Type", "text/plain; charset=utf-8")])
 
     def _explained(self, service: str, command: str, error: Exception) -> Response:
         if isinstance(error, UnknownCommand):
