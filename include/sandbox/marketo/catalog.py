@@ -25,9 +25,20 @@ CREATABLE: dict[str, int | None] = {
 CONTROL_ONLY: dict[str, int | None] = {"text": None, "textarea": None, "reference": None}
 """Types that an administrator can create in the user interface but the API cannot."""
 
-SEARCHABLE_STANDARD = frozenset({"cookies", "email", "id", "leadPartitionId"})
+SEARCHABLE_STANDARD = frozenset({
+    "cookies", "email", "facebookId", "id", "leadPartitionId", "linkedInId", "twitterId",
+})  # fmt: skip
+SALESFORCE_FILTERS = ("sfdcAccountId", "sfdcContactId", "sfdcLeadId", "sfdcLeadOwnerId", "sfdcOpptyId")
+"""Legal filters that are no fields here: an instance without Salesforce finds nobody by them (section 5.2)."""
 SEARCHABLE_TYPES = frozenset({"string", "email", "integer"})
 STRING_LIKE = frozenset({"string", "text", "email", "phone", "url"})
+TEXT_TYPES = frozenset({"string", "text", "textarea", "email", "phone", "url"})
+"""Types whose fields are HTML-encoded in e-mails unless said otherwise."""
+SENSITIVE = frozenset({
+    "salutation", "firstName", "middleName", "lastName", "dateOfBirth", "email", "phone", "mobilePhone", "fax", "title",
+    "unsubscribed",
+})  # fmt: skip
+"""Fields that the vendor page shows as sensitive."""
 COMPANY_IDS = frozenset({4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 17, 18, 20})
 CRM_MANAGED = frozenset({
     "salutation", "firstName", "middleName", "lastName", "email", "title", "phone", "mobilePhone", "fax", "address",
@@ -60,6 +71,7 @@ class Field:
     html_encoded: bool = True
     sensitive: bool = False
     by_api: bool = False
+    soap_read_only: bool = False
 
     @property
     def key(self) -> str:
@@ -69,7 +81,7 @@ class Field:
     @property
     def searchable(self) -> bool:
         """Whether it may stand in filterType and lookupField (section 5.2)."""
-        if self.soap_only:
+        if self.soap_only or self.hidden:
             return False
         return self.data_type in SEARCHABLE_TYPES if self.custom else self.name in SEARCHABLE_STANDARD
 
@@ -77,8 +89,9 @@ class Field:
 def _standard() -> list[Field]:
     rows = (line.split("|") for line in STANDARD_FIELDS.split("\n") if line)
     return [
-        Field(int(number), name, display, kind, int(length) if length else None, ro == "ro", soap,
-              score=name == "leadScore")
+        Field(int(number), name, display, kind, int(length) if length else None, bool(ro), soap,
+              score=name == "leadScore", html_encoded=kind in TEXT_TYPES, sensitive=name in SENSITIVE,
+              soap_read_only=ro == "ro+soap")
         for number, name, display, kind, length, ro, soap in rows
     ]  # fmt: skip
 
@@ -94,12 +107,19 @@ class Catalog:
 
     def _set(self, fields: Iterable[Field]) -> None:
         self.all: tuple[Field, ...] = tuple(sorted(fields, key=lambda one: one.id))
-        self._by_name = {one.name: one for one in self.all if not one.soap_only}
+        self.visible = tuple(one for one in self.all if not one.hidden)
+        """What describe shows; hidden fields are out of reads and writes too (section 13, trap 7)."""
+        self._by_name = {one.name: one for one in self.visible if not one.soap_only}
+        self._in_schema = {one.name: one for one in self.all if not one.soap_only}
         self.by_key = {one.key: one for one in self.all}
 
     def get(self, name: str) -> Field | None:
         """A field by its REST name, spelled exactly."""
         return self._by_name.get(name)
+
+    def in_schema(self, name: str) -> Field | None:
+        """A field by its REST name, hidden ones included."""
+        return self._in_schema.get(name)
 
     def named(self, names: Iterable[str]) -> list[Field]:
         """Fields of a read, in order, each once; an unknown one fails the request (1006; section 15)."""
@@ -138,7 +158,7 @@ class Catalog:
             number, name, definition["displayName"], _REPORTED.get(kind, kind),
             types[kind], soap=name, custom=True, score=kind == "score", soap_only=bool(definition.get("soapOnly")),
             description=str(definition.get("description") or ""), hidden=bool(definition.get("isHidden")),
-            html_encoded=bool(definition.get("isHtmlEncodingInEmail", True)),
+            html_encoded=bool(definition.get("isHtmlEncodingInEmail", kind in TEXT_TYPES)),
             sensitive=bool(definition.get("isSensitive")), by_api=by_api,
         )  # fmt: skip
         self.keep(connection, made)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from include.sandbox.marketo import tokens
-from include.sandbox.marketo.catalog import CRM_MANAGED, CUSTOM_LIMIT, STRING_LIKE, Field
+from include.sandbox.marketo.catalog import CRM_MANAGED, CUSTOM_LIMIT, SALESFORCE_FILTERS, STRING_LIKE, Field
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.person_reading import LEAD
@@ -46,15 +46,16 @@ class FieldSchema:
 
     def describe(self, _call: Call) -> Reply:
         """Every field, ascending by id (M22)."""
-        return Reply([_described(field) for field in self._at.catalog.all])
+        return Reply([_described(field) for field in self._at.catalog.visible])
 
     def describe2(self, _call: Call) -> Reply:
         """One object with the searchable fields and all fields (M23)."""
-        fields = [field for field in self._at.catalog.all if not field.soap_only]
+        fields = [field for field in self._at.catalog.visible if not field.soap_only]
+        searchable = [field.name for field in fields if field.searchable] + list(SALESFORCE_FILTERS)
         managed = CRM_MANAGED if self._at.options.native_sync else frozenset()
         return Reply([{
             "name": "API Lead",
-            "searchableFields": [[field.name] for field in fields if field.searchable],
+            "searchableFields": [[name] for name in searchable],
             "fields": [_updateable(field, field.name in managed) for field in fields],
         }])  # fmt: skip
 
@@ -99,6 +100,7 @@ class FieldSchema:
             raise Refusal("1003", "Exactly one field can be updated")
         sent = definitions[0]
         allowed = frozenset(CHANGEABLE) if field.custom else CHANGEABLE_STANDARD
+        allowed = allowed if field.by_api else allowed - {"isHidden"}
         for member in sent:
             if member not in allowed:
                 raise Refusal("1003", f"Invalid value for field '{member}': it cannot be changed")
@@ -111,7 +113,7 @@ class FieldSchema:
         return Reply([{"name": field.name, "status": "updated"}])
 
     def _need(self, call: Call) -> Field:
-        field = self._at.catalog.get(call.names["name"])
+        field = self._at.catalog.in_schema(call.names["name"])
         if field is None:
             raise Refusal("1006", f"Field '{call.names['name']}' not found")
         return field
@@ -124,7 +126,7 @@ def _length(field: Field) -> dict[str, Json]:
 def _described(field: Field) -> dict[str, Json]:
     head = {"id": field.id, "displayName": field.display, "dataType": field.data_type, **_length(field)}
     rest = {} if field.soap_only else {"rest": {"name": field.name, "readOnly": field.read_only}}
-    soap = {"soap": {"name": field.soap, "readOnly": field.read_only}} if field.soap else {}
+    soap = {"soap": {"name": field.soap, "readOnly": field.soap_read_only}} if field.soap else {}
     return {**head, **rest, **soap}
 
 

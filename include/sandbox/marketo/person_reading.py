@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.sandbox.marketo import tokens
-from include.sandbox.marketo.catalog import Field
+from include.sandbox.marketo.catalog import SALESFORCE_FILTERS, Field
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.people import COLUMNS, Projection, person_of
@@ -40,6 +40,8 @@ class PersonReading:
 
     def by_filter(self, call: Call) -> Reply:
         """Persons with one of the values, ascending by id, a page at a time (M26-M31)."""
+        if call.text("filterType") in SALESFORCE_FILTERS:
+            return self._nobody(call)
         field = self._filter_field(call)
         values = list(dict.fromkeys(call.many("filterValues")))
         if not values:
@@ -58,6 +60,13 @@ class PersonReading:
         records = [projection.record(person) for person in people[:size]]
         more = {"nextPageToken": self._at.tokens.write(tokens.PEOPLE, people[size - 1].id)} if people[size:] else {}
         return Reply(records, more)
+
+    def _nobody(self, call: Call) -> Reply:
+        """What a legal filter finds that no person can match."""
+        Projection(self._at.catalog, call.many("fields"))
+        if not call.many("filterValues"):
+            raise Refusal("1003", "filterValues not specified")
+        return Reply([])
 
     def _filter_field(self, call: Call) -> Field:
         name = call.required("filterType")

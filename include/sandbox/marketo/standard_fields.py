@@ -1,6 +1,10 @@
-"""The standard person fields as a real instance reported them (facts/marketo-api.md 4.4, recorded November 2021).
+"""The standard person fields as real instances reported them (facts/marketo-api.md 4.4, recorded November 2021).
 
-One line a field: id | REST name | display name | data type | length | "ro" when read-only | SOAP name.
+511 to 543 are the social fields of an instance that has them (recorded January 2021); filterType facebookId,
+twitterId and linkedInId of section 5.2 are among them.
+
+One line a field: id | REST name | display name | data type | length | "ro" when REST may not write it,
+"ro+soap" when SOAP may not either | SOAP name.
 """
 
 from __future__ import annotations
@@ -94,6 +98,33 @@ STANDARD_FIELDS = """
 479|leadPartitionId|Lead Partition Id|reference|||Lead Partition ID
 485|leadRevenueCycleModelId|Lead Revenue Cycle Model ID|reference|||Lead Revenue Cycle Model ID
 487|leadRevenueStageId|Lead Revenue Stage ID|reference|||Lead Revenue Stage ID
+511|gender|Marketo Social Gender|string|255||MarketoSocialGender
+512|facebookDisplayName|Marketo Social Facebook Display Name|string|255||MarketoSocialFacebookDisplayName
+513|twitterDisplayName|Marketo Social Twitter Display Name|string|255||MarketoSocialTwitterDisplayName
+514|linkedInDisplayName|Marketo Social LinkedIn Display Name|string|255||MarketoSocialLinkedInDisplayName
+516|facebookProfileURL|Marketo Social Facebook Profile URL|string|2000||MarketoSocialFacebookProfileURL
+517|twitterProfileURL|Marketo Social Twitter Profile URL|string|2000||MarketoSocialTwitterProfileURL
+518|linkedInProfileURL|Marketo Social LinkedIn Profile URL|string|2000||MarketoSocialLinkedInProfileURL
+520|facebookPhotoURL|Marketo Social Facebook Photo URL|string|2000||MarketoSocialFacebookPhotoURL
+521|twitterPhotoURL|Marketo Social Twitter Photo URL|string|2000||MarketoSocialTwitterPhotoURL
+522|linkedInPhotoURL|Marketo Social LinkedIn Photo URL|string|2000||MarketoSocialLinkedInPhotoURL
+524|facebookReach|Marketo Social Facebook Reach|integer|||MarketoSocialFacebookReach
+525|twitterReach|Marketo Social Twitter Reach|integer|||MarketoSocialTwitterReach
+526|linkedInReach|Marketo Social LinkedIn Reach|integer|||MarketoSocialLinkedInReach
+528|facebookReferredVisits|Marketo Social Facebook Referred Visits|integer|||MarketoSocialFacebookReferredVisits
+529|twitterReferredVisits|Marketo Social Twitter Referred Visits|integer|||MarketoSocialTwitterReferredVisits
+530|linkedInReferredVisits|Marketo Social LinkedIn Referred Visits|integer|||MarketoSocialLinkedInReferredVisits
+532|totalReferredVisits|Marketo Social Total Referred Visits|integer||ro+soap|MarketoSocialTotalReferredVisits
+533|facebookReferredEnrollments|Marketo Social Facebook Referred Enrollments|integer|||MarketoSocialFacebookReferredEnrollments
+534|twitterReferredEnrollments|Marketo Social Twitter Referred Enrollments|integer|||MarketoSocialTwitterReferredEnrollments
+535|linkedInReferredEnrollments|Marketo Social LinkedIn Referred Enrollments|integer|||MarketoSocialLinkedInReferredEnrollments
+537|totalReferredEnrollments|Marketo Social Total Referred Enrollments|integer||ro+soap|MarketoSocialTotalReferredEnrollments
+538|lastReferredVisit|Marketo Social Last Referred Visit|datetime|||MarketoSocialLastReferredVisit
+539|lastReferredEnrollment|Marketo Social Last Referred Enrollment|datetime|||MarketoSocialLastReferredEnrollment
+540|syndicationId|Marketo Social Syndication Id|string|2000||MarketoSocialSyndicationId
+541|facebookId|Marketo Social Facebook Id|string|2000||MarketoSocialFacebookId
+542|twitterId|Marketo Social Twitter Id|string|2000||MarketoSocialTwitterId
+543|linkedInId|Marketo Social LinkedIn Id|string|2000||MarketoSocialLinkedInId
 625|acquisitionProgramId|Acquisition Program|reference|||Acquisition Program ID
 627|mktoAcquisitionDate|Acquisition Date|datetime|||
 830|ecids|ECIDs|string|255|ro|

@@ -17,7 +17,7 @@ def described(marketo: Caller) -> dict[str, dict[str, Any]]:
 def test_describe_lists_every_field_ascending_by_id(marketo: Caller) -> None:
     """M22."""
     result = marketo.get("/rest/v1/leads/describe.json")["result"]
-    assert len(result) == 91
+    assert len(result) == 91 + 27, "the recorded fields and the social ones"
     assert ids(result) == sorted(ids(result))
     assert result[ids(result).index(56)] == {
         "id": 56, "displayName": "Email Address", "dataType": "email", "length": 255,
@@ -56,7 +56,11 @@ def test_describe2_is_one_element_with_single_searchable_fields(marketo: Caller)
     searchable = only["searchableFields"]
     assert all(len(group) == 1 for group in searchable)
     names = {group[0] for group in searchable}
-    assert names == {"id", "email", "cookies", "leadPartitionId", "regionCode", "altMail", "externalNumber"}
+    social, salesforce = {"facebookId", "twitterId", "linkedInId"}, {name for name in names if name.startswith("sfdc")}
+    own = {"regionCode", "altMail", "externalNumber"}
+    assert names == {"id", "email", "cookies", "leadPartitionId"} | social | salesforce | own
+    for name in sorted(salesforce):
+        assert marketo.get("/rest/v1/leads.json", filterType=name, filterValues="7")["result"] == []
     fields = {field["name"]: field for field in only["fields"]}
     assert fields["email"]["updateable"]
     assert not fields["id"]["updateable"]
@@ -91,11 +95,12 @@ def test_schema_pages_with_a_token_and_always_tells_of_more(marketo: Caller) -> 
     query: dict[str, Any] = {"batchSize": 40}
     page: dict[str, Any] = {}
     for _ in range(3):
+        assert not page or page["moreResult"]
         page = marketo.get(f"{SCHEMA}.json", **query)
         names += [field["name"] for field in page["result"]]
         assert page["moreResult"] == ("nextPageToken" in page)
         query = {"batchSize": 40, "nextPageToken": page.get("nextPageToken", "")}
-    assert len(names) == len(set(names)) == 91
+    assert len(names) == len(set(names)) == 118
     assert not page["moreResult"]
 
 
@@ -161,3 +166,52 @@ def test_name_and_type_of_a_field_never_change(marketo: Caller) -> None:
     assert marketo.post(path, {"input": [{"displayName": "Area"}]})["result"][0]["status"] == "updated"
     assert described(marketo)["regionCode"]["displayName"] == "Area"
     assert code(marketo.post(f"{SCHEMA}/email.json", {"input": [{"displayName": "Mail"}]})) == "1003"
+
+
+def test_rest_and_soap_have_their_own_read_only_marks(marketo: Caller) -> None:
+    """M22: as recorded, what REST may not write SOAP often may."""
+    fields = described(marketo)
+    assert fields["originalSourceType"] == {
+        "id": 70, "displayName": "Original Source Type", "dataType": "string", "length": 255,
+        "rest": {"name": "originalSourceType", "readOnly": True},
+        "soap": {"name": "OriginalSourceType", "readOnly": False},
+    }  # fmt: skip
+    assert fields["totalReferredVisits"]["soap"] == {"name": "MarketoSocialTotalReferredVisits", "readOnly": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "encoded", "sensitive"),
+    [("email", "email", True, True), ("dateOfBirth", "date", False, True), ("annualRevenue", "currency", False, False)],
+)
+def test_the_schema_of_a_standard_field_has_the_documented_members(
+    marketo: Caller, name: str, kind: str, encoded: bool, sensitive: bool
+) -> None:
+    """M24, section 4.3."""
+    (found,) = marketo.get(f"{SCHEMA}/{name}.json")["result"]
+    expected = {
+        "name": name, "description": None, "dataType": kind, "isHidden": False, "isHtmlEncodingInEmail": encoded,
+        "isSensitive": sensitive, "isCustom": False, "isApiCreated": False,
+    }  # fmt: skip
+    assert {key: value for key, value in found.items() if key not in {"displayName", "length"}} == expected
+    assert list(found)[:3] == ["displayName", "name", "description"]
+    assert code(marketo.get(f"{SCHEMA}/nope.json")) == "1006"
+
+
+def test_a_hidden_field_is_out_of_describe_reads_and_writes_but_not_out_of_the_schema(marketo: Caller) -> None:
+    """Sections 4.3 and 13."""
+    marketo.post(f"{SCHEMA}.json", {"input": [{"name": "old", "displayName": "Old", "dataType": "string"}]})
+    person = marketo.create(old="x")
+    assert marketo.post(f"{SCHEMA}/old.json", {"input": [{"isHidden": True}]})["result"][0]["status"] == "updated"
+    assert "old" not in described(marketo)
+    assert code(marketo.get(f"/rest/v1/lead/{person}.json", fields="old")) == "1006"
+    (result,) = marketo.sync({"old": "y"}, action="createDuplicate")
+    assert reason(result)[0] == "1006"
+    assert marketo.get(f"{SCHEMA}/old.json")["result"][0]["isHidden"] is True
+    marketo.post(f"{SCHEMA}/old.json", {"input": [{"isHidden": False}]})
+    assert marketo.person(person, "old")["old"] == "x"
+
+
+def test_only_fields_made_by_the_api_can_be_hidden_by_it(marketo: Caller) -> None:
+    """Section 4.3."""
+    marketo.make_field("regionCode", "string")
+    assert code(marketo.post(f"{SCHEMA}/regionCode.json", {"input": [{"isHidden": True}]})) == "1003"
