@@ -27,7 +27,7 @@ Answer = Callable[[Call], Response]
 def run_batch(call: Call, answer: Answer) -> Response:
     """Carry out a batch; `answer` handles one call and turns refusals into answers."""
     if call.method != "POST":
-        raise method_not_allowed(call.method)
+        raise method_not_allowed(call.method, "POST")
     options = call.world.options
     parts = parse_batch(call.headers.get("content-type", ""), call.body, strict=options.strict_batch_lines)
     _check(parts, options.batch_limit)

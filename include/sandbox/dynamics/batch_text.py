@@ -53,11 +53,13 @@ def parse_batch(content_type: str, body: bytes, *, strict: bool) -> list[Part | 
 
 def _boundary(content_type: str) -> bytes:
     kind, _, parameters = content_type.partition(";")
+    if kind.strip().lower() != "multipart/mixed":
+        raise unreadable(f"The content type '{kind}' of a batch must be multipart/mixed with a boundary.")
     for parameter in parameters.split(";"):
         name, _, value = parameter.strip().partition("=")
         if name.lower() == "boundary" and value:
             return value.strip().strip('"').encode()
-    raise unreadable(f"The message header '{kind or 'Content-Type'}' lacks a boundary.")
+    raise unreadable(f"The content type '{kind}' of a batch must be multipart/mixed with a boundary.")
 
 
 def _chunks(body: bytes, boundary: bytes) -> list[bytes]:

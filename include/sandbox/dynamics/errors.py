@@ -44,10 +44,10 @@ def no_route(url: str) -> ServiceError:
     return ServiceError(404, "", f"No HTTP resource was found that matches the request URI '{url}'.")
 
 
-def method_not_allowed(method: str) -> ServiceError:
-    """405 for a method that the resource does not take (V9)."""
+def method_not_allowed(method: str, *allowed: str) -> ServiceError:
+    """405 for a method that the resource does not take; `Allow` names those that it takes (V9, section 2.2)."""
     text = f"The requested resource does not support http method '{method}'."
-    return ServiceError(405, "0x0", text, [("Allow", "GET")])
+    return ServiceError(405, "0x0", text, [("Allow", ",".join(allowed or ("GET",)))])
 
 
 def bad_query(message: str) -> ServiceError:
@@ -87,6 +87,17 @@ def undeclared_property(entity_set: str, name: str) -> ServiceError:
 def duplicate_key() -> ServiceError:
     """412 for a key that exists already (V32, V41)."""
     return ServiceError(412, "0x80040237", "A record with matching key values already exists.")
+
+
+def wrong_media_type(media_type: str) -> ServiceError:
+    """415 for a body that is no JSON."""
+    # Assumption: bodies of another type are refused in the words of the web framework; a missing type is taken as JSON.
+    return ServiceError(415, "", f"The request entity's media type '{media_type}' is not supported for this resource.")
+
+
+def too_large() -> ServiceError:
+    """413 for a body over the limit (section 2.3)."""
+    return ServiceError(413, "0x8004418A", "The request message is too large.")
 
 
 def stale_version() -> ServiceError:

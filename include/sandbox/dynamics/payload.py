@@ -24,6 +24,7 @@ from include.sandbox.dynamics.values import stored
 from include.sandbox.service import Json
 
 _BIND = "@odata.bind"
+_NO_OBJECT = "Microsoft.OData.ODataException: A node of type 'StartObject' was expected."
 
 
 @dataclass(slots=True)
@@ -53,10 +54,10 @@ def parse_body(call: Call, target: str) -> dict[str, Json]:
 
     try:
         content = json.loads(call.body, object_pairs_hook=unique, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise bad_payload(target, f"Microsoft.OData.ODataException: {error}") from error
     if not isinstance(content, dict):
-        raise bad_payload(target, "Microsoft.OData.ODataException: A node of type 'StartObject' was expected.")
+        raise bad_payload(target, _NO_OBJECT)
     return content
 
 
@@ -114,12 +115,17 @@ class PayloadReader:
             return
         relationship = self._call.schema.collections(table.name).get(name)
         if relationship is not None and isinstance(value, list):
-            changes.children += [(relationship, child) for child in value]
+            changes.children += [(relationship, self._nested(child)) for child in value]
             return
         if column is None or column.type == "EntityName" or (column.is_lookup and column.navigation):
             raise invalid_property(table.set, table.name, name)
         if self._settable(column):
             changes.values[name] = stored(table, column, value)
+
+    def _nested(self, value: Json) -> Mapping[str, Json]:
+        if not isinstance(value, dict):
+            raise bad_payload(self._table.set, _NO_OBJECT)
+        return value
 
     def _settable(self, column: Column) -> bool:
         return column.create if self._create else column.update

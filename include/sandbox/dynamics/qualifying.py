@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.sandbox.dynamics import catalog
 from include.sandbox.dynamics.addresses import Key, find
-from include.sandbox.dynamics.call import Call, not_implemented
+from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.derived import default_status
 from include.sandbox.dynamics.documents import Row, exists
 from include.sandbox.dynamics.errors import ServiceError, bad_payload, missing_row
@@ -89,8 +89,6 @@ def qualify(call: Call, writer: RowWriter, lead: Row, chosen: Qualification) -> 
     if lead.values.get("statecode") != 0:
         raise ServiceError(400, "0x80040519", "The lead is already closed.")
     status = _status(lead, chosen.status)
-    if chosen.opportunity and "opportunity" not in call.schema.tables:
-        raise not_implemented("The table opportunity")
     if chosen.account and call.caller.depth("create", "account") is None:
         raise ServiceError(403, "0x80081018", "You do not have the right to create accounts from this lead.")
     created: list[Row] = []

@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 
 from include.sandbox.dynamics.errors import ServiceError, bad_payload
 from include.sandbox.dynamics.schema import FRACTION, Column, Table
@@ -15,8 +15,11 @@ from include.sandbox.service import Json
 _INT32 = 2**31
 _MONEY_MAX = Decimal(922337203685477)
 _EARLIEST, _LATEST = date(1753, 1, 1), date(9999, 12, 30)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# Control characters (section 13.3); assumption: halves of a surrogate pair are no characters either.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DIGITS = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _PLAIN = "A validation error occurred. The value of '{}' on record of type '{}' is outside the valid range."
 
 
@@ -77,10 +80,9 @@ def _text(table: Table, column: Column, value: Json) -> str:
 
 def _integer(table: Table, column: Column, value: Json) -> int:
     if isinstance(value, str):
-        try:
-            value = int(value)
-        except ValueError:
-            raise _wrong_literal(table, column, value) from None
+        if not _DIGITS.fullmatch(value) or len(value) > 20:
+            raise _wrong_literal(table, column, value)
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type(table, column, value)
     if not -_INT32 <= value < _INT32:
@@ -103,12 +105,9 @@ def _inside(column: Column, number: Decimal) -> bool:
 def _fraction(table: Table, column: Column, value: Json) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         raise _wrong_type(table, column, value)
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise _wrong_literal(table, column, value) from None
-    if not number.is_finite():
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
         raise _wrong_literal(table, column, value)
+    number = Decimal(value)
     if column.type == "Money" and abs(number) > _MONEY_MAX:
         raise ServiceError(400, "0x80040317", "Supplied value exceeded the MIN/MAX value of Money Type field.")
     # Assumption: halves are rounded away from zero, and the range is that of the rounded value.
@@ -154,10 +153,9 @@ def _choices(table: Table, column: Column, value: Json) -> str:
         raise _wrong_type(table, column, value)
     chosen = set()
     for part in value.split(","):
-        try:
-            number = int(part)
-        except ValueError:
-            raise _wrong_literal(table, column, value) from None
+        if not _DIGITS.fullmatch(part.strip()) or len(part) > 20:
+            raise _wrong_literal(table, column, value)
+        number = int(part)
         if column.option(number) is None:
             raise _bad_option(table, column, number)
         chosen.add(number)
@@ -206,7 +204,7 @@ def _bad_date() -> ServiceError:
 
 def parse_moment(text: str) -> datetime:
     """An ISO 8601 date or date-time as UTC; without an offset it is UTC. Raises `ValueError`."""
-    if not re.match(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}|$)", text):
+    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}|$)", text):
         raise ValueError(text)
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

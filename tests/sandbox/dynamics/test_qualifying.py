@@ -101,6 +101,34 @@ def test_rows_that_are_linked_already_are_kept_and_not_created(org: Org) -> None
     assert org.read(f"contacts({contact})") == before
 
 
+def test_an_opportunity_gets_customer_currency_and_lead(org: Org) -> None:
+    """V62."""
+    lead = org.create("leads", LEAD | {"budgetamount": 10, "estimatedamount": 20.5})
+    currency = {"transactioncurrencyid": EUR, "@odata.type": f"{TYPE}transactioncurrency"}
+    rows = made(qualify(org, lead, CreateOpportunity=True, OpportunityCurrencyId=currency))
+    deal = org.read(f"opportunities({rows['opportunity']})")
+    assert (deal["name"], deal["_originatingleadid_value"]) == ("Web form", lead)
+    assert (deal["_customerid_value"], deal["_transactioncurrencyid_value"]) == (rows["account"], EUR)
+    assert (deal["_parentaccountid_value"], deal["_parentcontactid_value"]) == (rows["account"], rows["contact"])
+    assert org.read(f"leads({lead})")["_qualifyingopportunityid_value"] == rows["opportunity"]
+
+
+def test_the_customer_of_the_opportunity_can_be_chosen(org: Org) -> None:
+    """V62."""
+    contact = org.create("contacts", {"lastname": "Chosen"})
+    chosen = {"contactid": contact, "@odata.type": f"{TYPE}contact"}
+    lead = org.create("leads", LEAD)
+    rows = made(
+        qualify(
+            org, lead, CreateAccount=False, CreateContact=False, CreateOpportunity=True, OpportunityCustomerId=chosen
+        )
+    )
+    assert org.read(f"opportunities({rows['opportunity']})")["_customerid_value"] == contact
+    missing = {"accountid": NOWHERE, "@odata.type": f"{TYPE}account"}
+    other = org.create("leads", LEAD)
+    assert code(qualify(org, other, OpportunityCustomerId=missing)) == "0x80040217"
+
+
 def test_a_closed_lead_is_refused_and_a_reopened_one_is_not(org: Org) -> None:
     """V62."""
     lead = org.create("leads", LEAD)
