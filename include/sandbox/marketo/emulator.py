@@ -21,6 +21,7 @@ from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.list_assets import ListAssets
 from include.sandbox.marketo.loading import Loading
 from include.sandbox.marketo.options import Options
+from include.sandbox.marketo.person_intake import PersonIntake
 from include.sandbox.marketo.person_reading import PersonReading
 from include.sandbox.marketo.person_removal import PersonRemoval
 from include.sandbox.marketo.person_sync import PersonSync
@@ -48,6 +49,7 @@ TOKEN_PATH = "/identity/oauth/token"
 ROOMS = (
     PersonReading, PersonSync, PersonRemoval, StaticLists, FieldSchema, ActivityReading, CustomTypes,
     CustomActivities, Companies, ExtractJobs, ListAssets, Folders, ProgramAssets, ProgramMembers,
+    PersonIntake,
 )  # fmt: skip
 
 _log = logging.getLogger(__name__)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from include.sandbox.marketo.catalog import COMPANY_IDS, Field
 from include.sandbox.marketo.identity import Permission
@@ -21,7 +22,7 @@ EXTERNAL_COMPANY = "41"
 
 
 @dataclass(slots=True)
-class _Record:
+class Record:
     """One valid record of the input: its look-up value (None with createDuplicate) and its fields."""
 
     key: Json
@@ -29,7 +30,7 @@ class _Record:
 
 
 @dataclass(slots=True)
-class _Batch:
+class Batch:
     """What all records of a call share."""
 
     action: str
@@ -39,6 +40,14 @@ class _Batch:
     """Why no record of this call may be written (partitions)."""
     by: Provenance
     now: int
+    named: bool = False
+    """Whether the call named its partition."""
+    freshest: bool = False
+    """Of several matches take the one changed last, as forms do, instead of refusing them (1007)."""
+
+
+Done: TypeAlias = Callable[[sqlite3.Connection, dict[str, Json]], None]
+"""What else a call does with a record that was written, inside its transaction."""
 
 
 class PersonSync:
@@ -55,18 +64,28 @@ class PersonSync:
     def sync(self, call: Call) -> Reply:
         """One result per record in input order; each is applied wholly or not at all (M35)."""
         body = call.json()
-        batch = self._batch(call, body)
-        prepared = [self._prepared(record, batch) for record in call.input(body, "Leads not specified")]
-        valid = [record for record in prepared if isinstance(record, _Record)]
+        batch = self.batch(call, body)
+        return Reply(self.run(batch, call.input(body, "Leads not specified")))
+
+    def run(
+        self, batch: Batch, records: Sequence[Mapping[str, Json]], done: Done | None = None
+    ) -> list[dict[str, Json]]:
+        """Write the records in one transaction; one result each."""
+        prepared = [self._prepared(record, batch) for record in records]
+        valid = [record for record in prepared if isinstance(record, Record)]
         if batch.action != "createDuplicate":
             self._at.people.prepare(batch.lookup)
         raced = self._raced(batch, valid)
         with self._at.database.write() as connection:
             known = self._known(connection, batch, valid) if raced is None else raced
             results = [self._result(connection, batch, record, known) for record in prepared]
-        return Reply(results)
+            for result in results:
+                if done is not None and "id" in result:
+                    done(connection, result)
+        return results
 
-    def _batch(self, call: Call, body: Mapping[str, Json]) -> _Batch:
+    def batch(self, call: Call, body: Mapping[str, Json]) -> Batch:
+        """Action, lookupField and partitionName of a body."""
         action = body.get("action") or "createOrUpdate"
         if not isinstance(action, str) or action not in ACTIONS:
             raise Refusal("1003", f"Invalid value '{shown(action)}' for action")
@@ -78,7 +97,7 @@ class PersonSync:
             raise Refusal("1011", f"Field '{name}' not supported")
         partition, refusal = self._partition(body.get("partitionName"), action)
         by = Provenance(user=call.user, request_id=call.request_id)
-        return _Batch(action, lookup, partition, refusal, by, call.second)
+        return Batch(action, lookup, partition, refusal, by, call.second, bool(body.get("partitionName")))
 
     def _partition(self, name: Json, action: str) -> tuple[int, Skip | None]:
         if not name:
@@ -89,7 +108,7 @@ class PersonSync:
             row = connection.execute("SELECT id FROM partition WHERE name = ?", (shown(name),)).fetchone()
         return (row[0], None) if row else (1, Skip("1008", f"Access denied to partition '{shown(name)}'"))
 
-    def _prepared(self, record: Mapping[str, Json], batch: _Batch) -> _Record | Skip:
+    def _prepared(self, record: Mapping[str, Json], batch: Batch) -> Record | Skip:
         """The record with every value in stored form, or why it is refused."""
         try:
             self._check_partition(batch)
@@ -98,10 +117,10 @@ class PersonSync:
             self._check_id(record, batch)
         except Skip as skip:
             return skip
-        return _Record(key, {field: value for field, value in values.items() if field.name != "id"})
+        return Record(key, {field: value for field, value in values.items() if field.name != "id"})
 
     @staticmethod
-    def _check_id(record: Mapping[str, Json], batch: _Batch) -> None:
+    def _check_id(record: Mapping[str, Json], batch: Batch) -> None:
         """An id belongs in a record with updateOnly by id only.
 
         Documented for createOnly; for createOrUpdate, createDuplicate and another lookupField an assumption.
@@ -110,7 +129,7 @@ class PersonSync:
             raise Skip("1003", f"Invalid value for field 'id' and value '{shown(record['id'])}'")
 
     @staticmethod
-    def _check_partition(batch: _Batch) -> None:
+    def _check_partition(batch: Batch) -> None:
         if batch.refusal:
             raise batch.refusal
 
@@ -135,13 +154,13 @@ class PersonSync:
         return value
 
     @staticmethod
-    def _key(values: Mapping[Field, Json], batch: _Batch) -> Json:
+    def _key(values: Mapping[Field, Json], batch: Batch) -> Json:
         key = values.get(batch.lookup)
         if key is None:
             raise Skip("1003", f"Value for lookup field '{batch.lookup.name}' not found")
         return key
 
-    def _raced(self, batch: _Batch, valid: Sequence[_Record]) -> dict[str, list[int]] | None:
+    def _raced(self, batch: Batch, valid: Sequence[Record]) -> dict[str, list[int]] | None:
         """With the race switched on, look up before the write lock and wait, as the real service may (M47)."""
         pause = self._at.options.upsert_race_seconds
         if pause <= 0:
@@ -151,12 +170,12 @@ class PersonSync:
         self._at.clock.sleep(pause)
         return known
 
-    def _known(self, connection: sqlite3.Connection, batch: _Batch, valid: Sequence[_Record]) -> dict[str, list[int]]:
+    def _known(self, connection: sqlite3.Connection, batch: Batch, valid: Sequence[Record]) -> dict[str, list[int]]:
         keys = [record.key for record in valid if record.key is not None]
         return self._at.people.holders(connection, batch.lookup, keys) if keys else {}
 
     def _result(
-        self, connection: sqlite3.Connection, batch: _Batch, record: _Record | Skip, known: dict[str, list[int]]
+        self, connection: sqlite3.Connection, batch: Batch, record: Record | Skip, known: dict[str, list[int]]
     ) -> dict[str, Json]:
         if isinstance(record, Skip):
             return record.result()
@@ -166,16 +185,20 @@ class PersonSync:
             return skip.result()
 
     def _applied(
-        self, connection: sqlite3.Connection, batch: _Batch, record: _Record, known: dict[str, list[int]]
+        self, connection: sqlite3.Connection, batch: Batch, record: Record, known: dict[str, list[int]]
     ) -> dict[str, Json]:
         """Create or update by the action; a key used twice in one input finds its first person (section 15)."""
         matches = known.get(match_key(record.key), []) if record.key is not None else []
+        if batch.freshest and len(matches) > 1:
+            people = self._at.people.get_many(connection, matches)
+            matches = [max(people, key=lambda one: (one.updated, one.id)).id]
         if matches and batch.action == "createOnly":
             raise Skip("1005", "Lead already exists")
         if len(matches) > 1:
             raise Skip("1007", "Multiple lead match lookup criteria")
         person = self._at.people.get(connection, matches[0]) if matches else None
         if person is not None:
+            self._check_home(person, batch)
             self._check_company(person, record.values)
             self._at.writer.update(connection, person, record.values, batch.by, batch.now)
             return {"id": person.id, "status": "updated"}
@@ -185,6 +208,15 @@ class PersonSync:
         if record.key is not None:
             known[match_key(record.key)] = [made.id]
         return {"id": made.id, "status": "created"}
+
+    @staticmethod
+    def _check_home(person: Person, batch: Batch) -> None:
+        """An update that names a partition finds the person there or fails (vendor page Leads).
+
+        Assumption: the code is 1010.
+        """
+        if batch.named and batch.partition != person.doc.get(PARTITION, DEFAULTS[PARTITION]):
+            raise Skip("1010", "Partition update not allowed")
 
     @staticmethod
     def _check_company(person: Person, values: Mapping[Field, Json]) -> None:

@@ -128,7 +128,7 @@ STANDARD_FIELDS = """
 625|acquisitionProgramId|Acquisition Program|reference|||Acquisition Program ID
 627|mktoAcquisitionDate|Acquisition Date|datetime|||
 830|ecids|ECIDs|string|255|ro|
-"""
+"""  # noqa: E501
 
 FIRST_CUSTOM_ID = 901
 """Custom fields follow the standard ones; the gap leaves room for features that add fields of their own."""
