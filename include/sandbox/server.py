@@ -22,7 +22,7 @@ from include.sandbox.folder import DataFolder
 from include.sandbox.hosting import Application, Gate
 from include.sandbox.listening import Address, Listener
 from include.sandbox.people.loading import load_people, prepare
-from include.sandbox.service import Emulator, Json
+from include.sandbox.service import Emulator, Json, Request, Response
 
 _PEOPLE_NOTE = "people"
 _CLOSE_SECONDS = 0.2
@@ -143,6 +143,10 @@ class SandboxServer:
     def control(self, command: str, arguments: Mapping[str, Json] | None = None, *, service: str = "marketo") -> Json:
         """Carry out a control command as the endpoint of `service` would; raises what it raises."""
         return self._switchboard.run(service, command, arguments or {})
+
+    def answer_control(self, service: str, request: Request) -> Response:
+        """What the port of `service` answers to a request at `/_sandbox/`, without a socket."""
+        return self._switchboard.answer(service, request)
 
     def emulator_command(self, service: str, command: str, arguments: Mapping[str, Json]) -> Json:
         """Carry out a command of one emulator."""

@@ -184,8 +184,7 @@ def _search(text: str, limit: int) -> tuple[str, tuple[Json, ...]]:
         return f"{select} WHERE email_key = ? ORDER BY id DESC LIMIT ?", (text.lower(), limit)
     # No index helps with a part of a name: a million persons take some seconds.
     names = " || ' ' || ".join(f"""ifnull(json_extract(doc, '$."{key}"'), '')""" for key in (FIRST_NAME, LAST_NAME))
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"{select} WHERE {names} LIKE ? ESCAPE '\\' ORDER BY id DESC LIMIT ?", (f"%{escaped}%", limit)
+    return f"{select} WHERE instr(lower({names}), lower(?)) ORDER BY id DESC LIMIT ?", (text, limit)
 
 
 def _summary(person: Person) -> dict[str, Json]:
