@@ -65,6 +65,12 @@ class Options:
     extract_file_missing: bool = False
     """The file of a completed job answers 404 (trap 8)."""
 
+    # Bulk import (M71).
+    import_seconds: int = 2
+    """How long an import takes; 0 = it is complete at the first look."""
+    import_running: int = 2
+    import_queued: int = 10
+
     def change(self, values: Mapping[str, Json]) -> dict[str, Json]:
         """Set some options; returns all of them.
 
