@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from include.sandbox.marketo import extract_smart_lists
 from include.sandbox.marketo.desk import Desk
 from include.sandbox.marketo.feed import Activity
 from include.sandbox.marketo.instance import Instance
@@ -24,6 +25,7 @@ class Control:
         self._at = instance
         self._commands: dict[str, Callable[[Arguments], Json]] = {
             "create_fields": self.create_fields, "create_list": self.create_list,
+            "create_smart_list": self.create_smart_list,
             "create_partition": self.create_partition, "add_activity": self.add_activity,
             "set_options": self.set_options, "options": self.options, "grant": self.grant, "revoke": self.revoke,
             "expire_tokens": self.expire_tokens, "revoke_tokens": self.revoke_tokens,
@@ -65,6 +67,18 @@ class Control:
             folder = self._at.programs.named(connection, program, now).id if program else None
             made = self._at.lists.create(connection, name, now, list_id=number, program=program, folder=folder)
         return {"id": made.id}
+
+    def create_smart_list(self, arguments: Arguments) -> Json:
+        """`{"name", "values"? {field: value}, "id"?}`: the persons whose fields have these values, for bulk extract.
+
+        Returns `{"id"}`; one of that name is returned as it is.
+        """
+        name = arguments["name"]
+        with self._at.database.write() as connection:
+            found = extract_smart_lists.find(connection, "name", name)
+            values, number = arguments.get("values") or {}, arguments.get("id")
+            made = found or extract_smart_lists.create(connection, self._at.catalog, name, values, number)
+        return {"id": made}
 
     def create_partition(self, arguments: Arguments) -> Json:
         """`{"name", "description"?}`: a person partition. Returns `{"id"}`."""
