@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from include.sandbox.call_log import Call, CallLog
@@ -21,12 +22,15 @@ from include.sandbox.fault_answers import error_answer, gateway_page
 from include.sandbox.fault_rules import Command, Effect
 from include.sandbox.faults import FaultBoard
 from include.sandbox.service import Emulator, Json, Request, Response
-from include.sandbox.wire import Receive, Scope, Send, Wire
+from include.sandbox.wire import Receive, Refused, Room, Scope, Send, Wire
 
 CONTROL_PREFIX = "/_sandbox/"
 _THREADS = 80  # more than the 52 concurrent requests that Dynamics allows
 _CONTROL_THREADS = 4
 _PAUSE_POLL = 0.005
+_ROOM = 1 << 30
+# Marketo takes 10 MB in an import, less elsewhere; Dataverse messages end at 116.85 MB (dataverse-api.md 8).
+_LARGEST_BODIES = {"marketo": 16 << 20, "dynamics": 122_527_744}
 
 
 class Controller(Protocol):
@@ -95,6 +99,7 @@ class Application:
         self._faults = faults
         self._calls = calls
         self._gate = gate
+        self._room = Room(_ROOM)
         self._workers = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
         self._controllers = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="sandbox-control")
 
@@ -106,10 +111,19 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         wire = Wire(scope, receive, send)
-        request = await wire.request()
+        try:
+            await self._serve(wire, self._ports[wire.port])
+        finally:
+            wire.done()
+
+    async def _serve(self, wire: Wire, service: str) -> None:
+        try:
+            request = await wire.request(_LARGEST_BODIES[service], self._room)
+        except Refused as refused:
+            await wire.answer(_unread(service, refused.status))
+            return
         if request is None:
             return
-        service = self._ports[wire.port]
         if request.target.startswith(CONTROL_PREFIX) or request.target == CONTROL_PREFIX.rstrip("/"):
             await wire.answer(await _in_thread(self._controllers, self._controller.answer, service, request))
             return
@@ -229,6 +243,14 @@ def _without_length(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _portion(amount: float, length: int) -> int:
     return int(amount * length) if amount < 1 else int(amount)
+
+
+def _unread(service: str, status: int) -> Response:
+    """The answer to a request that was not read to its end; the rest of it is in the way, so the connection ends."""
+    too_large = service == "dynamics" and status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    response = error_answer(service, "0x8004418a", None, None, None) if too_large else gateway_page(status)
+    response.headers.append(("Connection", "close"))
+    return response
 
 
 def _failure(where: str, error: Exception) -> Response:

@@ -11,17 +11,16 @@ from pathlib import Path
 
 import uvicorn
 
+from include.sandbox.connection import LARGEST_HEAD, protocol_class
 from include.sandbox.fault_rules import SERVICES
 from include.sandbox.hosting import Application
-from include.sandbox.wire import protocol_class
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 1.3
 _POLL_SECONDS = 0.05
 _TICK_SECONDS = 0.02
 _GRACE_SECONDS = 0.7
-_BACKLOG = 512
-_LARGEST_HEAD = 1 << 20  # the emulators answer 414 themselves
+_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class Listener:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=60,
-            h11_max_incomplete_event_size=_LARGEST_HEAD,
+            h11_max_incomplete_event_size=LARGEST_HEAD,
             ssl_certfile=self._address.tls_cert,
             ssl_keyfile=None if key is None else str(key),
         )

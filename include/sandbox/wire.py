@@ -1,7 +1,7 @@
 """The connection under one request: reading it whole, answering it, or breaking it on purpose.
 
-Breaking needs the socket. uvicorn hands a copy of its protocol's `app_state` to every request as
-`scope["state"]`; the protocols below put their transport in there, so nothing private is reached.
+Breaking needs the socket, which the protocols of `connection.py` hand to every request. A client that
+stops sending, or stops reading, in the middle of an exchange loses the connection.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
+from include.sandbox.connection import TRANSPORT
 from include.sandbox.service import Request, Response
 
 Scope = MutableMapping[str, Any]
@@ -20,35 +19,25 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_TRANSPORT = "sandbox.transport"
+STALL_SECONDS = 60.0
+"""How long a body may stand still under way, and an answer that is not read."""
 _BODILESS = frozenset({204, 304})
 _INFORMATIONAL = 200
 
 
-class PlainProtocol(H11Protocol):
-    """uvicorn's protocol in pure Python."""
+class Refused(Exception):
+    """A request that is not read to its end, with the HTTP status that says why."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Let the requests of this connection know its transport."""
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, _TRANSPORT: transport}
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
-def protocol_class() -> type[asyncio.Protocol]:
-    """The faster protocol where httptools is installed, else the plain one."""
-    try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    except ImportError:
-        return PlainProtocol
+class Room:
+    """Bytes that the bodies of all requests under way may take together."""
 
-    class FastProtocol(HttpToolsProtocol):
-        """uvicorn's protocol on httptools."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-            super().connection_made(transport)
-            self.app_state = {**self.app_state, _TRANSPORT: transport}
-
-    return FastProtocol
+    def __init__(self, limit: int) -> None:
+        self.left = limit
 
 
 class Wire:
@@ -58,24 +47,59 @@ class Wire:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._transport: asyncio.Transport = scope["state"][_TRANSPORT]
+        self._room = Room(0)
+        self._taken = 0
+        self._transport: asyncio.Transport = scope["state"][TRANSPORT]
 
     @property
     def port(self) -> int:
         """The port on which the request came in."""
         return int(self._scope["server"][1])
 
-    async def request(self) -> Request | None:
-        """The whole request, or None when the client left before its end."""
+    async def request(self, most: int, room: Room) -> Request | None:
+        """The whole request, or None when the client left before its end.
+
+        The body takes its bytes from `room` until `done` is called. Raises `Refused`: 413 over `most` bytes,
+        408 when nothing more comes, 503 without room.
+        """
+        self._room = room
+        headers = _headers(self._scope["headers"])
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > most:
+            raise Refused(413)  # before a client that asks first (Expect: 100-continue) is told to go on
         pieces = []
         more = True
         while more:
-            message = await self._receive()
+            message = await self._next_piece()
             if message["type"] == "http.disconnect":
                 return None
-            pieces.append(message.get("body", b""))
+            piece = message.get("body", b"")
+            self._take(len(piece), most)
+            pieces.append(piece)
             more = message.get("more_body", False)
-        headers = _headers(self._scope["headers"])
+        return self._whole(headers, b"".join(pieces))
+
+    async def _next_piece(self) -> Message:
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                return await self._receive()
+        except TimeoutError:
+            raise Refused(408) from None
+
+    def _take(self, size: int, most: int) -> None:
+        self._room.left -= size
+        self._taken += size
+        if self._taken > most:
+            raise Refused(413)
+        if self._room.left < 0:
+            raise Refused(503)
+
+    def done(self) -> None:
+        """The body is not needed any more."""
+        self._room.left += self._taken
+        self._taken = 0
+
+    def _whole(self, headers: dict[str, str], body: bytes) -> Request:
         host, port = self._scope["server"]
         base = headers.get("host") or f"{host}:{port}"
         raw_path = self._scope.get("raw_path") or quote(self._scope["path"]).encode()
@@ -84,7 +108,7 @@ class Wire:
             target=raw_path.decode("latin-1"),
             query=self._scope["query_string"].decode("latin-1"),
             headers=headers,
-            body=b"".join(pieces),
+            body=body,
             base_url=f"{self._scope['scheme']}://{base}",
         )
 
@@ -93,12 +117,22 @@ class Wire:
         await self._send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
         if sent is None or sent >= response.size:
             for piece in response.pieces():
-                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-            await self._send({"type": "http.response.body"})
+                await self._send_on({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._send_on({"type": "http.response.body"})
             return
-        await self._send({"type": "http.response.body", "body": response.body[:sent], "more_body": True})
+        await self._send_on({"type": "http.response.body", "body": response.body[:sent], "more_body": True})
         self._transport.close()  # what is buffered still goes out
         await self._gone()
+
+    async def _send_on(self, message: Message) -> None:
+        """Send; a client that reads nothing for a while is left, one that reads slowly is not."""
+        sending = asyncio.ensure_future(self._send(message))
+        waiting = -1
+        while not (await asyncio.wait({sending}, timeout=STALL_SECONDS))[0]:
+            before, waiting = waiting, self._transport.get_write_buffer_size()
+            if waiting == before:
+                self._transport.abort()
+        await sending
 
     async def drop(self) -> None:
         """End the connection without a byte of an answer."""

@@ -11,11 +11,11 @@ from collections.abc import Callable
 import pytest
 
 from include.sandbox import listening
+from include.sandbox.connection import PlainProtocol, protocol_class
 from include.sandbox.folder import FolderInUse
 from include.sandbox.listening import Address
 from include.sandbox.server import SandboxServer
 from include.sandbox.service import Request, Response
-from include.sandbox.wire import PlainProtocol, protocol_class
 from tests.sandbox.conftest import Client
 
 Start = Callable[..., SandboxServer]
