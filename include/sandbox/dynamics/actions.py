@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from include.sandbox.dynamics.addresses import Key
+from include.sandbox.dynamics.bulk_delete import bulk_delete
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.merging import merge
 from include.sandbox.dynamics.parameters import NAMESPACE
@@ -12,7 +13,7 @@ from include.sandbox.dynamics.qualifying import qualify_lead
 from include.sandbox.dynamics.schema import Table
 from include.sandbox.service import Response
 
-UNBOUND_ACTIONS: Mapping[str, Callable[[Call], Response]] = {"Merge": merge}
+UNBOUND_ACTIONS: Mapping[str, Callable[[Call], Response]] = {"Merge": merge, "BulkDelete": bulk_delete}
 BOUND_ACTIONS: Mapping[tuple[str, str], Callable[[Call, Table, Key], Response]] = {
     ("lead", f"{NAMESPACE}QualifyLead"): qualify_lead,
 }

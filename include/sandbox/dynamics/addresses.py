@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.documents import Row, extract, fetch, row_from
@@ -143,11 +144,7 @@ def resolve(
     text = address.strip()
     if text.startswith("$"):
         text = references_lookup(references, text)
-    text = text.removeprefix(root)
-    marker = text.find("/api/data/v9.")
-    if marker >= 0:
-        text = text[marker:].split("/", 4)[-1]
-    segments = parse_path(text.strip("/"))
+    segments = parse_path(relative(root, text))
     if len(segments) != 1 or segments[0].key is None or segments[0].name not in schema.by_set:
         raise bad_query(f"Resource not found for the address '{address}'.")
     table = schema.by_set[segments[0].name]
@@ -158,6 +155,15 @@ def resolve(
     if row is None:
         raise missing_alternate_row(table.name)
     return table, row.id
+
+
+def relative(root: str, address: str) -> str:
+    """An address below the service root, from any of its spellings: absolute, host-relative, relative."""
+    text = address.strip().removeprefix(root)
+    marker = text.find("/api/data/v9.")
+    if marker >= 0:
+        text = text[marker:].split("/", 4)[-1]
+    return unquote(text.strip("/"))
 
 
 def references_lookup(references: Mapping[str, str], text: str) -> str:

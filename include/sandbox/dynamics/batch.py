@@ -22,6 +22,7 @@ from include.sandbox.dynamics.errors import ServiceError, method_not_allowed
 from include.sandbox.service import Response
 
 Answer = Callable[[Call], Response]
+_MAX_URL = 64 * 1024  # section 2.1
 
 
 def run_batch(call: Call, answer: Answer) -> Response:
@@ -60,6 +61,8 @@ def _check(parts: list[Part | ChangeSet], limit: int) -> None:
         raise ServiceError(400, "0x80048d19", f"The batch request exceeds the limit of {limit} requests.")
     if any(part.url.split("?")[0].rstrip("/").endswith("$batch") for part in requests):
         raise unreadable("A batch request cannot contain another batch request.")
+    if any(len(part.url) > _MAX_URL for part in requests):
+        raise ServiceError(414, "", "The request URL is too long.")
     for part in parts:
         if isinstance(part, ChangeSet):
             _check_change_set(part)

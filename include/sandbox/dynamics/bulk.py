@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from include.sandbox.dynamics.addresses import parse_key, parse_path
+from include.sandbox.dynamics.addresses import parse_key, parse_path, relative
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import fetch
-from include.sandbox.dynamics.errors import ServiceError, bad_payload, missing_row
+from include.sandbox.dynamics.errors import ServiceError, bad_payload, bad_query, missing_row
 from include.sandbox.dynamics.payload import parse_body
 from include.sandbox.dynamics.row_endpoints import upsert_target
 from include.sandbox.dynamics.schema import Table
@@ -69,11 +69,16 @@ def _upsert(call: Call, writer: RowWriter, table: Table, targets: Targets) -> Re
         key_text = str(body.pop(table.key, ""))
         address = target.get("@odata.id")
         if address is not None:
-            segments = parse_path(str(address).removeprefix(call.root).strip("/"))
-            key_text = segments[0].key or "" if segments and segments[0].name == table.set else ""
-        key = parse_key(table, key_text)
-        upsert_target(writer, table, key, body)
+            key_text = _key_text(table, relative(call.root, str(address)))
+        upsert_target(writer, table, parse_key(table, key_text), body)
     return Response(204)
+
+
+def _key_text(table: Table, address: str) -> str:
+    segments = parse_path(address)
+    if len(segments) != 1 or segments[0].name != table.set or segments[0].key is None:
+        raise bad_query(f"The address '{address}' is no row of {table.set}.")
+    return segments[0].key
 
 
 def _none(_call: Call, _writer: RowWriter, _table: Table, _targets: Targets) -> Response:

@@ -91,7 +91,7 @@ def merge_rows(world: World, arguments: Arguments) -> Json:
 def _as_user(world: World, arguments: Arguments, act: Callable[[RowWriter], dict[str, Json]]) -> Json:
     with world.storage.write() as transaction:
         user = find_user(transaction.connection, world.schema, arguments.get("user") or _USUAL)
-        call = Call(world, world.schema, Caller(user.id), "PATCH", "", "", "", {}, b"", _ROOT, transaction)
+        call = Call(world, world.schema, Caller(user.id), "POST", "", "", "", {}, b"", _ROOT, transaction)
         try:
             return {**act(RowWriter(call, transaction)), "user": user.id}
         except ServiceError as error:

@@ -9,6 +9,7 @@ import msgspec
 from include.sandbox.dynamics import catalog
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import fetch
+from include.sandbox.dynamics.duplicates import retrieve_duplicates
 from include.sandbox.dynamics.errors import ServiceError
 from include.sandbox.dynamics.query_options import split
 from include.sandbox.service import Json, Response
@@ -74,6 +75,7 @@ FUNCTIONS: Mapping[str, Callable[[Call, Mapping[str, str]], Response]] = {
     "RetrieveVersion": _version,
     "RetrieveCurrentOrganization": _current_organization,
     "RetrieveTotalRecordCount": _record_count,
+    "RetrieveDuplicates": retrieve_duplicates,
 }
 
 

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.collation import fold
-from include.sandbox.dynamics.documents import Row
+from include.sandbox.dynamics.documents import Row, fetch
 from include.sandbox.dynamics.errors import ServiceError
+from include.sandbox.dynamics.formatting import target_of
 from include.sandbox.dynamics.live_schema import key_expression
 from include.sandbox.dynamics.storage import read_setting
 from include.sandbox.service import Json
 
+# The column that makes a tree of a table.
+HIERARCHIES: Mapping[str, str] = {"account": "parentaccountid", "contact": "parentcustomerid"}
 _DUPLICATE_TABLES = frozenset({"lead", "contact", "account"})
 
 
@@ -37,6 +40,33 @@ def _equal(value: Json, wanted: Json) -> bool:
     if isinstance(value, str) and isinstance(wanted, str):
         return fold(value) == fold(wanted)
     return bool(value == wanted)
+
+
+def check_hierarchy(connection: sqlite3.Connection, row: Row, before: Mapping[str, Json] | None) -> None:
+    """405 for a row that would be its own ancestor (section 2.3).
+
+    Assumption: contacts get the code that the vendor's list has for accounts.
+    """
+    column = HIERARCHIES.get(row.table.name)
+    parent = None if column is None else row.values.get(column)
+    if column is None or parent is None or (before is not None and before.get(column) == parent):
+        return
+    if row.id in ancestors(connection, row, column):
+        text = f"Creating this parental association would create a loop in {row.table.schema_name}s hierarchy."
+        raise ServiceError(405, "0x80040507", text)
+
+
+def ancestors(connection: sqlite3.Connection, row: Row, column: str) -> set[str]:
+    """Keys of the rows of the same table above a row."""
+    found: set[str] = set()
+    above: Row | None = row
+    while above is not None and target_of(above, row.table.columns[column]) == row.table.name:
+        parent = above.values.get(column)
+        if parent is None or parent in found:
+            break
+        found.add(parent)
+        above = None if parent == row.id else fetch(connection, row.table, parent)
+    return found
 
 
 def check_alternate_keys(connection: sqlite3.Connection, row: Row, before: Mapping[str, Json] | None) -> None:

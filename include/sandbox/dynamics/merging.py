@@ -8,7 +8,7 @@ from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.derived import default_status
 from include.sandbox.dynamics.documents import Row, fetch
 from include.sandbox.dynamics.errors import ServiceError, bad_payload, missing_row
-from include.sandbox.dynamics.formatting import target_of
+from include.sandbox.dynamics.guards import HIERARCHIES, ancestors
 from include.sandbox.dynamics.parameters import flag, row_reference, row_type
 from include.sandbox.dynamics.payload import parse_body
 from include.sandbox.dynamics.schema import Table
@@ -17,7 +17,6 @@ from include.sandbox.service import Json, Response
 
 # The state that says inactive; a lead that was merged away counts as disqualified (O7).
 _INACTIVE = {"account": 1, "contact": 1, "lead": 2}
-_PARENT = {"account": "parentaccountid", "contact": "parentcustomerid"}
 
 
 def merge(call: Call) -> Response:
@@ -62,7 +61,7 @@ def merge_rows(
     for relationship in call.schema.collections(table.name).values():
         if relationship.merge == "Cascade":
             for child in writer.children_of(relationship, lose):
-                writer.set_reference(child, relationship.column, keep.id, table.name)
+                writer.point(child, relationship.column, keep.id, table.name)
     state = _INACTIVE[table.name]
     closed = {"statecode": state, "statuscode": default_status(table, state)}
     moved = fetch(writer.connection, table, lose.id) or lose  # it may have been one of the children itself
@@ -99,10 +98,10 @@ def _may_write(call: Call, row: Row) -> bool:
 
 
 def _check_parents(writer: RowWriter, keep: Row, lose: Row, *, parenting_checks: bool) -> None:
-    column = _PARENT.get(keep.table.name)
+    column = HIERARCHIES.get(keep.table.name)
     if column is None:
         return
-    if lose.id in _ancestors(writer, keep, column):
+    if lose.id in ancestors(writer.connection, keep, column):
         raise _refused("0x80045300", "Merge could create cyclical parenting.")
     parents = [row.values.get(column) for row in (keep, lose)]
     # Assumption: the two warnings follow the documented codes; they are given only when the caller asks for checks.
@@ -110,18 +109,6 @@ def _check_parents(writer: RowWriter, keep: Row, lose: Row, *, parenting_checks:
         if parents[0] is None:
             raise _refused("0x80045307", "Merge warning: sub-entity might lose parenting")
         raise _refused("0x80045306", "Merge warning: sub-entity will be differently parented.")
-
-
-def _ancestors(writer: RowWriter, row: Row, column: str) -> set[str]:
-    found: set[str] = set()
-    above: Row | None = row
-    while above is not None and target_of(above, row.table.columns[column]) == row.table.name:
-        parent = above.values.get(column)
-        if parent is None or parent in found:
-            break
-        found.add(parent)
-        above = fetch(writer.connection, row.table, parent)
-    return found
 
 
 def _refused(code: str, text: str) -> ServiceError:

@@ -20,7 +20,7 @@ from include.sandbox.dynamics.derived import (
 from include.sandbox.dynamics.documents import Row, delete, exists, extract, fetch, insert, update
 from include.sandbox.dynamics.errors import ServiceError, bad_payload, duplicate_key, missing_row
 from include.sandbox.dynamics.formatting import target_of
-from include.sandbox.dynamics.guards import check_alternate_keys, check_duplicates, run_plugins
+from include.sandbox.dynamics.guards import check_alternate_keys, check_duplicates, check_hierarchy, run_plugins
 from include.sandbox.dynamics.payload import Changes, PayloadReader, reference_values
 from include.sandbox.dynamics.schema import Relationship, Table
 from include.sandbox.dynamics.storage import Transaction
@@ -41,6 +41,8 @@ class RowWriter:
         """A new row; `key_values` come from an alternate key in the address, the body wins (section 6)."""
         self.call.demand("create", table)
         changes = PayloadReader(self.call, self.connection, table, create=True).read(body)
+        if self.call.method == "PATCH":
+            _refuse_deep(changes, table)
         for name, value in (key_values or {}).items():
             changes.values.setdefault(name, value)
         self._create_parents(changes, table)
@@ -70,9 +72,7 @@ class RowWriter:
         table = row.table
         self._demand_row("write", row)
         changes = PayloadReader(self.call, self.connection, table, create=False).read(body)
-        if changes.parents or changes.children:
-            detail = "Microsoft.OData.ODataException: Deep update of related entities is not supported."
-            raise bad_payload(table.set, detail)
+        _refuse_deep(changes, table)
         changes.values.pop(table.key, None)
         settle_state(table, row, changes.values)
         self._apply(row, changes.values)
@@ -96,15 +96,19 @@ class RowWriter:
             self._cascade_owner(row)
 
     def set_reference(self, row: Row, column: str, target: str | None, kind: str | None) -> None:
-        """Point a lookup somewhere else, or nowhere (`$ref`, cascades)."""
+        """Point a lookup somewhere else, or nowhere (`$ref`); not valid for update: ignored as in a body (V34)."""
+        if row.table.columns[column].update:
+            self.point(row, column, target, kind)
+
+    def point(self, row: Row, column: str, target: str | None, kind: str | None) -> None:
+        """Point any lookup somewhere else, or nowhere, as the server itself does."""
         table = row.table
-        definition = table.columns[column]
         if target is None or kind is None:
             values: dict[str, Json] = {column: None}
             if f"{column}type" in table.columns:
                 values[f"{column}type"] = None
         else:
-            values = reference_values(table, definition, kind, target)
+            values = reference_values(table, table.columns[column], kind, target)
         self._apply(row, values)
 
     def delete(self, row: Row) -> None:
@@ -165,6 +169,7 @@ class RowWriter:
         compose_name(row)
         compute_money(row, lambda currency: exchange_rate(self.connection, self._schema, currency))
         run_plugins(self.call, self.connection, row)
+        check_hierarchy(self.connection, row, before)
         check_alternate_keys(self.connection, row, before)
         check_duplicates(self.call, self.connection, row)
 
@@ -209,7 +214,7 @@ class RowWriter:
     def _create_children(self, changes: Changes, row: Row) -> None:
         for relationship, body in changes.children:
             child = self.create(self._schema.tables[relationship.child], body)
-            self.set_reference(child, relationship.column, row.id, row.table.name)
+            self.point(child, relationship.column, row.id, row.table.name)
         self._attach(changes, row)
 
     def _attach(self, changes: Changes, row: Row) -> None:
@@ -217,4 +222,11 @@ class RowWriter:
             child = fetch(self.connection, self._schema.tables[relationship.child], child_id)
             if child is None:
                 raise missing_row(relationship.child, child_id)
-            self.set_reference(child, relationship.column, row.id, row.table.name)
+            self.point(child, relationship.column, row.id, row.table.name)
+
+
+def _refuse_deep(changes: Changes, table: Table) -> None:
+    """Related rows are created by POST only (section 5.1)."""
+    if changes.parents or changes.children:
+        detail = "Microsoft.OData.ODataException: Deep update of related entities is not supported."
+        raise bad_payload(table.set, detail)
