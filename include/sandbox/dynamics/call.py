@@ -52,12 +52,15 @@ class Prefer:
     page_size: int | None = None
     track_changes: bool = False
     continue_on_error: bool = False
-    annotations: frozenset[str] = frozenset()
+    annotations: tuple[str, ...] = ()
     applied: list[str] = field(default_factory=list)
 
     def wants(self, annotation: str) -> bool:
-        """Whether an annotation was asked for."""
-        return "*" in self.annotations or annotation in self.annotations
+        """Whether an annotation was asked for: by name, by `Namespace.*` or by `*`."""
+        return any(
+            asked in {"*", annotation} or (asked.endswith(".*") and annotation.startswith(asked[:-1]))
+            for asked in self.annotations
+        )
 
 
 class World(Protocol):
@@ -112,8 +115,14 @@ class Call:
         return next((value for key, value in self.parameters if key == name), None)
 
     def check_options(self) -> None:
-        """Refuse `$` options that the service does not know (V7, V22)."""
+        """Refuse `$` options that the service does not know or that come twice (V7, V22)."""
+        seen: set[str] = set()
         for name, _ in self.parameters:
+            if name in seen and name.startswith("$"):
+                raise bad_query(
+                    f"Query option '{name}' was specified more than once, but it must be specified at most once."
+                )
+            seen.add(name)
             if name == "$skip":
                 raise bad_query("Skip Clause is not supported in CRM")
             if name.startswith("$") and name not in _OPTIONS:
@@ -175,7 +184,7 @@ def parse_prefer(header: str) -> Prefer:
         elif name == "odata.continue-on-error":
             prefer.continue_on_error = value.lower() != "false"
         elif name == "odata.include-annotations":
-            prefer.annotations = frozenset(entry.strip() for entry in value.split(",") if entry.strip())
+            prefer.annotations = tuple(entry.strip() for entry in value.split(",") if entry.strip())
     return prefer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.sandbox.dynamics.actions import BOUND_ACTIONS, UNBOUND_ACTIONS
-from include.sandbox.dynamics.addresses import Segment, find, parse_key, parse_path, references_lookup
+from include.sandbox.dynamics.addresses import Key, Segment, find, parse_key, parse_path, references_lookup
 from include.sandbox.dynamics.bulk import BULK_ACTIONS, bulk
 from include.sandbox.dynamics.call import Call, not_implemented
 from include.sandbox.dynamics.csdl import metadata_document
@@ -11,7 +11,16 @@ from include.sandbox.dynamics.errors import ServiceError, method_not_allowed, no
 from include.sandbox.dynamics.functions import FUNCTIONS, parameters_of, service_document
 from include.sandbox.dynamics.metadata_endpoints import METADATA_ROOTS, metadata
 from include.sandbox.dynamics.parameters import NAMESPACE
-from include.sandbox.dynamics.reading import count_set, missing, read_property, read_references, read_row, read_set
+from include.sandbox.dynamics.reading import (
+    check_child,
+    count_set,
+    missing,
+    read_property,
+    read_references,
+    read_row,
+    read_set,
+    related_to,
+)
 from include.sandbox.dynamics.row_endpoints import (
     create_row,
     delete_row,
@@ -107,6 +116,8 @@ def _below(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Resp
     key, name = parse_key(table, key_text), rest[0].name
     if len(rest) == 2 and rest[1].name == "$ref":
         return _reference(call, table, key_text, rest[0])
+    if name in call.schema.collections(table.name) and (rest[0].key is not None or rest[1:] == [Segment("$count")]):
+        return _child(call, table, key, rest)
     if len(rest) == 2 and rest[1].name == "$value":
         _only(call, "GET")
         return read_property(call, table, key, name, raw=True)
@@ -116,6 +127,16 @@ def _below(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Resp
         return read_property(call, table, key, name, raw=False)
     _only(call, "PUT", "DELETE")
     return write_property(call, table, key, name)
+
+
+def _child(call: Call, table: Table, key: Key, rest: list[Segment]) -> Response:
+    """The size of a related collection, or one row of it."""
+    child, related = related_to(call, table, key, rest[0].name)
+    if rest[0].key is None:
+        _only(call, "GET")
+        return count_set(call, child, related)
+    check_child(call, child, parse_key(child, rest[0].key), related)
+    return _row(call, child, rest[0].key, rest[1:])
 
 
 def _reference(call: Call, table: Table, key_text: str, segment: Segment) -> Response:

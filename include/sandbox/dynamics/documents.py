@@ -34,7 +34,7 @@ class Row:
 
     def get(self, name: str) -> Json:
         """A value by logical name, the key and the version included."""
-        if name == self.table.key:
+        if self.table.is_key(name):
             return self.id
         return self.version if name == "versionnumber" else self.values.get(name)
 

@@ -49,15 +49,17 @@ class Operand:
     literal: Json = None
 
 
-def column_sql(table: Table, column: Column, alias: str) -> str:
-    """SQL of a column in the form in which it is compared and sorted."""
-    kept = {table.key: "id", "versionnumber": "version", "modifiedon": "modified", "statecode": "state"}
+def column_sql(table: Table, column: Column, alias: str, *, plain: bool = False) -> str:
+    """SQL of a column in the form in which it is compared and sorted, or `plain` as it is stored."""
+    kept = {"versionnumber": "version", "modifiedon": "modified", "statecode": "state"}
+    if table.is_key(column.name):
+        return f"{alias}.id"
     if column.name in kept:
         return f"{alias}.{kept[column.name]}"
-    if column.name == "emailaddress1":
-        return f"{alias}.email"
-    plain = extract(table, column.name, alias)
-    return f"dv_fold({plain})" if column.type in TEXT else plain
+    stored = extract(table, column.name, alias)
+    if plain or column.type not in TEXT:
+        return stored
+    return f"{alias}.email" if column.name == "emailaddress1" else f"dv_fold({stored})"
 
 
 class FilterCompiler:
@@ -71,6 +73,7 @@ class FilterCompiler:
         self.aliases = aliases
         self.arrays: list[list[str]] = []
         self._joins = count(1)
+        self._plain = False
 
     def compile(self, text: str, alias: str = "r") -> Sql:
         """The condition of a filter text; raises 400 for anything the service would not take."""
@@ -91,7 +94,7 @@ class FilterCompiler:
         column = table.by_wire.get(name)
         if column is None:
             raise unknown_property(name, table.name)
-        return Operand(Sql(column_sql(table, column, alias)), column.edm, column)
+        return Operand(Sql(column_sql(table, column, alias, plain=self._plain)), column.edm, column)
 
     def path_operand(self, node: ast.Attribute, scope: Scope) -> Operand:
         """`parentaccountid/name`, or `c/name` for a lambda variable."""
@@ -117,6 +120,15 @@ class FilterCompiler:
         source = f'FROM "r_{target.name}" {join} WHERE {join}.id = {link}'
         text = f"(SELECT {inner.sql.text} {source})"
         return Operand(Sql(text, inner.sql.parameters), inner.edm, inner.column)
+
+    def shown(self, path: str, scope: Scope) -> Sql:
+        """A column or a path by the value that answers show, not the form in which it is compared."""
+        tree = parse_filter(path, self.aliases).tree
+        self._plain = True
+        try:
+            return self.operand(tree, scope).sql
+        finally:
+            self._plain = False
 
     def operand(self, node: ast._Node, scope: Scope) -> Operand:
         """A column, a path or a literal."""
@@ -144,6 +156,10 @@ class FilterCompiler:
         right = self._fitted(operator, left, right)
         text = f"({left.sql.text} {_SIGNS[operator]} {right.sql.text})"
         return Sql(text, (*left.sql.parameters, *right.sql.parameters))
+
+    def compare_stored(self, operator: str, left: Operand, value: Json) -> Sql:
+        """A comparison with a value that is in the column's comparable form already."""
+        return Sql(f"({left.sql.text} {_SIGNS[operator]} ?)", (*left.sql.parameters, value))
 
     def _fitted(self, operator: str, left: Operand, right: Operand) -> Operand:
         if right.column is not None or left.column is None:

@@ -67,6 +67,14 @@ class Annotator:
         """Wire name, logical name and annotating function of each column, made once for many rows."""
         return [(column.wire, column.name, self._annotate(column)) for column in columns]
 
+    def named(self, column: Column, row: Row, name: str) -> dict[str, Json]:
+        """The annotations of one value under another name: aliases of FetchXML and of aggregates."""
+        shown: dict[str, Json] = {}
+        annotate = self._annotate(column)
+        if annotate is not None:
+            annotate(shown, row, row.get(column.name))
+        return {f"{name}{key.removeprefix(column.wire)}": value for key, value in shown.items()}
+
     def _annotate(self, column: Column) -> Annotate | None:
         if not self.active:
             return None
@@ -117,6 +125,17 @@ def _shown(key: str, formatter: Format) -> Annotate:
             content[key] = text
 
     return add
+
+
+def formatted_number(column: Column | None, value: Json) -> str:
+    """The text of an aggregate: that of its column's type, a plain number for a count. Money is in base currency."""
+    if column is None:
+        return f"{value:,}"
+    if column.type == "Money":
+        return f"${Decimal(value):,.{column.precision if column.precision is not None else 2}f}"
+    formatter = _formatter(column)
+    shown = formatter(value) if formatter is not None else None
+    return shown if shown is not None else str(value)
 
 
 def target_of(row: Row, column: Column) -> str:

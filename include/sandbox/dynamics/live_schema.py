@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from include.sandbox.dynamics import catalog
 from include.sandbox.dynamics.documents import extract
-from include.sandbox.dynamics.schema import LOOKUP, AlternateKey, Column, Schema, Table
+from include.sandbox.dynamics.schema import FIRST_REVISION, LOOKUP, AlternateKey, Column, Schema, Table
 from include.sandbox.dynamics.storage import Storage, Transaction
 from include.sandbox.service import Json
 
@@ -65,7 +65,8 @@ class LiveSchema:
         for table in sorted(tables.values(), key=lambda table: table.base is not None):
             base = coded[table.base].codes if table.base is not None else {}
             coded[table.name] = replace(table, codes=_codes(connection, table, base))
-        return Schema([coded[name] for name in tables], catalog.relationships())
+        changes = int(connection.execute("SELECT count(*) FROM schema_change").fetchone()[0])
+        return Schema([coded[name] for name in tables], catalog.relationships(), FIRST_REVISION + changes)
 
 
 def expire_delta_tokens(transaction: Transaction, table: str) -> None:

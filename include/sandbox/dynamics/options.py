@@ -14,6 +14,7 @@ class Options:
 
     Attributes:
         page_size: Largest page of a collection (section 3.5).
+        aggregate_limit: Source rows of one `$apply` (V22).
         count_limit: Where `$count` stops (V20).
         token_lifetime: Seconds a token lives (V3).
         org_urls: Further addresses of the org, separated by blanks; tokens are given for them too.
@@ -31,6 +32,7 @@ class Options:
     """
 
     page_size: int = 5000
+    aggregate_limit: int = 50_000
     count_limit: int = 5000
     token_lifetime: int = 3599
     org_urls: str = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from include.sandbox.dynamics.errors import bad_query, unknown_property
 from include.sandbox.dynamics.filter_text import parse_filter
 from include.sandbox.dynamics.filters import FilterCompiler, Operand
-from include.sandbox.dynamics.schema import Column, Relationship, Schema, Table
+from include.sandbox.dynamics.schema import OWNER_ID, Column, Relationship, Schema, Table
 
 _SUB_OPTIONS = frozenset({"$select", "$filter", "$orderby", "$top", "$expand"})
 _MAX_JOINS = 15
@@ -16,7 +16,10 @@ _MAX_JOINS = 15
 
 @dataclass(slots=True)
 class Expand:
-    """One expanded navigation property: a lookup's column, or the relationship of a collection."""
+    """One expanded navigation property: a lookup's column, or the relationship of a collection.
+
+    `reference`: only the address of the row is wanted (`/$ref`).
+    """
 
     name: str
     table: Table | None
@@ -24,6 +27,20 @@ class Expand:
     column: Column | None = None
     relationship: Relationship | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    reference: bool = False
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether it is the abstract owner, of which only the key is known."""
+        return self.column is not None and self.column.type == "Owner" and self.table is None
+
+    @property
+    def context(self) -> str:
+        """Its part of `@odata.context`."""
+        if self.reference:
+            return f"{self.name},{self.name}/$ref()"
+        text = f"{self.name}{self.selection.context if self.selection else ''}"
+        return text if text.endswith(")") else f"{text}()"
 
 
 @dataclass(slots=True)
@@ -38,8 +55,7 @@ class Selection:
     @property
     def context(self) -> str:
         """The list behind the set's name in `@odata.context`, with parentheses."""
-        nested = [f"{e.name}{e.selection.context if e.selection else ''}" for e in self.expands]
-        names = [*self.names, *(name if name.endswith(")") else f"{name}()" for name in nested)]
+        names = [*self.names, *(expand.context for expand in self.expands)]
         return f"({','.join(names)})" if names else ""
 
 
@@ -49,9 +65,24 @@ def parse_selection(schema: Schema, table: Table, options: Mapping[str, str | No
     expand = options.get("$expand")
     if expand:
         selection.expands = [_expand(schema, table, part) for part in split(expand, ",")]
-        if len(selection.expands) > _MAX_JOINS:
-            raise bad_query(f"The number of $expand options exceeds the limit of {_MAX_JOINS}.")
+        _check_expands(selection.expands)
+        for entry in selection.expands:
+            if entry.reference and entry.column is not None and entry.column not in selection.columns:
+                selection.columns.append(entry.column)
     return selection
+
+
+def _check_expands(expands: list[Expand]) -> None:
+    """Limits of the vendor's join-tables page: 15 joins, and what may stand beside a nested `$expand`."""
+    if sum(1 + (len(e.selection.expands) if e.selection else 0) for e in expands) > _MAX_JOINS:
+        raise bad_query(f"The number of $expand options exceeds the limit of {_MAX_JOINS}.")
+    nested = any(e.selection is not None and e.selection.expands for e in expands)
+    for expand in expands:
+        if (nested or expand.relationship is None) and {"$orderby", "$top"} & expand.options.keys():
+            raise bad_query(
+                "Only $select and $filter clause can be provided while doing $expand on many-to-one relationship or "
+                "nested one-to-many relationship."
+            )
 
 
 def _select(table: Table, text: str | None) -> Selection:
@@ -66,6 +97,8 @@ def _select(table: Table, text: str | None) -> Selection:
         columns[column.name] = column
     names = [column.wire for column in columns.values()]
     columns.setdefault(table.key, table.columns[table.key])
+    if table.principal:
+        columns.setdefault(OWNER_ID, table.by_wire[OWNER_ID])
     # A selected money column always brings its currency (section 3.2).
     if table.money & columns.keys() and "transactioncurrencyid" in table.columns:
         columns.setdefault("transactioncurrencyid", table.columns["transactioncurrencyid"])
@@ -74,25 +107,38 @@ def _select(table: Table, text: str | None) -> Selection:
 
 def _expand(schema: Schema, table: Table, part: str) -> Expand:
     name, opened, rest = part.strip().partition("(")
+    name, reference = name.removesuffix("/$ref"), name.endswith("/$ref")
     options: dict[str, str] = {}
     if opened:
         if not rest.endswith(")"):
             raise bad_query(f"Syntax error in $expand: '{part}'.")
         for option in split(rest[:-1], ";"):
             key, _, value = option.strip().partition("=")
+            key, value = key.strip(), value.strip()
             if key not in _SUB_OPTIONS:
                 raise bad_query(f"Found an unsupported option '{key}' in $expand.")
             options[key] = value
     column, target, relationship = _navigation(schema, table, name)
-    selection = parse_selection(schema, target, options) if target is not None else None
-    return Expand(name, target, selection, column, relationship, options)
+    if reference and relationship is not None:
+        raise bad_query("Expand with $ref is only supported on lookup type navigation property.")
+    selection = parse_selection(schema, target, options) if target is not None and not reference else None
+    if target is None:
+        _check_abstract(table.navigation[name][1], options)
+    return Expand(name, target, selection, column, relationship, options, reference)
+
+
+def _check_abstract(target: str, options: Mapping[str, str]) -> None:
+    """The abstract owner has its key only; a table that this org lacks has nothing to select."""
+    known = {OWNER_ID} if target == "owner" else set()
+    for name in split(options.get("$select") or "", ","):
+        if name.strip() not in known:
+            raise unknown_property(name.strip(), "principal" if target == "owner" else target)
 
 
 def _navigation(schema: Schema, table: Table, name: str) -> tuple[Column | None, Table | None, Relationship | None]:
     if name in table.navigation:
         column, target = table.navigation[name]
-        # The abstract owner offers columns of `owner` only; users and teams stand in for it here.
-        return column, schema.tables.get("systemuser" if target == "owner" else target), None
+        return column, schema.tables.get(target), None
     relationship = schema.collections(table.name).get(name)
     if relationship is None:
         raise unknown_property(name, table.name)

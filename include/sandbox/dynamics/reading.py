@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from include.sandbox.dynamics.addresses import Key, find
-from include.sandbox.dynamics.call import JSON_TYPE, Call, not_implemented
+from include.sandbox.dynamics.aggregating import aggregate
+from include.sandbox.dynamics.call import JSON_TYPE, Call
 from include.sandbox.dynamics.documents import Row, extract
 from include.sandbox.dynamics.errors import (
     ServiceError,
@@ -14,26 +15,20 @@ from include.sandbox.dynamics.errors import (
     missing_row,
     unknown_segment,
 )
+from include.sandbox.dynamics.fetching import fetch_rows
 from include.sandbox.dynamics.filters import Sql
 from include.sandbox.dynamics.formatting import target_of
-from include.sandbox.dynamics.paging import make_cookie, read_cookie, with_option
+from include.sandbox.dynamics.paging import make_cookie, read_cookie, skip_token, with_option
+from include.sandbox.dynamics.preferences import note_annotations, page_size
 from include.sandbox.dynamics.query_options import Selection, parse_order, parse_selection, parse_top
+from include.sandbox.dynamics.rendering import render, render_row
 from include.sandbox.dynamics.schema import Column, Relationship, Table
-from include.sandbox.dynamics.selecting import Query, compiler_for, render, render_rows, visible
+from include.sandbox.dynamics.selecting import Query, compiler_for, visible
 from include.sandbox.service import Json, Response
 
 _COUNT = "Microsoft.Dynamics.CRM.totalrecordcount"
+_COLLECTION_ONLY = ("$filter", "$orderby", "$count", "$top", "$apply", "$skiptoken", "$deltatoken")
 _COUNT_EXCEEDED = "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
-
-
-def page_size(call: Call) -> int:
-    """Rows on a page: what was preferred, at most the service's own size (V19)."""
-    largest = call.world.options.page_size
-    preferred = call.prefer.page_size
-    if preferred is None:
-        return largest
-    call.prefer.applied.append(f"odata.maxpagesize={preferred}")
-    return min(preferred, largest)
 
 
 def selection_of(call: Call, table: Table) -> Selection:
@@ -41,23 +36,17 @@ def selection_of(call: Call, table: Table) -> Selection:
     return parse_selection(call.schema, table, {"$select": call.option("$select"), "$expand": call.option("$expand")})
 
 
-def note_annotations(call: Call) -> None:
-    """Say that asked-for annotations are given (V10)."""
-    if call.prefer.annotations:
-        call.prefer.applied.append(f'odata.include-annotations="{",".join(sorted(call.prefer.annotations))}"')
-
-
 def read_set(call: Call, table: Table, related: tuple[str, Relationship] | None = None) -> Response:
     """One page of a set; `related` limits it to the children of a row (by id)."""
     call.check_options()
-    for name in ("$apply", "fetchXml"):
-        if call.option(name) is not None:
-            raise not_implemented(name)
+    if call.option("$apply") is not None:
+        return aggregate(call, table, _related_conditions(table, related))
+    if call.option("fetchXml") is not None:
+        return fetch_rows(call, table)
     selection = selection_of(call, table)
     compiler = compiler_for(call, table)
-    query = Query(table, visible(call, table), parse_order(compiler, call.option("$orderby")))
-    if related is not None:
-        query.conditions.append(Sql(f"{extract(table, related[1].column, 'r')} = ?", (related[0],)))
+    conditions = [*visible(call, table), *_related_conditions(table, related)]
+    query = Query(table, conditions, parse_order(compiler, call.option("$orderby")))
     if call.option("$filter"):
         query.conditions.append(compiler.compile(call.option("$filter") or ""))
     top = parse_top(call.option("$top"))
@@ -69,10 +58,7 @@ def read_set(call: Call, table: Table, related: tuple[str, Relationship] | None 
     note_annotations(call)
     with call.reading() as connection:
         content: dict[str, Json] = {"@odata.context": f"{call.root}$metadata#{table.set}{selection.context}"}
-        if call.option("$count") == "true":
-            content |= _counts(call, connection, query)
-        elif call.prefer.wants(_COUNT):
-            content |= {f"@{_COUNT}": -1, f"@{_COUNT_EXCEEDED}": False}
+        content |= _annotations(call, _counted(call, connection, query))
         entries = query.run(connection, limit + 1)
         content["value"] = render(call, connection, selection, entries[:limit])
     if len(entries) > limit and not capped:
@@ -93,25 +79,44 @@ def _resume(call: Call, query: Query) -> int:
 
 def _next_link(call: Call, last: tuple[Json, ...], page: int) -> str:
     cookie = make_cookie(call.world.storage.secret, page + 1, [*last[3:], last[0]], tracking=False)
-    return f"{call.root}{call.raw_path}?{with_option(call.query, '$skiptoken', cookie)}"
+    return f"{call.root}{call.raw_path}?{with_option(call.query, '$skiptoken', skip_token(cookie))}"
 
 
-def _counts(call: Call, connection: sqlite3.Connection, query: Query) -> dict[str, Json]:
-    limit = call.world.options.count_limit
+def _related_conditions(table: Table, related: tuple[str, Relationship] | None) -> list[Sql]:
+    return [] if related is None else [Sql(f"{extract(table, related[1].column, 'r')} = ?", (related[0],))]
+
+
+def _counted(call: Call, connection: sqlite3.Connection, query: Query) -> int | None:
+    """Matching rows, at most one more than may be told; None when the count was not asked for."""
+    wanted = (call.option("$count") or "false").strip()
+    if wanted not in {"true", "false"}:
+        text = f"Invalid value '{wanted}' for $count query option found. Valid values are 'true' and 'false'."
+        raise bad_query(text)
+    if wanted == "false":
+        return None
     after, query.after = query.after, None
-    found = query.count(connection, limit + 1)
+    found = query.count(connection, call.world.options.count_limit + 1)
     query.after = after
-    counts: dict[str, Json] = {"@odata.count": min(found, limit)}
-    if call.prefer.wants(_COUNT):
-        counts |= {f"@{_COUNT}": min(found, limit), f"@{_COUNT_EXCEEDED}": found > limit}
-    return counts
+    return found
 
 
-def count_set(call: Call, table: Table) -> Response:
+def _annotations(call: Call, found: int | None) -> dict[str, Json]:
+    """The count and the annotations of a collection (V20, section 2.1)."""
+    limit = call.world.options.count_limit
+    shown: dict[str, Json] = {} if found is None else {"@odata.count": min(found, limit)}
+    values = {
+        _COUNT: -1 if found is None else min(found, limit),
+        _COUNT_EXCEEDED: found is not None and found > limit,
+        "Microsoft.Dynamics.CRM.globalmetadataversion": str(call.schema.revision),
+    }
+    return shown | {f"@{name}": value for name, value in values.items() if call.prefer.wants(name)}
+
+
+def count_set(call: Call, table: Table, related: tuple[str, Relationship] | None = None) -> Response:
     """`/$count`: text, capped (V20)."""
     call.check_options()
     compiler = compiler_for(call, table)
-    query = Query(table, visible(call, table))
+    query = Query(table, [*visible(call, table), *_related_conditions(table, related)])
     if call.option("$filter"):
         query.conditions.append(compiler.compile(call.option("$filter") or ""))
     with call.reading() as connection:
@@ -143,6 +148,11 @@ def missing(table: Table, key: Key) -> ServiceError:
 def read_row(call: Call, table: Table, key: Key) -> Response:
     """One row, with an etag; 304 when the caller has this version (V23)."""
     call.check_options()
+    if any(call.option(name) is not None for name in _COLLECTION_ONLY):
+        raise bad_query(
+            "The requested resource is not a collection. Query options $filter, $orderby, $count, $skip, and $top can "
+            "be applied only on collections."
+        )
     selection = selection_of(call, table)
     with call.reading() as connection:
         row = find_readable(call, connection, table, key)
@@ -157,7 +167,7 @@ def read_row(call: Call, table: Table, key: Key) -> Response:
 def row_answer(call: Call, connection: sqlite3.Connection, status: int, row: Row, selection: Selection) -> Response:
     """A single row as an answer."""
     context = f"{call.root}$metadata#{row.table.set}{selection.context}/$entity"
-    content = {"@odata.context": context, **render_rows(call, connection, selection, [row])[0]}
+    content = {"@odata.context": context, **render_row(call, connection, selection, row)}
     return call.json(status, content, [("ETag", f'W/"{row.version}"')])
 
 
@@ -181,6 +191,24 @@ def read_property(call: Call, table: Table, key: Key, name: str, *, raw: bool) -
         return Response(200, _text(value).encode(), [("Content-Type", "text/plain")])
     context = f"{call.root}$metadata#{table.set}({row.id})/{name}"
     return call.json(200, {"@odata.context": context, "value": value})
+
+
+def related_to(call: Call, table: Table, key: Key, name: str) -> tuple[Table, tuple[str, Relationship]]:
+    """The table of a collection-valued navigation property and what limits it to one parent; raises 404."""
+    relationship = call.schema.collections(table.name).get(name)
+    if relationship is None:
+        raise unknown_segment(name)
+    with call.reading() as connection:
+        row = find_readable(call, connection, table, key)
+    return call.schema.tables[relationship.child], (row.id, relationship)
+
+
+def check_child(call: Call, table: Table, key: Key, related: tuple[str, Relationship]) -> None:
+    """Raises 404 unless the row of a key belongs to the parent it was addressed by."""
+    with call.reading() as connection:
+        row = find_readable(call, connection, table, key)
+    if row.values.get(related[1].column) != related[0]:
+        raise missing(table, key)
 
 
 def _related(call: Call, row: Row, column: Column) -> Response:

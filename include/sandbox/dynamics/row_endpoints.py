@@ -18,7 +18,8 @@ from include.sandbox.dynamics.errors import (
 )
 from include.sandbox.dynamics.formatting import target_of
 from include.sandbox.dynamics.payload import parse_body, referenced_row
-from include.sandbox.dynamics.reading import missing, note_annotations, row_answer, selection_of
+from include.sandbox.dynamics.preferences import note_annotations
+from include.sandbox.dynamics.reading import missing, row_answer, selection_of
 from include.sandbox.dynamics.schema import Relationship, Table
 from include.sandbox.dynamics.writing import RowWriter
 from include.sandbox.service import Response

@@ -12,6 +12,8 @@ from include.sandbox.service import Json
 TEXT = frozenset({"String", "Memo"})
 LOOKUP = frozenset({"Lookup", "Customer", "Owner"})
 CHOICE = frozenset({"Picklist", "State", "Status"})
+OWNER_ID = "ownerid"
+FIRST_REVISION = 20_000_000
 FRACTION = frozenset({"Decimal", "Double", "Money"})
 
 _EDM = {
@@ -135,7 +137,8 @@ class Table:
 
     `implied` holds the values that documents leave out: a column that is absent has this value.
     `base` names the table that shows this one's rows too: `activitypointer` for every activity.
-    `view` marks such a table: it keeps no rows of its own.
+    `view` marks such a table: it keeps no rows of its own. A `principal` (user or team) shows its key
+    as `ownerid` too, which it inherits from the abstract type of owners.
     """
 
     name: str
@@ -153,6 +156,7 @@ class Table:
     concurrency: bool = True
     base: str | None = None
     view: bool = False
+    principal: bool = False
     by_wire: dict[str, Column] = field(init=False)
     navigation: dict[str, tuple[Column, str]] = field(init=False)
     exposed: list[Column] = field(init=False)
@@ -162,6 +166,8 @@ class Table:
 
     def __post_init__(self) -> None:
         self.exposed = [column for column in self.columns.values() if column.exposed]
+        if self.principal:
+            self.exposed.append(Column(self.name, OWNER_ID, "OwnerId", "Uniqueidentifier", create=False, update=False))
         self.by_wire = {column.wire: column for column in self.exposed}
         self.navigation = {
             name: (column, target) for column in self.columns.values() for name, target in column.navigation
@@ -169,6 +175,14 @@ class Table:
         self.money = frozenset(c.name for c in self.columns.values() if c.type == "Money")
         self.base_amounts = [(name, f"{name}_base") for name in self.money if f"{name}_base" in self.columns]
         self.names = {code: name for name, code in self.codes.items()}
+
+    def is_key(self, name: str) -> bool:
+        """Whether a column holds the key of the row."""
+        return name == self.key or (self.principal and name == OWNER_ID)
+
+    def code(self, name: str) -> str:
+        """The short name of a column inside stored documents."""
+        return self.codes[self.key if self.is_key(name) else name]
 
     def select(self, name: str) -> Column | None:
         """The column behind a name of `$select`; a navigation name is accepted too (O15)."""
@@ -184,9 +198,12 @@ class Table:
 
 
 class Schema:
-    """All tables at one moment; never changed in place, a metadata change makes a new one."""
+    """All tables at one moment; never changed in place, a metadata change makes a new one with a new revision."""
 
-    def __init__(self, tables: Iterable[Table], relationships: Iterable[Relationship]) -> None:
+    def __init__(
+        self, tables: Iterable[Table], relationships: Iterable[Relationship], revision: int = FIRST_REVISION
+    ) -> None:
+        self.revision = revision
         self.tables = {table.name: table for table in tables}
         self.by_set = {table.set: table for table in self.tables.values()}
         self.relationships = list(relationships)

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.errors import ServiceError, bad_query, expired_delta_token, missing_privilege
-from include.sandbox.dynamics.paging import make_cookie, read_cookie, with_option
+from include.sandbox.dynamics.paging import delta_token, make_cookie, read_cookie, skip_token, with_option
+from include.sandbox.dynamics.preferences import note_annotations, page_size
 from include.sandbox.dynamics.query_options import Selection
-from include.sandbox.dynamics.reading import count_answer, note_annotations, page_size, selection_of
+from include.sandbox.dynamics.reading import count_answer, selection_of
+from include.sandbox.dynamics.rendering import render
 from include.sandbox.dynamics.schema import Table
-from include.sandbox.dynamics.selecting import Query, render
+from include.sandbox.dynamics.selecting import Query
 from include.sandbox.dynamics.storage import read_setting
 from include.sandbox.service import Json, Response
 
@@ -161,9 +163,9 @@ def _deleted(connection: sqlite3.Connection, table: Table, since: int, upper: in
 
 def _next_link(call: Call, page: int, state: Json) -> str:
     cookie = make_cookie(call.world.storage.secret, page, state, tracking=True)
-    return f"{call.root}{call.raw_path}?{with_option(call.query, '$skiptoken', cookie)}"
+    return f"{call.root}{call.raw_path}?{with_option(call.query, '$skiptoken', skip_token(cookie))}"
 
 
 def _delta_link(call: Call, version: int) -> str:
     token = f"{version}!{call.world.now():%m/%d/%Y %H:%M:%S}"
-    return f"{call.root}{call.raw_path}?{with_option(call.query, '$deltatoken', token, drop=_LINKS)}"
+    return f"{call.root}{call.raw_path}?{with_option(call.query, '$deltatoken', delta_token(token), drop=_LINKS)}"

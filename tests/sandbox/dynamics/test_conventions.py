@@ -113,8 +113,6 @@ def test_extra_headers_come_with_every_answer(org: Org) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "leads?$apply=groupby((statuscode))"),
-        ("GET", "leads?fetchXml=%3Cfetch/%3E"),
         ("GET", "RetrieveDuplicates(BusinessEntity=@p1)"),
     ],
 )
