@@ -65,6 +65,7 @@ class FileWork(threading.Thread):
         self._request = request
         self._path = path
         self._stop_asked = threading.Event()
+        self.begun = time.monotonic()
         self.written: Written | None = None
         self.failure: str | None = None
 

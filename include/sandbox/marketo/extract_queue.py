@@ -1,8 +1,8 @@
 """The queue of bulk extract jobs: who runs when, the files, the daily quota (facts/marketo-api.md 9.1; M66, M67, M70).
 
 Every bulk call first lets the queue catch up with the clock; a job that is due gets a thread that
-writes its file. A call waits a moment for such threads, so that small files look immediate; a
-large one shows as Processing until it is complete. Values are those of the moment the job runs.
+writes its file. A call waits for a thread in its first second, so that small files look immediate;
+a large one shows as Processing until it is complete. Values are those of the moment the job runs.
 """
 
 from __future__ import annotations
@@ -54,14 +54,13 @@ class ExtractQueue:
 
     def catch_up(self, now: int) -> None:
         """Start and finish every job that is due; wait a moment for files that are being written."""
-        limit = time.monotonic() + _PATIENCE
         while True:
             with self._lock:
                 works = self._step(now)
-            left = limit - time.monotonic()
-            if not works or left <= 0:
+            left = max((work.begun + _PATIENCE - time.monotonic() for work in works), default=0.0)
+            if left <= 0:
                 return
-            works[0].join(left)
+            max(works, key=lambda work: work.begun).join(left)
 
     def _step(self, now: int) -> list[FileWork]:
         """All that can change now; returns the threads that are at work for due jobs."""

@@ -1,7 +1,7 @@
 """The queue of imports: who runs when, in which thread (facts/marketo-api.md section 10; M71).
 
 Like the queue of extracts: every import call lets it catch up with the clock, and a due job works
-in a thread for which a call waits a moment. A job that was cut off starts anew; rows are upserts.
+in a thread for which a call waits in its first second. A job that was cut off starts anew; rows are upserts.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class _Work(threading.Thread):
     def __init__(self, instance: Instance, batch: Batch, path: Path) -> None:
         super().__init__(name="marketo-import", daemon=True)
         self.stop_asked = threading.Event()
+        self.begun = time.monotonic()
         self.outcome: Outcome | None = None
         self.failure = "Import failed"
         self._import = RowImport(instance, batch, self.stop_asked)
@@ -85,14 +86,13 @@ class ImportQueue:
 
     def catch_up(self, now: int) -> None:
         """Start and finish every import that is due; wait a moment for those at work."""
-        limit = time.monotonic() + _PATIENCE
         while True:
             with self._lock:
                 works = self._step(now)
-            left = limit - time.monotonic()
-            if not works or left <= 0:
+            left = max((work.begun + _PATIENCE - time.monotonic() for work in works), default=0.0)
+            if left <= 0:
                 return
-            works[0].join(left)
+            max(works, key=lambda work: work.begun).join(left)
 
     def _step(self, now: int) -> list[_Work]:
         while True:
