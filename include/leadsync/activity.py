@@ -17,6 +17,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.load import load
 from include.leadsync.load.telling import ID_ATTRIBUTE
 from include.leadsync.model import Direction, Lane, OperationKind, OperationState
+from include.leadsync.requests import Channels
 from include.leadsync.state import ActivityLog, Outbox
 
 _AT_ONCE = 3_000
@@ -52,7 +53,8 @@ def activity_type(api_name: str) -> dict[str, Json]:
 def tell_persons(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Store an operation for every row of the activity log that its person does not know, then load.
 
-    Returns how many were stored and what the loader did.
+    Then what was asked inside Marketo and is answered is taken out there. Returns how many rows were stored, what
+    the loader did, how many requests were taken out.
     """
     log, outbox = ActivityLog(engine.store), Outbox(engine.store)
     stored = 0
@@ -63,7 +65,8 @@ def tell_persons(engine: Engine, run: RunRequest) -> dict[str, Json]:
         stored += len(rows)
         if len(rows) < _AT_ONCE:
             break
-    return {"told": stored, **(load(engine, run) if stored else {})}
+    loaded = load(engine, run) if stored else {}
+    return {"told": stored, **loaded, **Channels(engine).consume()}
 
 
 _STAMP = pa.timestamp("us", "UTC")

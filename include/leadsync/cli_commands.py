@@ -15,8 +15,8 @@ from include.leadsync.clock import SystemClock
 from include.leadsync.config import Paths, connections_from_environment, load_settings
 from include.leadsync.context import Engine, Json, RunRequest, new_run_id
 from include.leadsync.cycle import run_cycle
-from include.leadsync.intake import request_persons
 from include.leadsync.model import System
+from include.leadsync.requests import request_persons
 from include.leadsync.setup import setup
 from include.leadsync.state import ActivityLog, Ledger, Outbox, Requests, Runs
 

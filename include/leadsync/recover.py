@@ -15,6 +15,7 @@ from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
 from include.leadsync.plan.step import APPROVED
+from include.leadsync.requests import Channels
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import ActivityLog, Echoes, Leases, Links, Metadata, Outbox, Requests, Runs
 from include.leadsync.turn import take_turn
@@ -51,6 +52,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
         recovered = _unknown_outcomes(engine, run)
         if run.approve:
             _release(engine, run.approve)
+    asked_inside = Channels(engine).collect(run) if run.incremental and not run.dry_run else {}
     stage_schema(engine, run, schema)
     selection, requests = _selection(engine, run), _requests(engine, run)
     asked = requests.select(
@@ -62,7 +64,12 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     )
     engine.staging(run).write("selection", pl.concat([selection, asked]))
     engine.staging(run).write("requests", requests)
-    return {"recovered": recovered, "read_again": selection.height, "requests": requests.height}
+    return {
+        "recovered": recovered,
+        "read_again": selection.height,
+        "requests": requests.height,
+        **({"asked_in_marketo": asked_inside} if asked_inside.get("new") or len(asked_inside) > 1 else {}),
+    }
 
 
 def require_setup(engine: Engine, schema: Schema) -> None:

@@ -52,10 +52,10 @@ def store_requests(
     persons: Sequence[int], *, sync_as: str, owner: str | None, reason: str | None, token: str
 ) -> dict[str, Any]:
     """Store one Sync Person to Microsoft request per person; the same `token` never stores one twice."""
-    from include.leadsync.intake import require_owner_id
+    from include.leadsync.requests.intake import require_owner
     from include.leadsync.state import Requests
 
-    require_owner_id(owner)
+    require_owner(owner)
     _require_shared_storage()
     with _state() as store:
         requests = Requests(store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.leadsync.intake import request_persons
+from include.leadsync.requests import request_persons
 from tests.engine.play import linked_contact, linked_lead
 from tests.world import World
 

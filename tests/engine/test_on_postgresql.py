@@ -11,7 +11,7 @@ import pytest
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.context import RunRequest
 from include.leadsync.cycle import run_cycle
-from include.leadsync.intake import request_persons
+from include.leadsync.requests import request_persons
 from tests.engine.play import column, linked_contact, linked_lead, shown
 from tests.postgresql import empty_schema, running_server
 from tests.world import World

@@ -9,7 +9,7 @@ import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import ConnectionBroken, LeadSyncError, RetryLater
-from include.leadsync.intake import request_persons
+from include.leadsync.requests import request_persons
 from include.leadsync.state import Requests
 from tests.world import ConnectionDropped, World
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from include.leadsync.intake import request_persons
+from include.leadsync.requests import request_persons
 from tests.world import World
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import LeadSyncError
-from include.leadsync.intake import request_persons
+from include.leadsync.requests import request_persons
 from tests.properties.histories import KINDS, Cell, Kind, Lost, Pair, kinds
 from tests.world import ConnectionDropped, World
 

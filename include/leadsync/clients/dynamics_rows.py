@@ -63,14 +63,16 @@ class DynamicsRows(DynamicsSession):
         quoted = ["'" + each.replace("'", "''") + "'" for each in askable]
         return self._collected(entity, _any_email, quoted, columns, _EMAILS)
 
-    def rows_where(self, entity: Entity, filter: str, columns: Mapping[str, Wire]) -> Iterator[pa.Table]:  # noqa: A002
-        """Pages of the rows for which an OData filter holds; one changed meanwhile may come twice or never (§3.5).
+    def rows_where(self, table: str, filter: str, columns: Mapping[str, Wire]) -> Iterator[pa.Table]:  # noqa: A002
+        """Pages of the rows of any table for which an OData filter holds, its key column as `id`.
+
+        A row that is changed meanwhile may come twice or never (§3.5).
 
         Raises:
             FixConfiguration: 0x80060888, the filter or a column names what does not exist.
         """
-        wanted = row_columns(entity, columns)
-        address = f"{entity_set(entity)}?{select(entity, columns)}&$filter={quote(filter, safe='')}"
+        wanted = row_columns(table, columns)
+        address = f"{entity_set(table)}?{select(table, columns)}&$filter={quote(filter, safe='')}"
         for page, _ in self._pages(address, wanted, self._prefer(columns)):
             yield _finished(page, columns)
 

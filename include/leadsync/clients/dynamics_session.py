@@ -29,7 +29,7 @@ from include.leadsync.errors import (
     ServiceUnavailable,
     Throttled,
 )
-from include.leadsync.model import Connection, Entity, System
+from include.leadsync.model import Connection, System
 
 ROOT: Final = "/api/data/v9.2/"
 FORMATTED: Final = "OData.Community.Display.V1.FormattedValue"
@@ -225,16 +225,16 @@ def guid(text: str) -> str | None:
     return bare if _GUID.fullmatch(bare) else None
 
 
-def entity_set(entity: Entity) -> str:
+def entity_set(table: str) -> str:
     """The entity set's name (§14)."""
-    return f"{entity.value}s"
+    return f"{table[:-1]}ies" if table.endswith("y") else f"{table}s"
 
 
-def row_columns(entity: Entity, columns: Mapping[str, Wire]) -> tuple[Column, ...]:
+def row_columns(table: str, columns: Mapping[str, Wire]) -> tuple[Column, ...]:
     """`id` and `etag`, then the columns, each lookup followed by its name as `<column>@name`."""
-    result = [Column(f"{entity.value}id", "id", "text"), Column("@odata.etag", "etag", "text")]
+    result = [Column(f"{table}id", "id", "text"), Column("@odata.etag", "etag", "text")]
     for name, wire in columns.items():
-        if name == f"{entity.value}id":
+        if name == f"{table}id":
             continue
         result.append(Column(name, name, wire))
         if is_lookup(name):
@@ -247,9 +247,9 @@ def is_lookup(column: str) -> bool:
     return column.startswith("_") and column.endswith("_value")
 
 
-def select(entity: Entity, columns: Mapping[str, Wire]) -> str:
+def select(table: str, columns: Mapping[str, Wire]) -> str:
     """The `$select` option."""
-    return "$select=" + ",".join(dict.fromkeys((f"{entity.value}id", *columns)))
+    return "$select=" + ",".join(dict.fromkeys((f"{table}id", *columns)))
 
 
 def name_preference(columns: Mapping[str, Wire]) -> list[str]:

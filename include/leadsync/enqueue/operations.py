@@ -113,6 +113,16 @@ def held_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.Data
     return _activities(rows, "held", run_id, now)
 
 
+def notice_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.DataFrame:
+    """Closed activity rows: what somebody should know, but nothing waits for (D30)."""
+    rows = events.filter(pl.col("kind") == "notice").with_columns(
+        pl.lit(Direction.OUTBOUND.value).alias("direction"),
+        pl.lit("sync_person").alias("operation"),
+        *(pl.lit(None, pl.String).alias(name) for name in ("field", "value", "op_id")),
+    )
+    return _activities(rows, "notice", run_id, now).with_columns(pl.lit(value=False).alias("open"))
+
+
 def _activities(rows: pl.DataFrame, outcome: str, run_id: str, now: datetime) -> pl.DataFrame:
     return rows.select(
         pl.lit(outcome).alias("outcome"),

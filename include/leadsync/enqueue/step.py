@@ -7,11 +7,18 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.enqueue.links import link_rows
-from include.leadsync.enqueue.operations import decision_ledger, failure_activities, held_activities, operation_rows
+from include.leadsync.enqueue.operations import (
+    decision_ledger,
+    failure_activities,
+    held_activities,
+    notice_activities,
+    operation_rows,
+)
 from include.leadsync.link.step import slices
 from include.leadsync.model import LinkStatus
 from include.leadsync.plan.brake import Held
 from include.leadsync.plan.step import LEFT_OUT
+from include.leadsync.requests.answers import Answer, answer
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import (
     ActivityLog,
@@ -70,6 +77,7 @@ class _Enqueue:
             activities = failure_activities(plan, failures, self._run.run_id, self._now)
             written = log.record(_arrow(activities), tx)
             written += log.record(_arrow(held_activities(events, self._run.run_id, self._now)), tx)
+            log.record(_arrow(notice_activities(events, self._run.run_id, self._now)), tx)
             recovered = log.settle_absent(
                 sorted(self._touched), _arrow(_still_open(plan, failures)), self._run.run_id, tx
             )
@@ -167,11 +175,13 @@ class _Enqueue:
         """Requests without a create end here; the others end when their record is created or refused."""
         requests = Requests(self._store)
         requests.accept(plan["request_id"].drop_nulls().unique().to_list(), tx)
-        for request_id, message in refused.select("request_id", "message").drop_nulls("request_id").iter_rows():
-            requests.finish(request_id, "failed", message, None, tx)
+        failed = refused.select("request_id", "code", "message").drop_nulls("request_id")
+        answers = [
+            Answer(request_id, "failed", code, message, "R110") for request_id, code, message in failed.iter_rows()
+        ]
         settled = events.filter(pl.col("request_id").is_not_null())
-        for row in settled.iter_rows(named=True):
-            requests.finish(row["request_id"], row["outcome"], f"{row['code']}: {row['message']}", row["crm_id"], tx)
+        answers += [Answer(**{name: row[name] for name in Answer.__slots__}) for row in settled.iter_rows(named=True)]
+        answer(self._store, answers, self._run.run_id, self._now, tx)
 
     def _bookkeeping(self, tx: Transaction) -> None:
         staging = self._staging

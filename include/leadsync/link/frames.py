@@ -2,9 +2,9 @@
 
 One row per link that this run looks at. `link_id` < 0 marks a link that does not exist yet; `create`
 says which side is missing ("person" or "crm", null when both exist). `sys_*` are the person's
-system fields when it was read; `binds` are the look-ups that a new CRM record is created with (JSON: navigation
-property → row, as `{"ownerid": "/systemusers(…)"}`); the stored sparse sides travel along, because the enqueue step writes
-them back changed. After them follow the wide columns of `baseline`.
+system fields when it was read; `binds` are the look-ups that a new CRM record is created with (JSON:
+navigation property → row, as `{"ownerid": "/systemusers(…)"}`); the stored sparse sides travel along,
+because the enqueue step writes them back changed. After them follow the wide columns of `baseline`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PAIR_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 EVENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "kind": pl.String,  # crm_deleted, person_deleted, held, request, refreshed
+    "kind": pl.String,  # crm_deleted, person_deleted, held, notice, request, refreshed
     "entity": pl.String,
     "link_id": pl.Int64,
     "person_id": pl.Int64,

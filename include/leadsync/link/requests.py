@@ -7,6 +7,7 @@ a GUID chosen here and stored before anything is sent (D34).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
@@ -15,14 +16,16 @@ import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine
-from include.leadsync.fields import Wire, canonical_rows
+from include.leadsync.link.accounts import Accounts
+from include.leadsync.link.candidates import Candidate, Candidates
 from include.leadsync.link.frames import empty_side, events, unlinked_pairs
+from include.leadsync.link.owners import Owners
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
-_OPEN_STATE = 0  # lead Open, contact Active
+Request = Mapping[str, object]
 
 
 @dataclass
@@ -46,11 +49,16 @@ class Requests:
         next_id: Iterator[int],
     ) -> None:
         """`claimed`: persons that this run has linked. `arrived`: CRM records it links or makes a person of."""
-        self._engine, self._schema, self._people = engine, schema, people
-        self._claimed, self._arrived, self._next_id = claimed, arrived, next_id
+        self._schema, self._people = schema, people
+        self._claimed, self._next_id = claimed, next_id
+        self._settings = engine.settings.requests
         self._links = Links(engine.store)
+        self._candidates = Candidates(engine, schema, arrived)
+        self._owners = Owners(engine.dynamics, self._settings.default_owners)
+        self._accounts = Accounts(engine.dynamics, self._settings.attach_account)
         self._events: list[dict[str, object]] = []
-        self._pairs: dict[Entity, list[pl.DataFrame]] = {entity: [] for entity in Entity}
+        self._creations: list[tuple[Request, Entity, str]] = []
+        self._found: list[tuple[Request, Candidate]] = []
 
     def answer(self, requests: pl.DataFrame, raw_persons: pa.Table) -> RequestOutcome:
         """`requests`: request_id, person_id, sync_as, owner, … ; `raw_persons`: the persons as read."""
@@ -58,7 +66,8 @@ class Requests:
         known = set(persons["id"].to_list())
         linked = {row["person_id"]: row for row in self._links.by_person(sorted(known)).to_pylist()}
         addresses = dict(zip(persons["id"].to_list(), persons["sys_email"].to_list(), strict=True))
-        matches = self._matches({addresses[p] for p in known if p not in linked and addresses[p]})
+        free = {addresses[person] for person in known if person not in linked and addresses[person]}
+        candidates = self._candidates.by_email(free) if self._settings.when_found == "link" else {}
         answered: set[object] = set()
         for request in requests.iter_rows(named=True):
             person = request["person_id"]
@@ -72,133 +81,135 @@ class Requests:
                 message = "the person was just linked to a CRM record that arrived in this run"
                 self._settle(request, "linked", "linked_by_arrival", message, "D24")
             else:
-                same_address = matches.setdefault(addresses[person], []) if addresses[person] else []
-                self._find_or_create(request, raw_persons, same_address)
+                same_address = candidates.setdefault(addresses[person], []) if addresses[person] else []
+                self._find_or_create(request, same_address)
             answered.add(person)
-        return RequestOutcome(self._pairs, events(self._events))
+        return RequestOutcome(self._pairs(raw_persons), events(self._events))
 
-    def _already(self, request: Mapping[str, object], link: Mapping[str, object]) -> None:
+    def _already(self, request: Request, link: Mapping[str, object]) -> None:
         if link["status"] == LinkStatus.CREATING:
             self._settle(request, "no_action", "in_process", "the person is already in the sync process", "R50", link)
             return
         message = f"the person is linked to {link['entity']} {link['crm_id']}; updates move in the background only"
-        self._settle(request, "no_action", "already_linked", message, "R48", link)
+        rule = "R48"
+        if link["entity"] != request["sync_as"]:
+            message, rule = f"{message}, and a request converts nothing", "D28" if link["entity"] == "lead" else "R55"
+        self._settle(request, "no_action", "already_linked", message, rule, link)
 
-    def _find_or_create(self, request: Mapping[str, object], raw: pa.Table, found: list[_Match]) -> None:
+    def _find_or_create(self, request: Request, found: list[Candidate]) -> None:
         """`found`: CRM records with the person's address; what this request adds to them is added here too."""
-        free = [match for match in found if match.owner is None]
         entity, person = Entity(str(request["sync_as"])), int(str(request["person_id"]))
+        if self._settings.when_closed == "create":
+            found = [candidate for candidate in found if candidate.open or candidate.owner is not None]
+        free = [candidate for candidate in found if candidate.owner is None]
         self._claimed.add(person)
-        if not found:
+        if not found or self._settings.when_found == "create":
             crm_id = str(uuid4())
-            self._add(entity, request, raw, crm_id=crm_id, row=None)
-            found.append(_Match(entity, crm_id, f"person {person}", True, pl.DataFrame()))
+            self._creations.append((request, entity, crm_id))
+            found.append(Candidate(entity, crm_id, f"person {person}", True, pl.DataFrame()))
         elif not free:
             message = (
                 f"{found[0].entity.value} {found[0].crm_id} has this e-mail address and is linked to {found[0].owner}"
             )
             self._settle(request, "held", "taken", message + "; merge the two persons or change the address", "D14")
         elif len(free) > 1:
-            ids = ", ".join(match.crm_id for match in free[:5])
+            ids = ", ".join(candidate.crm_id for candidate in free[:5])
             message = f"{len(free)} CRM records have this e-mail address ({ids}); merge them or link one"
             self._settle(request, "held", "several_candidates", message, "D24")
         elif not free[0].open:
             message = f"{free[0].entity.value} {free[0].crm_id} has this e-mail address but is closed; reopen it first"
             self._settle(request, "held", "closed_record", message, "D25")
         else:
-            self._add(free[0].entity, request, raw, crm_id=free[0].crm_id, row=free[0].row)
+            self._found.append((request, free[0]))
             free[0].owner = f"person {person}"
+            where = f"{free[0].entity.value} {free[0].crm_id}"
+            message = f"an unlinked {where} has this e-mail address; it was linked, nothing was created"
+            link = {"entity": free[0].entity.value, "crm_id": free[0].crm_id}
+            self._settle(request, "linked", "linked_by_email", message, "D24", link)
 
-    def _add(
-        self, entity: Entity, request: Mapping[str, object], raw: pa.Table, *, crm_id: str, row: pl.DataFrame | None
-    ) -> None:
-        names = self._schema.map(entity).names
-        person = self._people.canonical(raw, entity).filter(pl.col("id") == request["person_id"])
-        link_id = next(self._next_id)
-        create = row is None
-        fixed = pl.DataFrame(
-            {
-                "link_id": [link_id],
-                "person_id": [request["person_id"]],
-                "crm_id": [crm_id],
-                "create": pl.Series(["crm" if create else None], dtype=pl.String),
-                "status": [LinkStatus.CREATING.value if create else LinkStatus.ACTIVE.value],
-                "lane": [int(Lane.REQUEST)],
-                "request_id": [request["request_id"]],
-                "owner": pl.Series([request["owner"]], dtype=pl.String),
-                "c_fresh": [not create],
-            }
+    def _pairs(self, raw_persons: pa.Table) -> dict[Entity, list[pl.DataFrame]]:
+        """First links and records to create, in the shape of `frames`."""
+        self._owners.look_up(str(request["owner"] or "") for request, _, _ in self._creations)
+        pairs: dict[Entity, list[pl.DataFrame]] = {}
+        for entity in Entity:
+            names = self._schema.map(entity).names
+            made = [(request, crm_id) for request, kind, crm_id in self._creations if kind is entity]
+            found = [(request, candidate) for request, candidate in self._found if candidate.entity is entity]
+            fixed = [self._fixed(request, crm_id, binds) for request, crm_id, binds in self._bound(made, raw_persons)]
+            fixed += [self._fixed(request, candidate.crm_id, None, create=False) for request, candidate in found]
+            rows = [candidate.row for _, candidate in found] or [empty_side(names, pl.String)]
+            persons = self._people.canonical(raw_persons, entity)
+            frame = pl.DataFrame(fixed, schema=_FIXED, orient="row")
+            pairs[entity] = [unlinked_pairs(frame, persons, pl.concat(rows), names)] if fixed else []
+        return pairs
+
+    def _bound(
+        self, made: list[tuple[Request, str]], raw_persons: pa.Table
+    ) -> Iterator[tuple[Request, str, str | None]]:
+        """Creations with the look-ups they start with; what could not be looked up is told, not failed (D30)."""
+        contacts = [int(str(request["person_id"])) for request, _ in made if request["sync_as"] == Entity.CONTACT]
+        accounts = self._accounts.of(contacts, raw_persons)
+        for request, crm_id in made:
+            person = int(str(request["person_id"]))
+            owner = self._owners.of(str(request["owner"] or "") or None, person)
+            if owner.problem:
+                self._notice(request, crm_id, "owner_not_found", f"{owner.problem}; {_instead(owner.row)}", "D30")
+            binds = {"ownerid": owner.row, "parentcustomerid_account": accounts.get(person)}
+            given = {name: row for name, row in binds.items() if row}
+            yield request, crm_id, json.dumps(given) if given else None
+
+    def _fixed(self, request: Request, crm_id: str, binds: str | None, *, create: bool = True) -> tuple[object, ...]:
+        status = LinkStatus.CREATING if create else LinkStatus.ACTIVE
+        return (
+            next(self._next_id),
+            request["person_id"],
+            crm_id,
+            "crm" if create else None,
+            status.value,
+            int(Lane.REQUEST),
+            request["request_id"],
+            binds,
+            not create,
         )
-        side = empty_side(names, pl.String) if row is None else row
-        self._pairs[entity].append(unlinked_pairs(fixed, person, side, names))
-        if not create:
-            message = f"an unlinked {entity.value} {crm_id} has this e-mail address; it was linked, nothing was created"
-            self._settle(request, "linked", "linked_by_email", message, "D24")
-
-    def _matches(self, emails: set[str]) -> dict[str, list[_Match]]:
-        """E-mail address → CRM records: contacts where there are any, else leads."""
-        found: dict[str, list[_Match]] = {}
-        for entity in (Entity.CONTACT, Entity.LEAD):
-            wanted = sorted(emails - set(found))
-            if not wanted:
-                continue
-            columns: dict[str, Wire] = {
-                **self._schema.row_columns(entity),
-                "statecode": "integer",
-                "emailaddress1": "text",
-            }
-            raw = self._engine.dynamics.rows_by_email(entity, wanted, columns)
-            here = self._index(entity, raw)
-            for email, matches in here.items():
-                found.setdefault(email, matches)
-        return found
-
-    def _index(self, entity: Entity, raw: pa.Table) -> dict[str, list[_Match]]:
-        if raw.num_rows == 0:
-            return {}
-        rows: pl.DataFrame = pl.from_arrow(canonical_rows(raw, self._schema.map(entity)))  # type: ignore[assignment]
-        ids = rows["id"].to_list()
-        linked = {**self._arrived, **{row["crm_id"]: row["person_id"] for row in self._links.by_crm(ids).to_pylist()}}
-        states = raw["statecode"].to_pylist()
-        index: dict[str, list[_Match]] = {}
-        for position, (crm_id, email) in enumerate(zip(ids, raw["emailaddress1"].to_pylist(), strict=True)):
-            person = linked.get(crm_id)
-            owner = (f"person {person}" if person else "a person that is being created") if crm_id in linked else None
-            match = _Match(entity, crm_id, owner, states[position] == _OPEN_STATE, rows[position : position + 1])
-            index.setdefault((email or "").lower(), []).append(match)
-        return index
 
     def _settle(
         self,
-        request: Mapping[str, object],
+        request: Request,
         outcome: str,
         code: str,
         message: str,
         rule: str,
         link: Mapping[str, object] | None = None,
     ) -> None:
-        self._events.append(
-            {
-                "kind": "request",
-                "entity": str((link or {}).get("entity", request["sync_as"])),
-                "link_id": (link or {}).get("link_id"),
-                "crm_id": (link or {}).get("crm_id"),
-                "person_id": request["person_id"],
-                "request_id": request["request_id"],
-                "outcome": outcome,
-                "code": code,
-                "message": message,
-                "rule": rule,
-            }
-        )
+        event = {"kind": "request", "request_id": request["request_id"], "outcome": outcome}
+        self._events.append({**event, **self._told(request, code, message, rule), **_of_link(link)})
+
+    def _notice(self, request: Request, crm_id: str, code: str, message: str, rule: str) -> None:
+        told = self._told(request, code, message, rule)
+        self._events.append({"kind": "notice", **told, "crm_id": crm_id})
+
+    @staticmethod
+    def _told(request: Request, code: str, message: str, rule: str) -> dict[str, object]:
+        who = {"entity": str(request["sync_as"]), "person_id": request["person_id"]}
+        return {**who, "code": code, "message": message, "rule": rule}
 
 
-@dataclass
-class _Match:
-    """A CRM record found by e-mail; `owner` says who has it, None nobody."""
+_FIXED = {
+    "link_id": pl.Int64,
+    "person_id": pl.Int64,
+    "crm_id": pl.String,
+    "create": pl.String,
+    "status": pl.String,
+    "lane": pl.Int64,
+    "request_id": pl.String,
+    "binds": pl.String,
+    "c_fresh": pl.Boolean,
+}
 
-    entity: Entity
-    crm_id: str
-    owner: str | None
-    open: bool
-    row: pl.DataFrame
+
+def _of_link(link: Mapping[str, object] | None) -> dict[str, object]:
+    return {name: link[name] for name in ("entity", "link_id", "crm_id") if name in link} if link else {}
+
+
+def _instead(row: str | None) -> str:
+    return "the default owner got the record" if row else "the record belongs to this application's user"

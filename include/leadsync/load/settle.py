@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ from include.leadsync.load.announce import announcements
 from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.outcome import Fate, Outcome
 from include.leadsync.model import STANDING, Entity, OperationKind, OperationState
+from include.leadsync.requests.answers import Answer, answer
 from include.leadsync.schema import Schema
-from include.leadsync.state import ActivityLog, Echoes, Lease, Leases, Ledger, Links, Outbox, Requests, Transaction
+from include.leadsync.state import ActivityLog, Echoes, Lease, Leases, Ledger, Links, Outbox, Transaction
 
 _STATES = {
     Fate.DONE: OperationState.DONE,
@@ -201,15 +203,20 @@ class Settling:
         return pa.Table.from_pylist(rows, schema=_RECOVERED_SCHEMA)
 
     def _requests(self, outcomes: Sequence[Outcome], tx: Transaction) -> None:
-        requests = Requests(self.engine.store)
+        answers = []
         for o in outcomes:
             op = o.operation
             if not op.request_id or op.kind != OperationKind.CREATE:
                 continue
+            about = partial(
+                Answer, op.request_id, person_id=op.person_id, entity=op.entity, link_id=op.link_id, crm_id=op.crm_id
+            )
             if o.fate is Fate.DONE:
-                requests.finish(op.request_id, "created", f"{op.entity} {op.crm_id} was created", op.crm_id, tx)
+                text = f"{op.entity} {op.crm_id} was created"
+                answers.append(about(outcome="created", code="created", message=text, rule="R47"))
             elif o.fate is Fate.REFUSED:
-                requests.finish(op.request_id, "failed", f"{o.code}: {o.message}", None, tx)
+                answers.append(about(outcome="failed", code=str(o.code), message=str(o.message), rule="R110"))
+        answer(self.engine.store, answers, self.run_id, self.engine.now(), tx)
 
 
 def _is_activity(outcome: Outcome) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from include.leadsync.errors import Problem
 from include.leadsync.model import Entity, FieldRule, FieldType, Flow, System, Winner
+from include.leadsync.settings.requests import RequestSettings
 
 REST_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 ATTRIBUTE = r"^[a-z][a-z0-9_]*$"
@@ -154,6 +155,7 @@ class Settings(Section):
     marketo: MarketoSettings = MarketoSettings()
     limits: Limits = Limits()
     policies: Policies = Policies()
+    requests: RequestSettings = RequestSettings()
     batches: Batches = Batches()
     retention: Retention = Retention()
 

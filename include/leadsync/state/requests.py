@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from include.leadsync.state.schema import request
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
 
-PENDING, TAKEN, ACCEPTED, FINISHED = "pending", "taken", "accepted", "finished"
+PENDING, TAKEN, ACCEPTED, ANSWERED, FINISHED = "pending", "taken", "accepted", "answered", "finished"
+_OPEN = (PENDING, TAKEN, ACCEPTED)
 _ABANDONED = 120 * 1_000_000
 """A request that a run took and neither accepted nor finished in two minutes is anybody's again.
 
@@ -37,7 +38,8 @@ class Requests:
     string? · source string · token string? · state string · outcome, message, crm_id string? ·
     created_at, finished_at timestamp[us, UTC] · run_id string?, taken_at timestamp[us, UTC]?.
 
-    States: pending → taken (by a run) → accepted (operations are on their way) → finished.
+    States: pending → taken (by a run) → accepted (operations are on their way) → finished. A request that was
+    made inside Marketo (`source` "list:…" or "field:…") is answered first, and finished when it is taken out there.
     """
 
     def __init__(self, store: StateStore) -> None:
@@ -109,12 +111,33 @@ class Requests:
         crm_id: str | None = None,
         tx: Transaction | None = None,
     ) -> bool:
-        """Note what became of a request; False when it was finished before, which stays as it is."""
-        values = {"state": FINISHED, "outcome": outcome, "message": message, "crm_id": crm_id}
-        unfinished = (request.c.request_id == request_id) & (request.c.state != FINISHED)
+        """Note what became of a request; False when it was answered before, which stays as it is."""
+        channel = request.c.source.startswith("list:") | request.c.source.startswith("field:")
+        state = sa.case((channel, ANSWERED), else_=FINISHED)
+        values = {"state": state, "outcome": outcome, "message": message, "crm_id": crm_id}
+        unfinished = (request.c.request_id == request_id) & request.c.state.in_(_OPEN)
         change = sa.update(request).where(unfinished).values(**values, finished_at=self._store.micros())
         with self._store.within(tx) as connection:
             return connection.execute(change).rowcount > 0
+
+    def open_of(self, source: str, persons: Sequence[int], tx: Transaction | None = None) -> set[int]:
+        """Which of these persons this source has asked for without being finished yet."""
+        mine = self._store.bulk.one_of(request.c.person_id, persons)
+        statement = sa.select(request.c.person_id).where(mine, request.c.source == source, request.c.state != FINISHED)
+        with self._store.look(tx) as connection:
+            return set(connection.execute(statement).scalars())
+
+    def answered(self, limit: int = 10_000, tx: Transaction | None = None) -> pa.Table:
+        """Requests that are answered and still stand in the channel they came from, oldest first."""
+        statement = sa.select(*_COLUMNS).where(request.c.state == ANSWERED).order_by(request.c.created_at).limit(limit)
+        with self._store.look(tx) as connection:
+            return fetch(connection, statement)
+
+    def consumed(self, request_ids: Sequence[str], tx: Transaction | None = None) -> int:
+        """They were taken out of their channel; returns how many changed."""
+        mine = self._store.bulk.one_of(request.c.request_id, request_ids) & (request.c.state == ANSWERED)
+        with self._store.within(tx) as connection:
+            return connection.execute(sa.update(request).where(mine).values(state=FINISHED)).rowcount
 
     def get(self, request_ids: Sequence[str], tx: Transaction | None = None) -> pa.Table:
         """Requests by id."""
@@ -124,7 +147,7 @@ class Requests:
 
     def pending(self, limit: int = 1000, tx: Transaction | None = None) -> pa.Table:
         """Requests not finished yet, oldest first; nothing is marked."""
-        unfinished = request.c.state.in_((PENDING, TAKEN, ACCEPTED))
+        unfinished = request.c.state.in_(_OPEN)
         statement = sa.select(*_COLUMNS).where(unfinished).order_by(request.c.created_at).limit(limit)
         with self._store.look(tx) as connection:
             return fetch(connection, statement)

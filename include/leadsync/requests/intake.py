@@ -1,21 +1,22 @@
-"""Where requests come in: Sync Person to Microsoft from the form, REST, or the command line (D22)."""
+"""Where requests come in by hand: the form, REST, the webhook, the command line (D22)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from include.leadsync.context import Engine
 from include.leadsync.errors import FixConfiguration
 from include.leadsync.state import Requests
 
-_GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+LONGEST_OWNER = 200  # characters; a full name in Dynamics has up to 200
 
 
-def require_owner_id(owner: str | None) -> None:
-    """Raises `FixConfiguration` when an owner is given that is no GUID."""
-    if owner is not None and not _GUID.fullmatch(owner):
-        raise FixConfiguration(f"the owner {owner!r} is no GUID; it is the id of a user or team in Dynamics")
+def require_owner(owner: str | None) -> None:
+    """Raises `FixConfiguration` when an owner is given that cannot be one."""
+    if owner is not None and (not owner.strip() or len(owner) > LONGEST_OWNER or not owner.isprintable()):
+        raise FixConfiguration(
+            f"{owner[:40]!r} is no owner; give the id, e-mail address or full name of a Dynamics user, or team:NAME"
+        )
 
 
 def request_persons(
@@ -31,11 +32,11 @@ def request_persons(
     """Store one request per person; returns their ids.
 
     The same person with the same `token` is one request, however often it is stored. `sync_as`: lead or
-    contact. `owner`: GUID of the Dynamics user who gets the new record.
+    contact. `owner`: who gets the new record, as `link.owners` understands it.
 
-    Raises `FixConfiguration` when `owner` is no GUID.
+    Raises `FixConfiguration` when `owner` cannot be one.
     """
-    require_owner_id(owner)
+    require_owner(owner)
     requests = Requests(engine.store)
     return [
         requests.add(person, sync_as, owner=owner, reason=reason, source=source, token=token).request_id

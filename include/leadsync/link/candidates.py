@@ -1,0 +1,101 @@
+"""CRM records that a requested person might already have, by e-mail address (D24, D25)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.context import Engine
+from include.leadsync.fields import Wire, canonical_rows
+from include.leadsync.model import Entity
+from include.leadsync.schema import Schema
+from include.leadsync.state import Links
+
+_OPEN_STATE, _QUALIFIED = 0, 1  # lead Open and Qualified, contact Active
+_HOPS = 5  # merges of merges that are followed
+_EXTRA: dict[str, Wire] = {
+    "statecode": "integer",
+    "emailaddress1": "text",
+    "merged": "boolean",
+    "_masterid_value": "text",
+}
+
+
+@dataclass
+class Candidate:
+    """A CRM record; `owner` says who has it, None nobody; `row` is its canonical record, one row."""
+
+    entity: Entity
+    crm_id: str
+    owner: str | None
+    open: bool
+    row: pl.DataFrame
+    state: int | None = None
+    master: str | None = None
+
+
+class Candidates:
+    """Searches both tables."""
+
+    def __init__(self, engine: Engine, schema: Schema, arrived: Mapping[str, int | None]) -> None:
+        """`arrived`: CRM records that this run links or makes a person of."""
+        self._engine, self._schema, self._arrived = engine, schema, arrived
+        self._links = Links(engine.store)
+
+    def by_email(self, emails: Iterable[str]) -> dict[str, list[Candidate]]:
+        """Address → records: contacts where there are any, else leads.
+
+        A merged record gives way to its master, a qualified lead to its contact (D25).
+        """
+        wanted = set(emails)
+        found: dict[str, list[Candidate]] = {}
+        for entity in (Entity.CONTACT, Entity.LEAD):
+            rest = sorted(wanted - set(found))
+            if not rest:
+                continue
+            raw = self._engine.dynamics.rows_by_email(entity, rest, self._columns(entity))
+            for email, candidate in self._read(entity, raw):
+                found.setdefault(email, []).append(candidate)
+        return {email: self._followed(candidates) for email, candidates in found.items()}
+
+    def _columns(self, entity: Entity) -> dict[str, Wire]:
+        return {**self._schema.row_columns(entity), **_EXTRA}
+
+    def _followed(self, candidates: list[Candidate]) -> list[Candidate]:
+        followed = {candidate.crm_id: candidate for candidate in map(self._follow, candidates)}
+        return list(followed.values())
+
+    def _follow(self, candidate: Candidate) -> Candidate:
+        for _ in range(_HOPS):
+            if candidate.master is None:
+                break
+            raw = self._engine.dynamics.rows(candidate.entity, [candidate.master], self._columns(candidate.entity))
+            masters = [master for _, master in self._read(candidate.entity, raw)]
+            if not masters:
+                break
+            candidate = masters[0]
+        if candidate.entity is Entity.LEAD and candidate.state == _QUALIFIED:
+            condition = f"_originatingleadid_value eq {candidate.crm_id}"
+            pages = self._engine.dynamics.rows_where(Entity.CONTACT, condition, self._columns(Entity.CONTACT))
+            contacts = [contact for page in pages for _, contact in self._read(Entity.CONTACT, page)]
+            if len(contacts) == 1:
+                return contacts[0]
+        return candidate
+
+    def _read(self, entity: Entity, raw: pa.Table) -> Iterable[tuple[str, Candidate]]:
+        if raw.num_rows == 0:
+            return
+        rows: pl.DataFrame = pl.from_arrow(canonical_rows(raw, self._schema.map(entity)))  # type: ignore[assignment]
+        ids = rows["id"].to_list()
+        linked = {**self._arrived, **{row["crm_id"]: row["person_id"] for row in self._links.by_crm(ids).to_pylist()}}
+        extra = raw.select(list(_EXTRA)).to_pylist()
+        for position, (crm_id, more) in enumerate(zip(ids, extra, strict=True)):
+            person = linked.get(crm_id)
+            owner = (f"person {person}" if person else "a person that is being created") if crm_id in linked else None
+            master = more["_masterid_value"] if more["merged"] else None
+            row, state = rows[position : position + 1], more["statecode"]
+            candidate = Candidate(entity, crm_id, owner, state == _OPEN_STATE, row, state, master)
+            yield (more["emailaddress1"] or "").lower(), candidate
