@@ -50,6 +50,9 @@ CREATE TABLE IF NOT EXISTS program_member (
     acquired INTEGER NOT NULL, since INTEGER NOT NULL, updated INTEGER NOT NULL,
     PRIMARY KEY (program_id, person_id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS program_member_person ON program_member (person_id, program_id);
+CREATE TABLE IF NOT EXISTS crm_object (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, guid TEXT NOT NULL UNIQUE, key TEXT NOT NULL,
+    created INTEGER NOT NULL, updated INTEGER NOT NULL, doc TEXT NOT NULL, UNIQUE (kind, key));
 CREATE TABLE IF NOT EXISTS member (
     list_id INTEGER NOT NULL, person_id INTEGER NOT NULL, added INTEGER NOT NULL,
     PRIMARY KEY (list_id, person_id)) WITHOUT ROWID;

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from include.sandbox.clock import MovableClock
 from include.sandbox.marketo.activity_reading import ActivityReading
-from include.sandbox.marketo.companies import Companies
 from include.sandbox.marketo.control import Control
+from include.sandbox.marketo.crm_objects import CrmObjects
 from include.sandbox.marketo.custom_activities import CustomActivities
 from include.sandbox.marketo.custom_types import CustomTypes
+from include.sandbox.marketo.empty_resources import EmptyResources
 from include.sandbox.marketo.extract_jobs import ExtractJobs
 from include.sandbox.marketo.field_schema import FieldSchema
 from include.sandbox.marketo.folders import Folders
@@ -51,8 +52,8 @@ BIGGEST_BODY = 1024 * 1024
 TOKEN_PATH = "/identity/oauth/token"
 ROOMS = (
     PersonReading, PersonSync, PersonRemoval, StaticLists, FieldSchema, ActivityReading, CustomTypes,
-    CustomActivities, Companies, ExtractJobs, ImportJobs, ListAssets, Folders, ProgramAssets, ProgramMembers,
-    PersonIntake,
+    CustomActivities, CrmObjects, ExtractJobs, ImportJobs, ListAssets, Folders, ProgramAssets, ProgramMembers,
+    PersonIntake, EmptyResources,
 )  # fmt: skip
 
 _log = logging.getLogger(__name__)

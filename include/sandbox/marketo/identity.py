@@ -42,6 +42,11 @@ class Permission(StrEnum):
     WRITE_OPPORTUNITY = "Read-Write Opportunity"
     READ_SALES_PERSON = "Read-Only Sales Person"
     WRITE_SALES_PERSON = "Read-Write Sales Person"
+    READ_NAMED_ACCOUNT = "Read-Only Named Account"
+    WRITE_NAMED_ACCOUNT = "Read-Write Named Account"
+    READ_CUSTOM_OBJECT = "Read-Only Custom Object"
+    WRITE_CUSTOM_OBJECT = "Read-Write Custom Object"
+    EXECUTE_CAMPAIGN = "Execute Campaign"
 
 
 ASSETS = (Permission.READ_ASSETS, Permission.WRITE_ASSETS)
@@ -88,7 +93,7 @@ class Identity:
         with self._database.write() as connection:
             row = connection.execute(live, (client, now)).fetchone()
             if row is None:
-                row = (f"{_uuid()}:int", now + self._options.token_lifetime)
+                row = (f"{new_uuid()}:int", now + self._options.token_lifetime)
                 connection.execute("INSERT INTO token VALUES (?, ?, ?, ?)", (row[0], client, user, row[1]))
         return row[0], int(row[1] - now)
 
@@ -153,7 +158,8 @@ class Identity:
             return connection.execute("DELETE FROM token").rowcount
 
 
-def _uuid() -> str:
+def new_uuid() -> str:
+    """A random identifier in the usual five groups."""
     digits = secrets.token_hex(16)
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 

@@ -128,14 +128,3 @@ def test_partitions_are_listed_and_persons_moved(marketo: Caller) -> None:
     assert [reason(result)[0] for result in results[1:]] == ["1004", "1008", "1009"]
     assert marketo.person(person, "leadPartitionId")["leadPartitionId"] == 2
     assert ids(marketo.get(LEADS, filterType="leadPartitionId", filterValues="2")["result"]) == [person]
-
-
-@pytest.mark.parametrize("resource", ["companies", "opportunities", "opportunities/roles", "salespersons"])
-def test_a_native_sync_makes_crm_objects_read_only(marketo: Caller, resource: str) -> None:
-    """M52."""
-    path, body = f"/rest/v1/{resource}.json", {"input": [{"externalCompanyId": "A-1"}]}
-    assert code(marketo.post(path, body)) == "703"
-    marketo.emulator.control("native_sync", {"on": True})
-    assert marketo.post(path, body)["errors"] == [{"code": "1018", "message": "CRM Enabled"}]
-    assert code(marketo.post(f"/rest/v1/{resource}/delete.json", body)) == "1018"
-    assert marketo.get(path, filterType="externalCompanyId", filterValues="A-1")["result"] == []
