@@ -3,10 +3,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from include.sandbox.marketo import extract_queue
+from include.sandbox.marketo.lead_extract import LeadExtract
 from tests.sandbox.marketo.caller import Caller, answer, code, header
 
 BASE = "/bulk/v1/leads/export"
@@ -65,6 +69,71 @@ def test_a_job_shows_the_fields_of_its_state(marketo: Caller) -> None:
     assert (set(done), done["status"], done["numberOfRecords"]) == (base | facts, "Completed", 1)
 
 
+def test_a_job_moves_one_state_at_a_refresh(marketo: Caller) -> None:
+    """M66: without options a reader sees Queued, Processing and Completed, 60 seconds apart."""
+    job = enqueue(marketo)
+    seen = []
+    for seconds in (0, 59, 1, 59, 1):
+        marketo.clock.advance(seconds)
+        seen.append(status(marketo, job)["status"])
+    assert seen == ["Queued", "Queued", "Processing", "Processing", "Completed"]
+
+
+def test_a_job_can_fail(marketo: Caller) -> None:
+    """Section 13, trap 14: errorMsg comes with Failed, a file does not; the switch goes off again."""
+    marketo.option(extract_status_interval=0, extract_fails=True)
+    job = enqueue(marketo)
+    failed = status(marketo, job)
+    assert (failed["status"], failed["errorMsg"]) == ("Failed", "The export failed")
+    assert {"startedAt", "finishedAt"} < set(failed)
+    assert "fileSize" not in failed
+    assert marketo.send("GET", f"{BASE}/{job}/file.json").status == 404
+    marketo.option(extract_fails=False)
+    assert status(marketo, enqueue(marketo))["status"] == "Completed"
+
+
+def test_a_large_file_is_written_beside_the_other_calls(marketo: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """M66: while the file is written the job shows Processing and everybody else is served."""
+    monkeypatch.setattr(extract_queue, "_PATIENCE", 0.0)
+    gate = threading.Event()
+
+    def rows(*_: object) -> Iterator[list[str]]:
+        assert gate.wait(20)
+        yield ["1", "Ada"]
+
+    monkeypatch.setattr(LeadExtract, "rows", rows)
+    marketo.option(extract_status_interval=0)
+    job = enqueue(marketo)
+    assert status(marketo, job)["status"] == "Processing"
+    assert marketo.send("GET", f"{BASE}/{job}/file.json").status == 404
+    marketo.create()
+    monkeypatch.setattr(extract_queue, "_PATIENCE", 20.0)
+    gate.set()
+    assert status(marketo, job)["numberOfRecords"] == 1
+
+
+def test_a_file_under_way_is_cancelled_and_written_anew_after_a_restart(
+    marketo: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M66: nothing is left of a file that was not finished."""
+    monkeypatch.setattr(extract_queue, "_PATIENCE", 0.0)
+
+    def endless(*_: object) -> Iterator[list[str]]:
+        while True:
+            yield ["1", "Ada"]
+
+    monkeypatch.setattr(LeadExtract, "rows", endless)
+    marketo.option(extract_status_interval=0)
+    job, other = enqueue(marketo), enqueue(marketo)
+    assert [status(marketo, one)["status"] for one in (job, other)] == ["Processing", "Processing"]
+    assert marketo.post(f"{BASE}/{job}/cancel.json")["result"][0]["status"] == "Cancelled"
+    monkeypatch.undo()
+    marketo.restart()
+    marketo.option(extract_status_interval=0)
+    assert status(marketo, other)["numberOfRecords"] == 0
+    assert [path.suffix for path in (marketo.folder / "marketo-extracts").iterdir()] == [".csv"]
+
+
 def test_a_job_can_be_cancelled_before_and_after_queueing(marketo: Caller) -> None:
     """M66: two l; queuedAt only if it had been queued."""
     fresh = create(marketo)["exportId"]
@@ -84,6 +153,24 @@ def test_only_the_creator_sees_a_job(marketo: Caller) -> None:
     assert code(marketo.get(f"{BASE}/{job}/status.json")) == "1013"
     assert marketo.get(f"{BASE}.json")["result"] == []
     assert marketo.send("GET", f"{BASE}/{job}/file.json").status == 404
+
+
+def test_an_ended_job_cannot_be_cancelled_or_queued(marketo: Caller) -> None:
+    """M66, section 9.1: enqueueing needs the state Created."""
+    marketo.option(extract_status_interval=0)
+    job = enqueue(marketo)
+    assert status(marketo, job)["status"] == "Completed"
+    assert code(marketo.post(f"{BASE}/{job}/cancel.json")) == "1003"
+    assert code(marketo.post(f"{BASE}/{job}/enqueue.json")) == "1029"
+
+
+@pytest.mark.parametrize("spelled", ["Cancelled", "canceled"])
+def test_the_list_takes_both_spellings_of_cancelled(marketo: Caller, spelled: str) -> None:
+    """M66: lists in the documentation have one l, answers two."""
+    job = create(marketo)["exportId"]
+    marketo.post(f"{BASE}/{job}/cancel.json")
+    create(marketo)
+    assert [one["exportId"] for one in marketo.get(f"{BASE}.json", status=spelled)["result"]] == [job]
 
 
 @pytest.mark.parametrize("query", ["status=created,QUEUED", "status=Created&status=queued"])
@@ -223,6 +310,23 @@ def test_a_static_list_is_extracted_by_id_and_by_name(marketo: Caller) -> None:
         assert [row[0] for row in rows_of(marketo, filter=chosen)] == [str(member)]
 
 
+def test_a_smart_list_is_extracted_where_the_subscription_allows_it(marketo: Caller) -> None:
+    """M68: smart lists are made by a control command; without the feature the answer is 1035."""
+    wanted = str(marketo.create(city="Ulm", unsubscribed=True))
+    marketo.create(city="Ulm")
+    values = {"city": "Ulm", "unsubscribed": True}
+    made = marketo.emulator.control("create_smart_list", {"name": "Ulm", "values": values})
+    assert marketo.emulator.control("create_smart_list", {"name": "Ulm"}) == made
+    for chosen in ({"smartListId": made["id"]}, {"smartListName": "Ulm"}):
+        assert [row[0] for row in rows_of(marketo, filter=chosen)] == [wanted]
+        marketo.option(extract_updated_at=False)
+        refused = marketo.post(f"{BASE}/create.json", {"fields": ["id"], "filter": chosen})
+        (name,) = chosen
+        text = f"Unsupported filter type for target subscription: {name}"
+        assert refused["errors"] == [{"code": "1035", "message": text}]
+        marketo.option(extract_updated_at=True)
+
+
 def test_the_file_spells_values_as_recorded(marketo: Caller) -> None:
     """M69: null for empty and for booleans never set, RFC 4180 quotes."""
     marketo.create(
@@ -294,7 +398,27 @@ def test_ranges_resume_a_download(marketo: Caller, asked: str, start: int, end: 
     first, last = start % size, size - 1 if end is None else end
     assert part.status == 206
     assert part.body == whole.body[first : last + 1]
+    assert header(part, "content-length") == str(len(part.body))
+    assert header(part, "accept-ranges") == "bytes"
     assert header(part, "content-range") == f"bytes {first}-{last}/{size}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-3", "bytes=-", "bytes=0-1,3-4", "lines=1-2"])
+def test_anything_that_is_no_single_byte_range_gets_the_whole_file(marketo: Caller, asked: str) -> None:
+    """M70, RFC 9110."""
+    marketo.option(extract_status_interval=0)
+    response = marketo.send("GET", f"{BASE}/{enqueue(marketo)}/file.json", headers={"range": asked})
+    assert (response.status, response.body) == (200, b"id,firstName\n")
+
+
+def test_files_are_never_compressed(marketo: Caller) -> None:
+    """M70, section 9.4."""
+    marketo.option(extract_status_interval=0)
+    marketo.sync(*({"firstName": f"A long enough name {number}"} for number in range(100)), action="createDuplicate")
+    response = marketo.send("GET", f"{BASE}/{enqueue(marketo)}/file.json", headers={"accept-encoding": "gzip"})
+    assert header(response, "content-encoding") is None
+    assert header(response, "content-type") == "text/csv;charset=UTF-8"
+    assert len(response.body) > 1024
 
 
 def test_a_range_beyond_the_file_answers_416(marketo: Caller) -> None:
@@ -313,6 +437,18 @@ def test_the_file_goes_after_seven_days_while_the_status_stays(marketo: Caller) 
     marketo.token()
     assert marketo.send("GET", f"{BASE}/{job}/file.json").status == 404
     assert status(marketo, job)["status"] == "Completed"
+
+
+def test_the_status_goes_thirty_days_after_the_end(marketo: Caller) -> None:
+    """M70, section 9.1."""
+    job = enqueue(marketo)
+    marketo.clock.advance(5 * 86_400)
+    marketo.token()
+    assert status(marketo, job)["status"] == "Completed"
+    for seconds, known in ((25 * 86_400, True), (1, False)):
+        marketo.clock.advance(seconds)
+        marketo.token()
+        assert marketo.get(f"{BASE}/{job}/status.json")["success"] is known
 
 
 def test_jobs_survive_a_restart(marketo: Caller) -> None:
