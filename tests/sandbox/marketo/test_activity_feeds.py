@@ -265,6 +265,150 @@ def test_late_rows_are_missed_by_the_token_and_found_by_an_overlap(marketo: Call
     assert set(guids(seen)) < set(guids(overlap))
 
 
+def test_late_rows_can_come_after_newer_ones_instead(marketo: Caller) -> None:
+    """M63: out of order for who follows the token, each row once; nothing shows without the switch."""
+    marketo.option(late_every=2, late_seconds=60, late_reordered=True)
+    start = marketo.since("2026-03-01T10:00:00Z")
+    people = []
+    for _ in range(4):
+        people.append(marketo.create())
+        marketo.clock.advance(1)
+    seen, token = marketo.feed("", start, activityTypeIds="12")
+    assert [row["leadId"] for row in seen] == people[::2]
+    marketo.option(late_every=0)
+    marketo.clock.advance(57)
+    newer = marketo.create()
+    more, token = marketo.feed("", token, activityTypeIds="12")
+    assert [row["leadId"] for row in more] == [people[1], newer]
+    marketo.clock.advance(10)
+    last, _ = marketo.feed("", token, activityTypeIds="12")
+    assert [(row["leadId"], row["activityDate"]) for row in last] == [(people[3], "2026-03-01T10:00:03Z")]
+    whole = marketo.activities(start, "12")
+    assert sorted(guids(whole)) == sorted(guids([*seen, *more, *last]))
+    assert len(set(guids(whole))) == 5
+
+
+def test_rows_of_a_page_ascend_by_date_even_when_logged_in_another_order(marketo: Caller) -> None:
+    """M55, section 8.2."""
+    person, token = marketo.create(), marketo.since()
+    for day in (3, 1, 2):
+        date = f"2026-02-0{day}T00:00:00Z"
+        marketo.emulator.control("add_activity", {"leadId": person, "activityTypeId": 46, "activityDate": date})
+    assert [row["activityDate"][:10] for row in marketo.activities(token, "46")] == [
+        "2026-02-01", "2026-02-02", "2026-02-03",
+    ]  # fmt: skip
+
+
+def test_many_empty_pages_in_a_row_end_at_the_row(marketo: Caller) -> None:
+    """M55, section 13, trap 1."""
+    token = marketo.since()
+    marketo.sync(*({"firstName": str(number)} for number in range(40)), action="createDuplicate")
+    marketo.post("/rest/v1/leads/delete.json", {"input": [{"id": marketo.create(lastName="Last")}]})
+    marketo.option(feed_block=2)
+    pages = []
+    while not pages or pages[-1]["moreResult"]:
+        pages.append(marketo.get("/rest/v1/activities/deletedleads.json", nextPageToken=token))
+        token = pages[-1]["nextPageToken"]
+    assert ["result" in page for page in pages] == [False] * 20 + [True]
+    assert pages[-1]["result"][0]["primaryAttributeValue"] == "Last"
+
+
+def test_the_members_of_a_list_are_followed_in_changes_too(marketo: Caller) -> None:
+    """M58, M59: a small list goes member by member, one from 10,000 on row by row; both find the same."""
+    token, number = marketo.since(), marketo.make_list()
+    people = [marketo.create() for _ in range(3)]
+    marketo.post(f"/rest/v1/lists/{number}/leads.json", {"input": [{"id": one} for one in people[1:]]})
+    for person in people:
+        rename(marketo, person, city="Ulm")
+    expected = [(12, people[1]), (12, people[2]), (13, people[1]), (13, people[2])]
+
+    def found(**query: Any) -> list[tuple[int, int]]:
+        rows = marketo.changes(token, "city", listId=number, batchSize=2, **query)
+        return [(row["activityTypeId"], row["leadId"]) for row in rows]
+
+    assert found() == expected
+    assert found(leadIds=people[2]) == expected[1::2]
+    others = ({"listId": number, "leadId": one} for one in range(100_001, 110_000))
+    assert marketo.emulator.load("list_member", others) == 9_999
+    assert found() == expected
+    assert code(marketo.get(CHANGES, nextPageToken=token, fields="city", listId=999)) == "1013"
+
+
+def test_a_list_of_ten_thousand_is_refused_from_the_end_of_2026_on(marketo: Caller) -> None:
+    """Sections 3.3 and 8.2."""
+    number = marketo.make_list()
+    marketo.emulator.load("list_member", ({"listId": number, "leadId": one} for one in range(10_000)))
+    query = {"nextPageToken": marketo.since(), "activityTypeIds": "12", "listId": number}
+    assert marketo.get(FEED, **query)["success"]
+    marketo.clock.advance(304 * 86_400)
+    marketo.token()
+    assert code(marketo.get(FEED, **query)) == "1003"
+
+
+def test_a_merge_names_its_losers_and_a_score_counts_in_numbers(marketo: Caller) -> None:
+    """Sections 6.2 and 8.4: attributes and their order as recorded."""
+    winner, loser, token = marketo.create(lastName="W"), marketo.create(), marketo.since()
+    rename(marketo, winner, leadScore=10)
+    rename(marketo, winner, leadScore=None)
+    answer(marketo.send("POST", f"/rest/v1/leads/{winner}/merge.json", {"leadId": loser}))
+    up, down, merged = marketo.activities(token, "22,32")
+    assert up["attributes"] == [
+        {"name": "Change Value", "value": "+10"}, {"name": "New Value", "value": 10},
+        {"name": "Reason", "value": "Web service API"},
+    ]  # fmt: skip
+    assert attributes(down) == {"Change Value": "-10", "Old Value": 10, "Reason": "Web service API"}
+    assert (merged["primaryAttributeValueId"], merged["primaryAttributeValue"]) == (winner, "W")
+    assert attributes(merged) == {
+        "Merge IDs": [loser], "Merge Source": "leaddb", "Merged in Sales": False, "Master Updated": False,
+    }  # fmt: skip
+
+
+def test_list_membership_and_partitions_leave_the_recorded_attributes(marketo: Caller) -> None:
+    """Section 8.4: 24, 25, 100; a list of a program is named with it."""
+    person, token = marketo.create(), marketo.since()
+    number = marketo.make_list("List 1", programName="Onboarding")
+    path = f"/rest/v1/lists/{number}/leads.json"
+    marketo.post(path, {"input": [{"id": person}]})
+    marketo.send("DELETE", path, {"id": person})
+    marketo.emulator.control("create_partition", {"name": "EU"})
+    marketo.post("/rest/v1/leads/partitions.json", {"input": [{"id": person, "partitionName": "EU"}]})
+    added, removed, moved = marketo.activities(token, "24,25,100")
+    for row, kind in ((added, 24), (removed, 25)):
+        assert (row["activityTypeId"], row["primaryAttributeValueId"]) == (kind, number)
+        assert row["primaryAttributeValue"] == "Onboarding.List 1"
+        assert row["attributes"] == [{"name": "Source", "value": "Web service API"}]
+    assert (moved["primaryAttributeValueId"], moved["primaryAttributeValue"]) == (2, "EU")
+    assert attributes(moved) == {"Old Partition ID": 1, "Reason": "Web service API"}
+
+
+KNOWN_TYPES = {
+    1: "Visit Webpage", 2: "Fill Out Form", 6: "Send Email", 19: "Sync Lead to SFDC", 22: "Change Score",
+    24: "Add to List", 25: "Remove from List", 27: "Email Bounced Soft", 32: "Merge Leads", 46: "Interesting Moment",
+    47: "Request Campaign", 100: "Change Lead Partition", 104: "Change Status in Progression", 110: "Call Webhook",
+    115: "Change Nurture Cadence", 123: "Change Program Member Data", 145: "Push Lead to Marketo",
+    155: "Execute Campaign", 300: "Sync Lead to Microsoft", 400: "Share Content", 410: "Refer to Social App",
+}  # fmt: skip
+
+
+def test_every_type_is_listed_with_typed_attributes(marketo: Caller) -> None:
+    """M64."""
+    types = {one["id"]: one for one in marketo.get("/rest/v1/activities/types.json")["result"]}
+    assert {number: types[number]["name"] for number in KNOWN_TYPES} == KNOWN_TYPES
+    shape = ["id", "name", "description", "primaryAttribute", "attributes"]
+    for one in types.values():
+        assert [member for member in shape if member in one] == list(one)
+        assert all(set(each) == {"name", "dataType"} for each in one["attributes"])
+    assert types[1] == {
+        "id": 1, "name": "Visit Webpage", "description": "User visits a web page",
+        "primaryAttribute": {"name": "Webpage ID", "dataType": "integer"},
+        "attributes": [{"name": name, "dataType": "string"} for name in (
+            "Client IP Address", "Query Parameters", "Referrer URL", "Search Engine", "Search Query", "User Agent",
+            "Webpage URL",
+        )],
+    }  # fmt: skip
+    assert [one["name"] for one in types[22]["attributes"]] == ["Change Value", "New Value", "Old Value", "Reason"]
+
+
 def test_types_list_the_recorded_names(marketo: Caller) -> None:
     """M64."""
     types = {one["id"]: one for one in marketo.get("/rest/v1/activities/types.json")["result"]}

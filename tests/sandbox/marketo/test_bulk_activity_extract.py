@@ -56,6 +56,7 @@ def test_a_job_has_the_members_of_its_state_and_lives_among_activities_only(mark
 def test_both_kinds_share_the_queue_and_the_quota(marketo: Caller) -> None:
     """M67."""
     marketo.option(extract_seconds=1000)
+    last: dict[str, Any] = {}
     for number in range(11):
         kind = BASE if number % 2 else "/bulk/v1/leads/export"
         body = {"fields": ["id"]} if number % 2 == 0 else {}

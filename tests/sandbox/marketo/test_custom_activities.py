@@ -43,6 +43,42 @@ def test_a_type_is_a_draft_without_an_id_until_it_is_approved(marketo: Caller) -
     assert (listed["apiName"], listed["status"], listed["id"]) == ("orderPlaced", "approved", 100_001)
 
 
+def test_records_of_types_have_the_documented_members(marketo: Caller) -> None:
+    """M65, appendix A: dates and the id come with the approval, `attributes` only when there are some."""
+    head = ["apiName", "name", "description", "triggerName", "filterName"]
+    (draft,) = marketo.post(f"{BASE}/type.json", TYPE)["result"]
+    assert list(draft) == [*head, "status", "primaryAttribute"]
+    one = f"{BASE}/type/orderPlaced"
+    (approved,) = marketo.post(f"{one}/approve.json")["result"]
+    whole = ["id", *head, "createdAt", "updatedAt", "status"]
+    assert list(approved) == [*whole, "primaryAttribute"]
+    (edited,) = marketo.post(f"{one}/attributes/create.json", {"attributes": [AMOUNT]})["result"]
+    assert list(edited) == [*whole, "primaryAttribute", "attributes"]
+    assert (edited["status"], edited["attributes"]) == ("approved with draft", [AMOUNT])
+    (emptied,) = marketo.post(f"{one}/attributes/delete.json", {"attributes": [{"apiName": "amount"}]})["result"]
+    assert "attributes" not in emptied
+    assert [list(each) for each in marketo.get(f"{BASE}/types.json")["result"]] == [whole]
+
+
+def test_changes_of_a_type_wait_in_the_draft(marketo: Caller) -> None:
+    """M65, section 8.7: update, describe with draft=true, approve; deleted types take no data and are not listed."""
+    number, person = make_type(marketo), marketo.create()
+    one = f"{BASE}/type/orderPlaced"
+    (changed,) = marketo.post(f"{one}.json", {"name": "Order Paid", "triggerName": "Pays Order"})["result"]
+    assert (changed["name"], changed["status"]) == ("Order Paid", "approved with draft")
+    assert marketo.get(f"{one}/describe.json")["result"][0]["name"] == "Order Placed"
+    assert marketo.get(f"{one}/describe.json", draft="true")["result"][0]["name"] == "Order Paid"
+    marketo.clock.advance(60)
+    (approved,) = marketo.post(f"{one}/approve.json")["result"]
+    assert (approved["name"], approved["id"], approved["status"]) == ("Order Paid", number, "approved")
+    assert (approved["createdAt"], approved["updatedAt"]) == ("2026-03-01T10:00:00Z", "2026-03-01T10:01:00Z")
+    assert marketo.post(f"{one}/delete.json")["result"][0]["status"] == "deleted"
+    assert marketo.get(f"{BASE}/types.json")["result"] == []
+    (result,) = marketo.post(f"{BASE}.json", {"input": [activity(person, number)]})["result"]
+    assert reason(result, "errors")[0] == "1003"
+    assert code(marketo.get(f"{one}/describe.json")) == "1013"
+
+
 def test_an_approved_type_is_among_all_types(marketo: Caller) -> None:
     """M64."""
     number = make_type(marketo)
