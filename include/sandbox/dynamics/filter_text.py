@@ -12,12 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from odata_query import ast
-from odata_query.exceptions import ODataException, TokenizingException
+from odata_query.exceptions import (
+    ArgumentCountException,
+    ODataException,
+    ParsingException,
+    TokenizingException,
+    UnknownFunctionException,
+)
 from odata_query.grammar import ODataLexer, ODataParser
 
-from include.sandbox.dynamics.errors import bad_query
+from include.sandbox.dynamics.errors import ServiceError, bad_query
+from include.sandbox.service import Json
 
 ARRAY_MARK = "\x01array:"
+_OPERATORS = frozenset(
+    {"eq", "ne", "gt", "ge", "lt", "le", "and", "or", "not", "add", "sub", "mul", "div", "mod", "in"}
+)
 
 
 @dataclass(slots=True)
@@ -37,9 +47,58 @@ def parse_filter(text: str, aliases: Mapping[str, str]) -> ParsedFilter:
     except TokenizingException as error:
         position = error.token.index
         raise bad_query(_token_problem(text, plain, position)) from error
-    except (ODataException, AttributeError, IndexError, ValueError) as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise bad_query(f"Syntax error in '{text}': {first_line}") from error
+    except UnknownFunctionException as error:
+        raise unknown_function(error.function_name) from error
+    except ArgumentCountException as error:
+        raise wrong_arguments(error.function_name) from error
+    except ParsingException as error:
+        raise bad_query(_parse_problem(text, plain, error.token)) from error
+    except (ODataException, AttributeError, IndexError, ValueError, RecursionError) as error:
+        # The library stumbles over some malformed paths; the service calls all of them syntax errors.
+        raise bad_query(f"Syntax error at position {len(text)} in '{text}'.") from error
+
+
+def unknown_function(name: str) -> ServiceError:
+    """400 for a function that OData lacks (the text of the standard library)."""
+    return bad_query(
+        f"An unknown function with name '{name}' was found. This may also be a function import or a key lookup on a "
+        "navigation property, which is not allowed."
+    )
+
+
+def wrong_arguments(name: str) -> ServiceError:
+    """400 for arguments that a text function does not take (the text of the standard library)."""
+    return bad_query(
+        f"No function signature for the function with name '{name}' matches the specified arguments. The function "
+        f"signatures considered are: {name}(Edm.String Nullable=true, Edm.String Nullable=true)."
+    )
+
+
+def _parse_problem(text: str, plain: str, token: Json) -> str:
+    """The standard library's words for what the grammar did not expect."""
+    if token is None:
+        missing = "')' or operator" if _open(plain) else "Expression"
+        return f"{missing} expected at position {len(text)} in '{text}'."
+    if token.type == "WS" and token.index >= len(plain.rstrip()) - len(_last_word(plain)) - 1:
+        return f"Expression expected at position {len(text)} in '{text}'."
+    end = token.index + 1
+    if token.type == "WS":  # the word behind the blank is what is wrong
+        while end < len(plain) and not plain[end].isspace() and plain[end] not in "(),'":
+            end += 1
+    return f"Syntax error at position {min(end, len(text))} in '{text}'."
+
+
+def _open(plain: str) -> bool:
+    depth, quoted = 0, False
+    for char in plain:
+        quoted ^= char == "'"
+        depth += 0 if quoted else {"(": 1, ")": -1}.get(char, 0)
+    return depth > 0
+
+
+def _last_word(plain: str) -> str:
+    words = plain.split()
+    return words[-1] if words else ""
 
 
 def _token_problem(text: str, plain: str, position: int) -> str:
@@ -107,6 +166,9 @@ class _Reader:
         word = self._text[self._at : end]
         following = self._text[end : end + 1]
         self._at = end
+        if word not in _OPERATORS and word.lower() in _OPERATORS and self._out:
+            # The library reads operators in any case; the service does not (section 2.1).
+            raise bad_query(f"Syntax error at position {end} in '{self._text}'.")
         if following == "'" and "." in word:
             return  # an enum literal: its quoted part follows as a plain string
         self._out.append(word)

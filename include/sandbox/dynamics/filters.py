@@ -18,7 +18,7 @@ from include.sandbox.dynamics.documents import extract
 from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_property
 from include.sandbox.dynamics.filter_text import ARRAY_MARK, parse_filter
 from include.sandbox.dynamics.literals import NUMBERS, family, fitted_literal
-from include.sandbox.dynamics.schema import TEXT, Column, Schema, Table
+from include.sandbox.dynamics.schema import OWNER_ID, TEXT, Column, Schema, Table
 from include.sandbox.dynamics.values import format_moment, parse_moment
 from include.sandbox.service import Json
 
@@ -92,9 +92,19 @@ class FilterCompiler:
         """A column of the filtered table by its wire name."""
         table, alias = scope[""]
         column = table.by_wire.get(name)
+        if column is None and name in table.navigation:
+            return self._reference(table, name, alias)
         if column is None:
             raise unknown_property(name, table.name)
         return Operand(Sql(column_sql(table, column, alias, plain=self._plain)), column.edm, column)
+
+    def _reference(self, table: Table, name: str, alias: str) -> Operand:
+        """A navigation property itself: it can be compared with null only, its type is that of the row behind it."""
+        column, target = table.navigation[name]
+        text = column_sql(table, column, alias)
+        if len(column.targets) > 1 and target != "owner":
+            text = f"iif({extract(table, f'{column.name}type', alias)} = '{target}', {text}, NULL)"
+        return Operand(Sql(text), f"Microsoft.Dynamics.CRM.{'principal' if target == 'owner' else target}", column)
 
     def path_operand(self, node: ast.Attribute, scope: Scope) -> Operand:
         """`parentaccountid/name`, or `c/name` for a lambda variable."""
@@ -110,8 +120,12 @@ class FilterCompiler:
         if chain[0] not in table.navigation:
             raise unknown_property(chain[0], table.name)
         column, target_name = table.navigation[chain[0]]
-        names = column.targets if target_name == "owner" else (target_name,)
-        target = next((self.schema.tables[name] for name in names if name in self.schema.tables), None)
+        if target_name == "owner":
+            # The abstract owner has its key only (section 3.3).
+            if chain[1:] != [OWNER_ID]:
+                raise unknown_property(chain[1], "principal")
+            return Operand(Sql(column_sql(table, column, alias)), column.edm, column)
+        target = self.schema.tables.get(target_name)
         if target is None:
             raise unknown_property(chain[0], table.name)
         join = f"j{next(self._joins)}"
@@ -256,7 +270,11 @@ def _call(compiler: FilterCompiler, node: ast.Call, scope: Scope) -> Sql:
 
 def _lambda(compiler: FilterCompiler, node: ast.CollectionLambda, scope: Scope) -> Sql:
     chain = _chain(node.owner)
-    table, alias = scope[chain[0]] if len(chain) > 1 and chain[0] in scope else scope[""]
+    named = len(chain) > 1 and chain[0] in scope
+    table, alias = scope[chain[0]] if named else scope[""]
+    if len(chain) > (2 if named else 1):
+        # The vendor's filter-rows page: no conditions on collections behind a lookup.
+        raise bad_query(f"The collection '{'/'.join(chain)}' behind a lookup is not supported in $filter.")
     relationship = compiler.schema.collections(table.name).get(chain[-1])
     if relationship is None:
         raise unknown_property(chain[-1], table.name)

@@ -7,6 +7,7 @@ from odata_query import ast
 from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.conditions import OPERATORS, Condition, relative
 from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_property
+from include.sandbox.dynamics.filter_text import unknown_function, wrong_arguments
 from include.sandbox.dynamics.filters import FilterCompiler, Operand, Scope, Sql, array_of, column_sql
 from include.sandbox.dynamics.schema import Column
 
@@ -20,17 +21,11 @@ def call(compiler: FilterCompiler, node: ast.Call, scope: Scope) -> Sql:
     if node.func.namespace == _NAMESPACE:
         return _own_function(compiler, name, node, scope)
     if node.func.namespace or name not in _PATTERNS:
-        raise bad_query(
-            f"An unknown function with name '{name}' was found. This may also be a function import or a key lookup on "
-            "a navigation property, which is not allowed."
-        )
+        raise unknown_function(name)
     operand = compiler.operand(node.args[0], scope)
     value = node.args[1]
     if operand.edm != "Edm.String" or not isinstance(value, ast.String):
-        raise bad_query(
-            f"No function signature for the function with name '{name}' matches the specified arguments. The function "
-            f"signatures considered are: {name}(Edm.String Nullable=true, Edm.String Nullable=true)."
-        )
+        raise wrong_arguments(name)
     return like(operand, _PATTERNS[name].format(fold(value.val)))
 
 
