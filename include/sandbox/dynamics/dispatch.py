@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.sandbox.dynamics.actions import BOUND_ACTIONS, UNBOUND_ACTIONS
 from include.sandbox.dynamics.addresses import Key, Segment, find, parse_key, parse_path, references_lookup
 from include.sandbox.dynamics.bulk import BULK_ACTIONS, bulk
-from include.sandbox.dynamics.call import Call, not_implemented
+from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.csdl import metadata_document
 from include.sandbox.dynamics.errors import ServiceError, method_not_allowed, no_route, unknown_segment
 from include.sandbox.dynamics.functions import FUNCTIONS, parameters_of, service_document
@@ -32,8 +32,6 @@ from include.sandbox.dynamics.schema import Table
 from include.sandbox.dynamics.tracking import count_changes, is_tracked, read_tracked
 from include.sandbox.service import Response
 
-_LATER_ACTIONS = frozenset({"BulkDelete", "RetrieveDuplicates"})
-
 
 def dispatch(call: Call) -> Response:
     """Answer one call below the service root, `Preference-Applied` included (V10)."""
@@ -53,7 +51,7 @@ def _route(call: Call, segments: list[Segment]) -> Response:
         return metadata_document(call)
     if first.name in METADATA_ROOTS:
         return metadata(call, segments)
-    if len(segments) == 1 and first.name in {*FUNCTIONS, *UNBOUND_ACTIONS, *_LATER_ACTIONS}:
+    if len(segments) == 1 and first.name in {*FUNCTIONS, *UNBOUND_ACTIONS}:
         return _operation(call, first)
     if first.name.startswith("$"):
         references_lookup({}, first.name)
@@ -67,8 +65,6 @@ def _route(call: Call, segments: list[Segment]) -> Response:
 
 def _operation(call: Call, segment: Segment) -> Response:
     """A function (GET) or an unbound action (POST)."""
-    if segment.name in _LATER_ACTIONS:
-        raise not_implemented(segment.name)
     if call.method != ("GET" if segment.name in FUNCTIONS else "POST"):
         raise no_route(f"{call.root}{call.path}")
     if segment.name in UNBOUND_ACTIONS:
@@ -78,7 +74,7 @@ def _operation(call: Call, segment: Segment) -> Response:
 
 def _only(call: Call, *methods: str) -> None:
     if call.method not in methods:
-        raise method_not_allowed(call.method)
+        raise method_not_allowed(call.method, *methods)
 
 
 def _set(call: Call, table: Table, rest: list[Segment]) -> Response:
@@ -91,8 +87,10 @@ def _set(call: Call, table: Table, rest: list[Segment]) -> Response:
     if name == "$count" and len(rest) == 1:
         _only(call, "GET")
         return count_changes(call, table) if call.option("$deltatoken") is not None else count_set(call, table)
-    if name.removeprefix(NAMESPACE) in BULK_ACTIONS and call.method == "POST":
-        return bulk(call, table, name.removeprefix(NAMESPACE))
+    action = name.removeprefix(NAMESPACE)
+    if name.startswith(NAMESPACE) and action in BULK_ACTIONS and len(rest) == 1:
+        _only(call, "POST")
+        return bulk(call, table, action)
     raise unknown_segment(name)
 
 
@@ -101,7 +99,7 @@ def _row(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Respon
     if not rest:
         handlers = {"GET": read_row, "PATCH": patch_row, "DELETE": delete_row}
         if call.method not in handlers:
-            raise method_not_allowed(call.method)
+            raise method_not_allowed(call.method, *handlers)
         return handlers[call.method](call, table, key)
     name = rest[0].name
     action = BOUND_ACTIONS.get((table.name, name))
@@ -143,7 +141,8 @@ def _reference(call: Call, table: Table, key_text: str, segment: Segment) -> Res
     key = parse_key(table, key_text)
     if call.method == "GET":
         return read_references(call, table, key, segment.name)
-    _only(call, "PUT", "POST", "DELETE")
+    # A single-valued property is set by PUT, a collection is added to by POST (section 7).
+    _only(call, "GET", "POST" if segment.name in call.schema.collections(table.name) else "PUT", "DELETE")
     return write_reference(call, table, key, segment.name, segment.key)
 
 

@@ -17,7 +17,7 @@ from include.sandbox.dynamics.batch import run_batch
 from include.sandbox.dynamics.call import Call, Caller
 from include.sandbox.dynamics.control import COMMANDS
 from include.sandbox.dynamics.documents import Row
-from include.sandbox.dynamics.errors import ServiceError, no_route
+from include.sandbox.dynamics.errors import ServiceError, no_route, too_large
 from include.sandbox.dynamics.limits import ServiceProtection
 from include.sandbox.dynamics.live_schema import LiveSchema
 from include.sandbox.dynamics.loading import load, seed
@@ -153,7 +153,7 @@ class DynamicsEmulator:
 
     def _answer(self, request: Request, grant: Grant, start: int) -> Response:
         try:
-            _check_length(request)
+            _check_length(request, self.options.body_limit)
             call = self._call(request, grant, start)
             if call.path == "$batch":
                 return run_batch(call, answer)
@@ -201,7 +201,9 @@ class DynamicsEmulator:
         return response
 
 
-def _check_length(request: Request) -> None:
+def _check_length(request: Request, body_limit: int) -> None:
     # Assumption: a URL over the limit of section 2.1 is refused by the web server in front, with 414.
     if len(request.target) + len(request.query) > _MAX_URL:
         raise ServiceError(414, "", "The request URL is too long.")
+    if len(request.body) > body_limit:
+        raise too_large()

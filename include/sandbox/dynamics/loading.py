@@ -11,6 +11,7 @@ from itertools import islice
 from include.sandbox.dynamics import catalog
 from include.sandbox.dynamics.derived import compose_name, compute_money, default_values, exchange_rate, owner_values
 from include.sandbox.dynamics.documents import Row, insert_many
+from include.sandbox.dynamics.messages import message_rows
 from include.sandbox.dynamics.schema import Schema, Table
 from include.sandbox.dynamics.storage import Storage, Transaction
 from include.sandbox.dynamics.values import format_moment
@@ -26,7 +27,16 @@ def seed(storage: Storage, schema: Schema, now: datetime) -> None:
             return
         for name, rows in catalog.seed()["rows"].items():
             _load_chunk(transaction, schema, schema.tables[name], rows, now)
+        _describe_messages(transaction, schema, now)
         transaction.set("seeded", value=True)
+
+
+def _describe_messages(transaction: Transaction, schema: Schema, now: datetime) -> None:
+    rows: dict[str, list[Mapping[str, Json]]] = {}
+    for name, row in message_rows(schema.tables.values()):
+        rows.setdefault(name, []).append(row)
+    for name, entries in rows.items():
+        _load_chunk(transaction, schema, schema.tables[name], entries, now)
 
 
 def load(storage: Storage, schema: Schema, table: Table, rows: Iterable[Mapping[str, Json]], now: datetime) -> int:

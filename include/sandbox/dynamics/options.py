@@ -27,6 +27,7 @@ class Options:
         limit_concurrency: Requests of one user at the same time.
         batch_limit: Requests in one `$batch` (V55).
         strict_batch_lines: Refuse `$batch` bodies with bare line feeds (section 9.1).
+        body_limit: Bytes of one request's body (section 8).
         bulk_limit: Rows in one bulk action (O14).
         count_mark: A byte order mark before `/$count` (O8).
     """
@@ -45,6 +46,7 @@ class Options:
     limit_concurrency: int = 52
     batch_limit: int = 1000
     strict_batch_lines: bool = False
+    body_limit: int = 122_526_105
     bulk_limit: int = 1000
     count_mark: bool = False
 

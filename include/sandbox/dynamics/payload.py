@@ -18,6 +18,7 @@ from include.sandbox.dynamics.errors import (
     invalid_property,
     missing_row,
     undeclared_property,
+    wrong_media_type,
 )
 from include.sandbox.dynamics.schema import Column, Relationship, Table
 from include.sandbox.dynamics.values import stored
@@ -52,6 +53,9 @@ def parse_body(call: Call, target: str) -> dict[str, Json]:
             raise bad_payload(target, detail)
         return content
 
+    media_type = call.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type and "json" not in media_type.lower():
+        raise wrong_media_type(media_type)
     try:
         content = json.loads(call.body, object_pairs_hook=unique, parse_float=Decimal, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

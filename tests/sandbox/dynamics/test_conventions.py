@@ -113,7 +113,6 @@ def test_extra_headers_come_with_every_answer(org: Org) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "RetrieveDuplicates(BusinessEntity=@p1)"),
     ],
 )
 def test_what_the_sandbox_leaves_out_is_said_clearly(org: Org, method: str, path: str) -> None:
