@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
+import re
 
 from include.sandbox.marketo.values import parse_moment
 from include.sandbox.marketo.wire import Call, Refusal, Reply, as_integer, stamp
@@ -13,6 +11,8 @@ from include.sandbox.service import Json
 NOTHING_FOUND = "No assets found for the given search criteria."
 DEFAULT_PAGE, LARGEST_PAGE = 20, 200
 """`maxReturn` of the asset API."""
+_NUMBER = re.compile(r"""(?:\bid\b["']?\s*[:=]\s*["']?|\A\s*)(\d{1,19})\b""", re.ASCII)
+_KIND = re.compile(r"""\btype\b["']?\s*[:=]\s*["']?(\w+)""", re.ASCII)
 
 
 def assets(result: list[dict[str, Json]]) -> Reply:
@@ -47,21 +47,17 @@ def slice_of(call: Call) -> tuple[int, int]:
 def place_of(text: str) -> tuple[int, str]:
     """Number and type of a folder parameter: `{"id": 12, "type": "Folder"}`, or the bare number.
 
+    Quotes may be single or missing: published clients send `{'id': 12, 'type': Folder}`, and it works.
+
     Raises:
-        Refusal: 710 when it names no folder.
+        Refusal: 710 when it names no folder, 711 when its type is none.
     """
-    try:
-        sent: Any = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        sent = None
-    number, kind = (sent.get("id"), sent.get("type") or "Folder") if isinstance(sent, dict) else (sent, "Folder")
-    if isinstance(number, str) and number.isdecimal():
-        number = int(number)
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**63:
+    number, kind = _NUMBER.search(text), _KIND.search(text)
+    if number is None or not 0 < int(number[1]) < 2**63:
         raise Refusal("710", "Parent folder not found")
-    if kind not in {"Folder", "Program"}:
+    if kind is not None and kind[1].title() not in {"Folder", "Program"}:
         raise Refusal("711", "Folder type must be Folder or Program")
-    return number, str(kind)
+    return int(number[1]), kind[1].title() if kind else "Folder"
 
 
 def moment_of(call: Call, name: str) -> int | None:

@@ -44,6 +44,7 @@ class EmptyResources:
         return [
             *reads,
             Route("GET", f"{asset}/segmentation.json", self.no_assets, ASSETS),
+            Route("GET", f"{asset}/folder/{{id}}/tokens.json", self.no_asset, ASSETS),
             Route("GET", "/rest/v1/campaigns.json", self.none, (*LEAD, *ASSETS, *CAMPAIGN)),
             Route("GET", f"{one}.json", self.no_campaign, (*LEAD, *ASSETS, *CAMPAIGN)),
             Route("POST", f"{one}/trigger.json", self.no_campaign, CAMPAIGN, Body.OPTIONAL_JSON),

@@ -127,3 +127,9 @@ def test_folders_are_made_renamed_browsed_and_deleted(marketo: Caller, way: str)
     assert marketo.post(f"{path}/delete.json", {"type": "Folder"})["result"] == [{"id": made["id"]}]
     assert marketo.get(f"{path}.json", type="Folder")["warnings"] == NOTHING
     assert code(marketo.post(f"{ASSET}/folder/12/delete.json")) == "709"
+
+
+@pytest.mark.parametrize("folder", ["12", '{"id": 12}', "{'id': 12, 'type': Folder}", '{"type":"FOLDER","id":"12"}'])
+def test_a_folder_parameter_may_be_spelled_loosely(marketo: Caller, folder: str) -> None:
+    """Published clients send single quotes and bare words."""
+    assert make(marketo, "Sync", folder=folder)["folder"] == {"id": 12, "type": "Folder"}
