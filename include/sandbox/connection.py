@@ -73,9 +73,12 @@ class Guarded:
 
     def _look(self, before: Any) -> None:
         self._deadline = None
-        if self.cycle is not before or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is not before:
+            if self._head_bytes:
+                self._expect_head()  # of a later request
+        elif self.cycle is None or self.cycle.response_complete:
             self.timeout_keep_alive_handler()
         else:
             self._expect_head()  # the next request waits for the answer to this one

@@ -120,7 +120,7 @@ class Application:
         try:
             request = await wire.request(_LARGEST_BODIES[service], self._room)
         except Refused as refused:
-            await wire.answer(_unread(service, refused.status))
+            await wire.refuse(_unread(service, refused.status))
             return
         if request is None:
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 STALL_SECONDS = 60.0
 """How long a body may stand still under way, and an answer that is not read."""
+_LINGER_SECONDS, _LINGER_IDLE_SECONDS = 5.0, 0.2
 _BODILESS = frozenset({204, 304})
 _INFORMATIONAL = 200
 
@@ -123,6 +125,26 @@ class Wire:
         await self._send_on({"type": "http.response.body", "body": response.body[:sent], "more_body": True})
         self._transport.close()  # what is buffered still goes out
         await self._gone()
+
+    async def refuse(self, response: Response) -> None:
+        """Answer a request that was not read to its end, and end the connection.
+
+        What is still on its way is taken and forgotten for a moment: closing over unread bytes would reset
+        the connection, and a client that is busy sending would never see the answer.
+        """
+        self.done()
+        await self._send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
+        await self._send_on({"type": "http.response.body", "body": response.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while await self._more_comes():
+                    pass
+        await self._send_on({"type": "http.response.body"})
+
+    async def _more_comes(self) -> bool:
+        async with asyncio.timeout(_LINGER_IDLE_SECONDS):
+            message = await self._receive()
+        return message["type"] != "http.disconnect" and bool(message.get("more_body"))
 
     async def _send_on(self, message: Message) -> None:
         """Send; a client that reads nothing for a while is left, one that reads slowly is not."""
