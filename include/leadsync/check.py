@@ -34,6 +34,7 @@ def check(engine: Engine) -> list[Point]:
         *(_point(f"change tracking of {entity.value}", partial(_tracking, engine, entity)) for entity in Entity),
         _point("field map against both systems", lambda: _fields(engine)),
         _point("Marketo set-up", lambda: _setup(engine)),
+        _point("request channels", lambda: _channels(engine)),
     ]
 
 
@@ -75,6 +76,20 @@ def _fields(engine: Engine) -> str:
         )
         parts.append(f"{entity.value}: {len(field_map.fields)} fields{aside}")
     return " · ".join([*parts, *field_warnings(schema.maps)])
+
+
+def _channels(engine: Engine) -> str:
+    """Lists exist; request fields exist and can be searched (D22)."""
+    settings = engine.settings.requests
+    fields = {field.name: field for field in engine.marketo.describe()} if settings.fields else {}
+    wrong = [f"no static list {name!r}" for name in settings.lists if engine.marketo.find_list(name) is None]
+    wrong += [f"no field {name!r}" for name in settings.fields if name not in fields]
+    found = [fields[name] for name in settings.fields if name in fields]
+    wrong += [f"no way to search for {field.name!r}" for field in found if not field.searchable]
+    if wrong:
+        remedy = "create them, or take them out of `requests` in leadsync.yaml"
+        raise LeadSyncError(f"Marketo has {'; '.join(wrong)}: {remedy}")
+    return f"{len(settings.lists)} lists, {len(settings.fields)} fields"
 
 
 def _setup(engine: Engine) -> str:

@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     request = add("sync-person", commands.run_sync_person, "create a CRM record for persons that have none")
     request.add_argument("persons", metavar="MARKETO_ID", type=_marketo_id, nargs="+")
     request.add_argument("--as", dest="sync_as", choices=["lead", "contact"], default="lead")
-    request.add_argument("--owner", metavar="GUID", help="Dynamics user who owns the new record")
+    request.add_argument(
+        "--owner", metavar="WHO", help="owner of the new record: id, e-mail address or name of a user, or team:NAME"
+    )
+    request.add_argument("--reason", metavar="TEXT", help="kept with the request")
     request.add_argument("--json", action="store_true")
     status = add("status", commands.run_status, "backlog, last run, API budgets, held plans")
     status.add_argument("--json", action="store_true")

@@ -84,7 +84,15 @@ def run_sync_person(options: argparse.Namespace) -> int:
     """Store the requests, then serve what is pending."""
     run = RunRequest(new_run_id(SystemClock()), kind="request", persons=tuple(options.persons))
     with open_engine() as engine:
-        ids = request_persons(engine, options.persons, options.sync_as, options.owner, source="cli", token=run.run_id)
+        ids = request_persons(
+            engine,
+            options.persons,
+            options.sync_as,
+            options.owner,
+            reason=options.reason,
+            source="cli",
+            token=run.run_id,
+        )
         report = run_cycle(engine, run)
         report["requests"] = Requests(engine.store).get(ids).to_pylist()
     for request in report["requests"]:

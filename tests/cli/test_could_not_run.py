@@ -102,7 +102,7 @@ OBSTACLES = {
     "no command": Obstacle(r"required: COMMAND", ()),
     "id that is none": Obstacle(r"'99999999999999999999' is no Marketo id", ("why", "99999999999999999999")),
     "backfill of everything": Obstacle(r"needs --since, --until or --person", ("backfill",)),
-    "owner that is no GUID": Obstacle(r"owner 'Ann' is no GUID", ("sync-person", "1", "--owner", "Ann")),
+    "owner without a name": Obstacle(r"' ' is no owner", ("sync-person", "1", "--owner", " ")),
 }
 
 

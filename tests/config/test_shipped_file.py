@@ -15,6 +15,7 @@ from include.leadsync.config import Paths, Settings, load_settings
 from include.leadsync.fields.compatibility import DYNAMICS_TYPES, MARKETO_TYPES
 from include.leadsync.model import Entity, FieldType, Flow, Winner
 from include.leadsync.settings.document import read_document
+from include.leadsync.settings.requests import Ask
 from include.leadsync.settings.tree import FieldEntry
 
 INBOUND = {"leadStatus", "microsoftStatusReason", "microsoftCreatedDate"}
@@ -39,7 +40,7 @@ def shipped() -> Settings:
 def defaults(section: dict[str, object], above: str = "") -> Iterator[tuple[str, object]]:
     """Dotted key and default of every setting."""
     for name, value in section.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from defaults(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value
@@ -95,6 +96,7 @@ def test_the_reference_has_every_key_with_its_default(project_root: Path) -> Non
     rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*?) \|", page, re.MULTILINE))
     types = {str(kind) for kind in FieldType}
     expected = {name: shown_default(facts) for name, facts in FieldEntry.model_fields.items()}
+    expected |= {name: shown_default(facts) for name, facts in Ask.model_fields.items()}
     expected |= {key: f"`{json.dumps(default)}`" for key, default in KEYS.items()}
     assert {key: default for key, default in rows.items() if key not in types} == expected
 

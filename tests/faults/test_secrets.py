@@ -24,8 +24,8 @@ from include.leadsync.config import Paths, load_settings
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.cycle import run_cycle
 from include.leadsync.errors import ConnectionBroken, LeadSyncError, redact
-from include.leadsync.requests import request_persons
 from include.leadsync.model import Connection, System
+from include.leadsync.requests import request_persons
 from include.leadsync.setup import setup
 from include.leadsync.state.schema import metadata
 from include.sandbox.server import SandboxServer

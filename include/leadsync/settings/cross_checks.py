@@ -43,6 +43,7 @@ def contradictions(data: dict[str, Plain]) -> Iterator[Mistake]:
         yield from _one_writer(entity, good)
         if marketo:
             yield from _system_fields(entity, good, marketo)
+    yield from _request_fields(data.get("requests"), well_formed)
     yield from _same_setup(well_formed)
     yield from _memory(marketo, _valid(Retention, data.get("retention", {})))
 
@@ -144,6 +145,17 @@ def _system_fields(entity: str, entries: Entries, marketo: MarketoSettings) -> I
     if created and (created.dynamics, created.direction) != ("createdon", Flow.INBOUND):
         found = f"{created.direction.value} from {created.dynamics}"
         yield ("fields", entity, fields.created_date), found, "direction inbound from createdon (R9)"
+
+
+def _request_fields(requests: Plain, entities: dict[str, Entries]) -> Iterator[Mistake]:
+    """A field that asks is cleared once it is answered; a synced one would carry that across (D22)."""
+    section = requests if isinstance(requests, dict) else {}
+    fields = section.get("fields")
+    mapped = {name for entries in entities.values() for name in entries}
+    for name in fields if isinstance(fields, dict) else {}:
+        if name in mapped:
+            found = f"{name}, which the field map syncs"
+            yield ("requests", "fields", name), found, "a field that is only for requests"
 
 
 def _same_setup(entities: dict[str, Entries]) -> Iterator[Mistake]:

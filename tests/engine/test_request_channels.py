@@ -1,0 +1,175 @@
+"""Requests made inside Marketo, by list and by field: each answered once, told, and taken out (D22, R49)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.state import Requests
+from tests.world import ConnectionDropped, World
+
+AS_LEAD, AS_CONTACT, FIELD = "Sync as lead", "Sync as contact", "syncToMicrosoft"
+CHANNELS = {
+    "lists": {AS_LEAD: {"reason": "fair"}, AS_CONTACT: {"sync_as": "contact"}},
+    "fields": {FIELD: {"Lead": {}, "Contact": {"sync_as": "contact"}}},
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path, {"requests": CHANNELS}) as made:
+        for name in (AS_LEAD, AS_CONTACT):
+            made.marketo.control("create_list", {"name": name})
+        field = {"name": FIELD, "displayName": "Sync to Microsoft", "dataType": "string"}
+        made.marketo.control("create_fields", {"fields": [field]})
+        made.settle()
+        yield made
+
+
+def person(world: World, name: str = "Asker", **values: str) -> int:
+    values = {"company": "Ask Ltd", "firstName": "As", "lastName": name, "email": f"{name}@example.com", **values}
+    return world.add_person(**values)
+
+
+def list_id(world: World, name: str) -> int:
+    found = world.engine.marketo.find_list(name)
+    assert found is not None
+    return found
+
+
+def put_on(world: World, name: str, *persons: int) -> None:
+    world.engine.marketo.add_to_list(list_id(world, name), persons)
+
+
+def members(world: World, name: str) -> list[int]:
+    pages = world.engine.marketo.list_members(list_id(world, name), {})
+    return [each for page in pages for each in page["id"].to_pylist()]
+
+
+def told(world: World, person_id: int) -> list[str]:
+    return [row["primaryAttributeValue"] for row in world.outcome_activities(person_id)]
+
+
+@pytest.mark.parametrize(("name", "table"), [(AS_LEAD, "lead"), (AS_CONTACT, "contact")])
+def test_a_member_of_a_request_list_gets_a_record_and_leaves_the_list_when_it_is_told(
+    world: World, name: str, table: str
+) -> None:
+    asker = person(world)
+    put_on(world, name, asker)
+    world.settle()
+    (row,) = world.rows(table)
+    assert world.person(asker, "microsoftId") == {"id": asker, "microsoftId": row[f"{table}id"]}
+    assert members(world, name) == []
+    assert told(world, asker) == ["created: sync_person"]
+
+
+@pytest.mark.parametrize(("value", "table"), [("Lead", "lead"), ("contact", "contact")])
+def test_a_request_field_asks_in_any_case_and_is_cleared_after_the_outcome_is_written(
+    world: World, value: str, table: str
+) -> None:
+    asker = person(world, **{FIELD: value})
+    bystander = person(world, "Bystander", **{FIELD: "Neither"})
+    world.settle()
+    assert [row["lastname"] for row in world.rows(table)] == ["Asker"]
+    assert world.person(asker, FIELD) == {"id": asker, FIELD: None}
+    assert world.person(bystander, FIELD) == {"id": bystander, FIELD: "Neither"}
+    assert told(world, asker) == ["created: sync_person"]
+
+
+def test_who_has_a_record_is_told_so_and_may_ask_again(world: World) -> None:
+    asker = person(world)
+    for _ in range(2):
+        put_on(world, AS_LEAD, asker)
+        world.settle()
+        assert members(world, AS_LEAD) == []
+    assert len(world.rows("lead")) == 1
+    assert told(world, asker) == ["created: sync_person", "no_action: sync_person"]
+
+
+def test_a_refused_person_leaves_the_list_with_the_reason_in_its_activity_log(world: World) -> None:
+    asker = world.add_person(email="no@example.com", firstName="No")
+    put_on(world, AS_CONTACT, asker)
+    world.settle()
+    assert members(world, AS_CONTACT) == []
+    assert told(world, asker) == ["failed: lastName"]
+
+
+@pytest.mark.parametrize("lost", ["the call", "its answer"])
+def test_a_removal_that_fails_is_made_up_for_by_the_next_cycle_and_asks_for_nothing(world: World, lost: str) -> None:
+    asker = person(world)
+    put_on(world, AS_LEAD, asker)
+    struck: list[str] = []
+
+    def is_removal(request: HttpRequest) -> bool:
+        return "/rest/v1/lists/" in request.url and "DELETE" in f"{request.method} {request.url}"
+
+    def before(request: HttpRequest) -> HttpResponse | None:
+        if is_removal(request) and lost == "the call":
+            struck.append(request.url)
+            raise ConnectionDropped
+        return None
+
+    def after(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if is_removal(request) and lost == "its answer":
+            struck.append(request.url)
+            raise ConnectionDropped
+        return response
+
+    world.transport.before.append(before)
+    world.transport.after.append(after)
+    world.run()
+    assert struck
+    world.transport.before.clear()
+    world.transport.after.clear()
+    world.settle()
+    assert members(world, AS_LEAD) == []
+    assert told(world, asker) == ["created: sync_person"]
+    assert len(Requests(world.engine.store).answered()) == 0
+
+
+def test_a_person_who_leaves_the_list_or_marketo_meanwhile_ends_its_request(world: World) -> None:
+    leaver, goner = person(world, "Leaver"), person(world, "Goner")
+    put_on(world, AS_LEAD, leaver, goner)
+
+    def unreachable(request: HttpRequest) -> HttpResponse | None:
+        if "/lists/" in request.url and "leads.json" in request.url and "DELETE" in f"{request.method} {request.url}":
+            raise ConnectionDropped
+        return None
+
+    world.transport.before.append(unreachable)
+    world.run()
+    world.transport.before.clear()
+    world.engine.marketo.remove_from_list(list_id(world, AS_LEAD), [leaver])
+    world.delete_person(goner)
+    world.settle()
+    assert len(Requests(world.engine.store).answered()) == 0
+
+
+def test_a_list_that_marketo_does_not_have_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    with World(tmp_path, {"requests": {"lists": {"Nowhere": {}}}}) as world:
+        report = world.run()
+        assert report["outcome"] == "done"
+        assert report["steps"]["recover"]["asked_in_marketo"] == {"new": 0, "lists_missing": ["Nowhere"]}
+        world.marketo.control("create_list", {"name": "Nowhere"})
+        assert "asked_in_marketo" not in world.run()["steps"]["recover"]
+
+
+def test_a_list_that_was_made_anew_under_its_name_is_found_again(world: World) -> None:
+    asker = person(world)
+    with world.engine.store.begin() as tx:
+        tx.exec_driver_sql("UPDATE metadata SET body = '999999' WHERE system = 'list'")
+    put_on(world, AS_LEAD, asker)
+    world.settle()
+    assert members(world, AS_LEAD) == []
+    assert len(world.rows("lead")) == 1
+
+
+def test_a_dry_run_asks_for_nobody(world: World) -> None:
+    asker = person(world)
+    put_on(world, AS_LEAD, asker)
+    world.run(dry_run=True)
+    assert len(Requests(world.engine.store).pending()) == 0
+    assert members(world, AS_LEAD) == [asker]
