@@ -26,6 +26,10 @@ from include.sandbox.service import Json
 
 _BIND = "@odata.bind"
 _NO_OBJECT = "Microsoft.OData.ODataException: A node of type 'StartObject' was expected."
+_NODE = (
+    "A node of type '{}' was read from the JSON reader when trying to read the start of an entry. A 'StartObject' node "
+    "was expected."
+)
 
 
 @dataclass(slots=True)
@@ -59,10 +63,18 @@ def parse_body(call: Call, target: str) -> dict[str, Json]:
     try:
         content = json.loads(call.body, object_pairs_hook=unique, parse_float=Decimal, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise bad_payload(target, f"Microsoft.OData.ODataException: {error}") from error
+        raise bad_payload(target, f"Microsoft.OData.ODataException: {_unreadable(call.body)}") from error
     if not isinstance(content, dict):
-        raise bad_payload(target, _NO_OBJECT)
+        node = "StartArray" if isinstance(content, list) else "PrimitiveValue"
+        raise bad_payload(target, f"Microsoft.OData.ODataException: {_NODE.format(node)}")
     return content
+
+
+def _unreadable(body: bytes) -> str:
+    """Why a body is no JSON, in the words of the OData library; which of its texts fits best is not documented."""
+    return (
+        "Invalid JSON. A token was not recognized in the JSON content." if body.strip() else _NODE.format("EndOfInput")
+    )
 
 
 def _no_constant(name: str) -> Json:

@@ -82,6 +82,14 @@ def test_without_a_valid_token_the_answer_is_an_empty_401_with_a_challenge(org: 
     assert f"resource_id={BASE}" in challenge
 
 
+@pytest.mark.parametrize("path", ["/api/data", "/api/data/v9.2", "/api/data/v1.0/leads", "/api/data/v9.2/nothing"])
+def test_no_address_of_the_api_answers_without_a_token(org: Org, path: str) -> None:
+    """V3."""
+    assert org.get(path, {"authorization": "Bearer"}).status == 401
+    assert org.get(path, {"authorization": "Basic c2FuZGJveDpzYW5kYm94"}).status == 401
+    assert org.get("/elsewhere", {"authorization": ""}).status == 404
+
+
 def test_a_token_expires_in_the_middle_of_paging(make_org: Callable[..., Org], clock: MovableClock) -> None:
     """V3."""
     org = make_org(token_lifetime=60)

@@ -30,6 +30,7 @@ def test_a_body_that_is_no_json_object_is_a_payload_error(org: Org, body: bytes)
     for method, path in (("POST", "leads"), ("PATCH", f"leads({NOWHERE})"), ("POST", "Merge")):
         response = org.call(method, path, body)
         assert (response.status, code(response)) == (400, "0x80048d19")
+        assert "JSON" in message(response) or "Multiple properties" in message(response)
     assert org.values("leads") == []
 
 
