@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.leadsync.settings.environment import Paths, connection_from_parts, connections_from_environment
+from include.leadsync.settings.filter_resolution import SyncFilter, resolve_filters
 from include.leadsync.settings.loading import load_settings
 from include.leadsync.settings.resolution import field_warnings, resolve_fields
 from include.leadsync.settings.setup import setup_fields
@@ -11,6 +12,7 @@ from include.leadsync.settings.tree import Settings, SystemFields, SystemLimits
 __all__ = [
     "Paths",
     "Settings",
+    "SyncFilter",
     "SystemFields",
     "SystemLimits",
     "connection_from_parts",
@@ -18,5 +20,6 @@ __all__ = [
     "field_warnings",
     "load_settings",
     "resolve_fields",
+    "resolve_filters",
     "setup_fields",
 ]

@@ -10,6 +10,7 @@ import polars as pl
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ConfigurationInvalid, FixConfiguration, Problem
+from include.leadsync.filter_memory import remember
 from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
@@ -46,9 +47,11 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     schema = current_schema(engine)
     require_setup(engine, schema)
     _require_fields(run, schema)
-    recovered = 0
+    recovered, again = 0, list[str]()
     if not run.dry_run:
         _schema_changes(engine, schema)
+        with engine.store.begin() as tx:
+            again = remember(engine.store, dict(schema.filters), run.run_id, tx)
         recovered = _unknown_outcomes(engine, run)
         if run.approve:
             _release(engine, run.approve)
@@ -68,8 +71,15 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
         "recovered": recovered,
         "read_again": selection.height,
         "requests": requests.height,
+        **({"filter_changed": again} if again else {}),
+        **({"stopped": stopped} if (stopped := _stopped(schema)) else {}),
         **({"asked_in_marketo": asked_inside} if asked_inside.get("new") or len(asked_inside) > 1 else {}),
     }
+
+
+def _stopped(schema: Schema) -> dict[str, str]:
+    """Entities from which nothing comes in, with the reason (D68)."""
+    return {entity.value: one.blocked for entity, one in schema.filters.items() if one.blocked}
 
 
 def require_setup(engine: Engine, schema: Schema) -> None:

@@ -14,10 +14,11 @@ from datetime import timedelta
 
 import msgspec
 
-from include.leadsync.config import resolve_fields
+from include.leadsync.config import Settings, SyncFilter, resolve_fields, resolve_filters
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.errors import RetryLater
 from include.leadsync.fields import Wire, dynamics_columns, marketo_columns
+from include.leadsync.filter_memory import columns_seen
 from include.leadsync.model import DynamicsAttribute, Entity, FieldMap, MarketoField, System
 from include.leadsync.state import Metadata
 
@@ -31,18 +32,21 @@ class Schema:
     marketo: list[MarketoField]
     dynamics: dict[Entity, list[DynamicsAttribute]]
     maps: Mapping[Entity, FieldMap]
+    filters: Mapping[Entity, SyncFilter]
+    seen: Mapping[Entity, list[str]]  # filter columns that were there before (D68)
 
     def map(self, entity: Entity | str) -> FieldMap:
         """The field map of one entity."""
         return self.maps[Entity(entity)]
 
     def person_columns(self) -> dict[str, Wire]:
-        """Marketo columns to read for any person: the union of both maps."""
-        return dict(marketo_columns(self.maps.values()))
+        """Marketo columns to read for any person: the union of both maps, and what the filters look at."""
+        looked_at = {name: wire for f in self.filters.values() for name, wire in f.person_columns().items()}
+        return looked_at | marketo_columns(self.maps.values())
 
     def row_columns(self, entity: Entity) -> dict[str, Wire]:
-        """Dynamics columns to read for one entity."""
-        return dict(dynamics_columns(self.maps[entity]))
+        """Dynamics columns to read for one entity, those of its filter among them."""
+        return self.filters[entity].row_columns() | dynamics_columns(self.maps[entity])
 
 
 def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
@@ -66,7 +70,17 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
             kept.put(System.DYNAMICS, entity.value, _dump(tables[entity]))
         else:
             tables[entity] = msgspec.json.decode(body, type=list[DynamicsAttribute])
-    return Schema(fields, tables, resolve_fields(engine.settings, fields, tables))
+    return _resolved(engine.settings, fields, tables, columns_seen(engine.store))
+
+
+def _resolved(
+    settings: Settings,
+    fields: list[MarketoField],
+    tables: dict[Entity, list[DynamicsAttribute]],
+    seen: Mapping[Entity, list[str]],
+) -> Schema:
+    maps = resolve_fields(settings, fields, tables)
+    return Schema(fields, tables, maps, resolve_filters(settings, fields, tables, maps, seen), seen)
 
 
 def stage_schema(engine: Engine, run: RunRequest, schema: Schema) -> None:
@@ -74,6 +88,7 @@ def stage_schema(engine: Engine, run: RunRequest, schema: Schema) -> None:
     document = {
         "marketo": json.loads(_dump(schema.marketo)),
         "dynamics": {entity.value: json.loads(_dump(columns)) for entity, columns in schema.dynamics.items()},
+        "seen": {entity.value: list(columns) for entity, columns in schema.seen.items()},
     }
     engine.staging(run).write_json(DATASET, document)
     engine.opened[DATASET] = (run.run_id, schema)
@@ -91,7 +106,8 @@ def staged_schema(engine: Engine, run: RunRequest) -> Schema:
     tables = {
         Entity(name): msgspec.convert(rows, list[DynamicsAttribute]) for name, rows in document["dynamics"].items()
     }
-    schema = Schema(fields, tables, resolve_fields(engine.settings, fields, tables))
+    seen = {Entity(name): columns for name, columns in document["seen"].items()}
+    schema = _resolved(engine.settings, fields, tables, seen)
     engine.opened[DATASET] = (run.run_id, schema)
     return schema
 

@@ -9,7 +9,8 @@ import polars as pl
 from include.leadsync.baseline import encode_base, encode_sides, side_entries
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.merge import Change
-from include.leadsync.model import FieldMap, FieldType
+from include.leadsync.model import FieldMap, FieldType, LinkStatus
+from include.leadsync.plan.suspended import KEPT_OUT
 
 
 def link_rows(
@@ -31,7 +32,12 @@ def link_rows(
         pl.lit(field_map.entity.value).alias("entity"),
         "person_id",
         "crm_id",
-        pl.when(pl.col("create").is_null()).then(pl.lit("active")).otherwise(pl.lit("creating")).alias("status"),
+        pl.when(pl.col("status") == LinkStatus.SUSPENDED)
+        .then(pl.lit(LinkStatus.SUSPENDED.value))
+        .when(pl.col("create").is_null())
+        .then(pl.lit(LinkStatus.ACTIVE.value))
+        .otherwise(pl.lit(LinkStatus.CREATING.value))
+        .alias("status"),
         (pl.col("version") + 1).alias("version"),
         pl.col("version").alias("expected_version"),
         pl.lit(layout_id).alias("layout_id"),
@@ -47,7 +53,15 @@ def link_rows(
         rows = rows.with_columns(pl.when(pl.col("create").ne_missing(missing)).then(digest).alias(f"{side}_hash"))
         entries = _entries(pairs, decisions, prefix, side)
         rows = rows.join(encode_sides(entries, side), on="link_id", how="left", maintain_order="left")
-    return rows.drop("create")
+    return _never_agreed(rows.drop("create"), pairs, names)
+
+
+def _never_agreed(rows: pl.DataFrame, pairs: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+    """A pair that was suspended before it ever synced has no baseline: it is a first link when it resumes (D4)."""
+    first = pairs.select(pl.all_horizontal(pl.lit(value=True), *(f"n.{name}" for name in names))).to_series()
+    blank = first & (pairs["status"] == LinkStatus.SUSPENDED)
+    columns = ("base", "layout_id", "person_hash", "crm_hash", "person_side", "person_open", "crm_side", "crm_open")
+    return rows.with_columns(pl.when(~blank).then(pl.col(name)).alias(name) for name in columns)
 
 
 def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
@@ -72,7 +86,10 @@ def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: st
     twice = twice.filter(twice.is_duplicated()).unique()
     moved = open_now.filter(pl.col(shown_column).ne_missing(pl.col("base")))
     moved = moved.select(
-        "link_id", "field", pl.col(shown_column).alias("value"), pl.col("direction").is_not_null().alias("open")
+        "link_id",
+        "field",
+        pl.col(shown_column).alias("value"),
+        (pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)).alias("open"),
     )
     both = twice.join(_actual(pairs, twice, prefix), on=["link_id", "field"]).with_columns(
         pl.lit(value=True).alias("open")

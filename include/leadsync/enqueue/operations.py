@@ -9,6 +9,7 @@ import polars as pl
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, OperationState
 from include.leadsync.plan.brake import Held
+from include.leadsync.plan.suspended import KEPT_OUT
 
 _WRITE = ("field", "after", "before", "base", "change", "lost", "rule", "system")
 """Members of one write in an operation's payload."""
@@ -66,7 +67,7 @@ def decision_ledger(
     `lost` is the value that does not survive; the writes themselves enter the ledger when acknowledged.
     """
     notable = [Change.COLLISION.value, Change.FIRST_LINK.value, Change.OVERWRITTEN.value]
-    rows = decisions.filter(pl.col("change").is_in(notable)).join(
+    rows = decisions.filter(pl.col("change").is_in(notable) & (pl.col("rule") != KEPT_OUT)).join(
         pairs.select("link_id", "person_id", "crm_id").with_row_index("row"), on="row", how="left"
     )
     person_lost = (pl.col("direction") == Direction.INBOUND.value) | (pl.col("change") == Change.OVERWRITTEN.value)

@@ -21,7 +21,7 @@ from include.leadsync.clock import iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ReadAgain
 from include.leadsync.fields import canonical_rows, hash_tag, row_hash
-from include.leadsync.model import Entity, FieldMap
+from include.leadsync.model import Entity, FieldMap, LinkStatus
 from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Cursors, Links
@@ -45,15 +45,20 @@ def extract_crm(engine: Engine, run: RunRequest, entity: Entity) -> dict[str, Js
     """
     schema = staged_schema(engine, run)
     reader = CrmReader(engine, run, entity, schema)
+    if schema.filters[entity].blocked:
+        return reader.nothing()
     if not run.incremental:
         return reader.selected()
     cursor = Cursors(engine.store).get(stream_name(entity))
     try:
-        return reader.tracked(cursor.token if cursor else None, cursor.version if cursor else 0)
+        return reader.tracked((cursor.token or None) if cursor else None, cursor.version if cursor else 0)
     except ReadAgain:
         schema = current_schema(engine, refresh=True)
         stage_schema(engine, run, schema)
-        return CrmReader(engine, run, entity, schema).tracked(None, cursor.version if cursor else 0)
+        reader = CrmReader(engine, run, entity, schema)
+        if schema.filters[entity].blocked:
+            return reader.nothing()
+        return reader.tracked(None, cursor.version if cursor else 0)
 
 
 class CrmReader:
@@ -62,6 +67,7 @@ class CrmReader:
     def __init__(self, engine: Engine, run: RunRequest, entity: Entity, schema: Schema) -> None:
         self._engine, self._run, self._entity = engine, run, entity
         self._map: FieldMap = schema.map(entity)
+        self._filter = schema.filters[entity]
         self._columns = schema.row_columns(entity)
         if entity is Entity.CONTACT:
             self._columns[ORIGIN] = "text"
@@ -89,6 +95,14 @@ class CrmReader:
                 self._stage_cursor(page, version, iso(started))
                 take_turn(self._engine, self._run)
             changed.write(self._asked_for())
+        return dict(self._counts)
+
+    def nothing(self) -> dict[str, Json]:
+        """Stage no rows, and no cursor: what changes meanwhile is read when the filter can be read again (D68)."""
+        self._staging.write(self._name("crm"), self._row_schema().empty_table())
+        self._staging.write(self._name("crm_seen"), _SEEN.empty_table())
+        for name in ("crm_deleted", "crm_missing"):
+            self._staging.write(self._name(name), _IDS.empty_table())
         return dict(self._counts)
 
     def selected(self) -> dict[str, Json]:
@@ -140,10 +154,13 @@ class CrmReader:
             return self._row_schema().empty_table(), _SEEN.empty_table()
         rows = self._canonical(raw)
         known = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))
-        known = known.select("link_id", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty")  # type: ignore[union-attr]
+        known = known.select("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty")  # type: ignore[union-attr]
         joined = rows.join(known, left_on="id", right_on="crm_id", how="left", maintain_order="left")
         same = (
-            (pl.col("hash") == pl.col("crm_hash")) & (pl.col("hash_tag") == hash_tag()) & pl.col("dirty").is_null()
+            (pl.col("hash") == pl.col("crm_hash"))
+            & (pl.col("hash_tag") == hash_tag())
+            & pl.col("dirty").is_null()
+            & (pl.col("allowed") == (pl.col("status") != LinkStatus.SUSPENDED))
         ).fill_null(value=False)
         names = self._row_schema().names
         if keep_unchanged:
@@ -160,7 +177,7 @@ class CrmReader:
         frame: pl.DataFrame = pl.from_arrow(canonical)  # type: ignore[assignment]
         origin = raw[ORIGIN] if ORIGIN in raw.column_names else pa.nulls(raw.num_rows, pa.string())
         digest = pl.Series("hash", row_hash(canonical, self._map.names), dtype=pl.Int64)
-        allowed = pl.lit(value=True).alias("allowed")
+        allowed = self._filter.allows_rows(raw).alias("allowed")
         return frame.with_columns(digest, pl.Series("origin", origin, dtype=pl.String), allowed).unique(
             "id", keep="last", maintain_order=True
         )

@@ -45,7 +45,10 @@ class PersonReader:
     def __init__(self, engine: Engine, run: RunRequest, schema: Schema) -> None:
         self._engine, self._run = engine, run
         self._staging = engine.staging(run)
-        self._fields: dict[str, SyncField] = {f.name: f for m in reversed(list(schema.maps.values())) for f in m.fields}
+        looked_at = {name: field for one in schema.filters.values() for name, field in one.person_fields().items()}
+        self._fields: dict[str, SyncField] = looked_at | {
+            f.name: f for m in reversed(list(schema.maps.values())) for f in m.fields
+        }
         names = engine.settings.marketo.system_fields
         self._columns: dict[str, Wire] = {
             **schema.person_columns(),

@@ -38,13 +38,14 @@ class Arrivals:
         persons = pl.concat([by_id, *(frame for _, frame in by_email.values())])
         rows = rows.filter(~pl.col("id").is_in(held))
         partner = [matched.get(crm_id) for crm_id in rows["id"].to_list()]
+        kept_out = set(persons.filter(~pl.col("sys_allowed"))["id"].to_list())  # by the filter on persons (D73)
         fixed = pl.DataFrame(
             {
                 "link_id": [next(next_id) for _ in partner],
                 "person_id": pl.Series(partner, dtype=pl.Int64),
                 "crm_id": rows["id"],
                 "create": pl.Series([None if person else "person" for person in partner], dtype=pl.String),
-                "status": [LinkStatus.ACTIVE.value if person else LinkStatus.CREATING.value for person in partner],
+                "status": [_status(person, kept_out) for person in partner],
                 "p_fresh": pl.Series([person is not None for person in partner], dtype=pl.Boolean),
             }
         )
@@ -112,3 +113,9 @@ class Arrivals:
             for crm_id in crm_ids
         ]
         self.events.append(events(rows))
+
+
+def _status(person: int | None, kept_out: set[int]) -> str:
+    if person is None:
+        return LinkStatus.CREATING.value
+    return LinkStatus.SUSPENDED.value if person in kept_out else LinkStatus.ACTIVE.value

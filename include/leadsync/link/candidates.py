@@ -35,6 +35,7 @@ class Candidate:
     row: pl.DataFrame
     state: int | None = None
     master: str | None = None
+    allowed: bool = True  # by the filter of its entity
 
 
 class Candidates:
@@ -89,6 +90,7 @@ class Candidates:
         if raw.num_rows == 0:
             return
         rows: pl.DataFrame = pl.from_arrow(canonical_rows(raw, self._schema.map(entity)))  # type: ignore[assignment]
+        allowed = self._schema.filters[entity].allows_rows(raw).to_list()
         ids = rows["id"].to_list()
         linked = {**self._arrived, **{row["crm_id"]: row["person_id"] for row in self._links.by_crm(ids).to_pylist()}}
         extra = raw.select(list(_EXTRA)).to_pylist()
@@ -97,5 +99,5 @@ class Candidates:
             owner = (f"person {person}" if person else "a person that is being created") if crm_id in linked else None
             master = more["_masterid_value"] if more["merged"] else None
             row, state = rows[position : position + 1], more["statecode"]
-            candidate = Candidate(entity, crm_id, owner, state == _OPEN_STATE, row, state, master)
+            candidate = Candidate(entity, crm_id, owner, state == _OPEN_STATE, row, state, master, allowed[position])
             yield (more["emailaddress1"] or "").lower(), candidate

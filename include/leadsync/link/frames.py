@@ -52,6 +52,10 @@ EVENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 """What happened to links besides field changes; `request_id` with `outcome` settles a request."""
 
 
+DELETED_UNTOLD = "crm_deleted_kept_out"
+"""Code of the deletion of a record that its filter kept out: nobody is told (R119)."""
+
+
 def events(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
     """Event rows as a frame; members left out are null."""
     return pl.DataFrame([{name: row.get(name) for name in EVENT_SCHEMA} for row in rows], schema=EVENT_SCHEMA)

@@ -37,7 +37,9 @@ def known_pairs(
     unchanged = ((pl.Series(seen_hash) == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())).fill_null(
         value=False
     )
-    keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | wide["link_id"].is_in(list(forced))
+    status = _filtered(wide, rows, persons)
+    turned = (status == LinkStatus.SUSPENDED) != (wide["status"] == LinkStatus.SUSPENDED)
+    keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | turned | wide["link_id"].is_in(list(forced))
     etags = wide.select("crm_id").join(
         rows.select("id", "etag"), left_on="crm_id", right_on="id", how="left", maintain_order="left"
     )
@@ -50,7 +52,7 @@ def known_pairs(
     )
     creating = pl.col("status") == LinkStatus.CREATING
     missing = (
-        pl.when(creating & pl.col("person_id").is_null())
+        pl.when(pl.col("person_id").is_null())
         .then(pl.lit("person"))
         .when(creating & ~pl.col("c_fresh") & pl.col("crm_hash").is_null())  # never seen: it does not exist yet
         .then(pl.lit("crm"))
@@ -59,6 +61,7 @@ def known_pairs(
     fixed = wide.with_columns(
         pl.coalesce(etags["etag"], wide["crm_etag"]).alias("etag"),
         missing.alias("create"),
+        status,
         pl.lit(int(lane)).alias("lane"),
         pl.lit(None, pl.String).alias("request_id"),
         pl.lit(None, pl.String).alias("binds"),
@@ -69,6 +72,28 @@ def known_pairs(
     ]
     ordered = [pl.col(name).cast(dtype) for name, dtype in PAIR_SCHEMA.items()]
     return fixed.filter(keep & ~empty).select(*ordered, *value_columns)
+
+
+def _filtered(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> pl.Series:
+    """Status after the filters: suspended while either side is kept out (R113, R116, D70, D73).
+
+    A side that was not read keeps the verdict it had.
+    """
+    by_row = wide.select(id="crm_id").join(rows.select("id", "allowed"), on="id", how="left", maintain_order="left")
+    of_person = persons.select("id", "sys_allowed")
+    by_person = wide.select(id="person_id").join(of_person, on="id", how="left", maintain_order="left")
+    was = pl.col("status") == LinkStatus.SUSPENDED
+    row_fine = pl.coalesce(by_row["allowed"], ~was)
+    person_fine = pl.coalesce(by_person["sys_allowed"], ~was | pl.col("person_id").is_null())
+    being_made = (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_not_null()
+    status = (
+        pl.when(~(row_fine & person_fine) & ~being_made)
+        .then(pl.lit(LinkStatus.SUSPENDED.value))
+        .when(was)
+        .then(pl.lit(LinkStatus.ACTIVE.value))
+        .otherwise(pl.col("status"))
+    )
+    return wide.select(status.alias("status"))["status"]
 
 
 def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pa.Table:

@@ -13,9 +13,10 @@ import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine
-from include.leadsync.fields import Wire, canonical_rows
+from include.leadsync.fields import canonical_rows
 from include.leadsync.link.people import People
-from include.leadsync.model import FieldMap
+from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.schema import Schema
 
 
 def outgrown(links: pl.DataFrame, layouts: Mapping[int, Sequence[str]], field_map: FieldMap) -> pl.DataFrame:
@@ -30,15 +31,28 @@ def persons_to_add(people: People, links: pl.DataFrame, known: pl.DataFrame) -> 
     return people.by_id(wanted) if wanted else pa.table({})
 
 
+def resuming(links: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
+    """Suspended links of which a freshly read side may be synced again: the other side has a say too (D72).
+
+    `rows`: CRM records with `allowed`; `persons` with `sys_allowed`.
+    """
+    fine_rows = rows.filter(pl.col("allowed"))["id"].to_list()
+    fine_persons = persons.filter(pl.col("sys_allowed"))["id"].to_list()
+    may = pl.col("crm_id").is_in(fine_rows) | pl.col("person_id").is_in(fine_persons)
+    return links.filter((pl.col("status") == LinkStatus.SUSPENDED) & may.fill_null(value=False))
+
+
 def rows_to_add(
-    engine: Engine, field_map: FieldMap, columns: Mapping[str, Wire], links: pl.DataFrame, known: pl.DataFrame
+    engine: Engine, schema: Schema, entity: Entity, links: pl.DataFrame, known: pl.DataFrame
 ) -> pl.DataFrame:
     """Canonical CRM records of links that `known` lacks, in the columns that both have; `known` with them."""
-    shared = ["id", "etag", *field_map.names]
+    field_map, columns = schema.map(entity), schema.row_columns(entity)
+    shared = ["id", "etag", "allowed", *field_map.names]
     known = known.select(shared)
     wanted = links.filter(~pl.col("crm_id").is_in(known["id"].to_list()))["crm_id"].drop_nulls().to_list()
-    raw = engine.dynamics.rows(field_map.entity, wanted, columns) if wanted else None
+    raw = engine.dynamics.rows(entity, wanted, columns) if wanted else None
     if raw is None or raw.num_rows == 0:
         return known
     more: pl.DataFrame = pl.from_arrow(canonical_rows(raw, field_map))  # type: ignore[assignment]
+    more = more.with_columns(schema.filters[entity].allows_rows(raw).alias("allowed"))
     return pl.concat([known, more.select(pl.col(name).cast(known.schema[name]) for name in shared)])

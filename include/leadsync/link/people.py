@@ -32,11 +32,17 @@ class People:
         self.keyed = self._names.id in known
 
     def canonical(self, raw: pa.Table, entity: Entity) -> pl.DataFrame:
-        """`id`, one column per field of the entity, `sys_id`, `sys_type`, `sys_deleted`, `sys_email` (lower case)."""
+        """`id`, one column per field of the entity, and the `sys_` columns.
+
+        `sys_id`, `sys_type`, `sys_deleted`, `sys_email` (lower case), `sys_allowed` (the filter on persons).
+        """
         field_map = self._schema.map(entity)
         if raw.num_rows == 0:
             nobody = empty_side(field_map.names, pl.Int64).with_columns(pl.lit(None, pl.String).alias("sys_email"))
-            return nobody.select("id", *field_map.names, "sys_id", "sys_type", "sys_deleted", "sys_email")
+            nobody = nobody.with_columns(pl.lit(None, pl.Boolean).alias("sys_allowed"))
+            return nobody.select(
+                "id", *field_map.names, "sys_id", "sys_type", "sys_deleted", "sys_email", "sys_allowed"
+            )
         frame: pl.DataFrame = pl.from_arrow(canonical_persons(raw, field_map))  # type: ignore[assignment]
         texts = {
             "sys_id": (self._names.id, pl.String),
@@ -49,6 +55,7 @@ class People:
             has = name in raw.column_names
             values = raw[name] if has else [None] * raw.num_rows
             system.append(pl.Series(alias, values, dtype=dtype))
+        system.append(self._schema.filters[entity].allows_persons(raw).alias("sys_allowed"))
         return (
             frame.select("id", *field_map.names)
             .with_columns(system)

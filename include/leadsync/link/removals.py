@@ -8,7 +8,7 @@ import polars as pl
 
 from include.leadsync.context import Engine
 from include.leadsync.errors import AccessRefused
-from include.leadsync.link.frames import events
+from include.leadsync.link.frames import DELETED_UNTOLD, events
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state import Links
 
@@ -28,7 +28,7 @@ def removed_rows(engine: Engine, entity: Entity, suspects: Sequence[str], living
     # A record that is still to be created is absent too, and must not be taken for deleted; one whose person is
     # to be created existed, unless it is unknown whether that person exists by now.
     waiting = (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_null() & pl.col("dirty").is_null()
-    existing = (pl.col("status") == LinkStatus.ACTIVE) | waiting
+    existing = pl.col("status").is_in([LinkStatus.ACTIVE, LinkStatus.SUSPENDED]) | waiting
     linked = linked.filter((pl.col("entity") == entity.value) & existing & ~pl.col("crm_id").is_in(list(living)))
     if linked.is_empty():
         return events([])
@@ -49,6 +49,9 @@ def removed_rows(engine: Engine, entity: Entity, suspects: Sequence[str], living
 
 def _event(entity: Entity, link: dict[str, object], fate: str) -> dict[str, object]:
     common = {"entity": entity.value, **{key: link[key] for key in ("link_id", "person_id", "crm_id")}}
+    if fate == "gone" and link["status"] == LinkStatus.SUSPENDED:
+        message = "the CRM record was deleted in Dynamics while its filter kept it out; the person stays as it is"
+        return {**common, "kind": "crm_deleted", "code": DELETED_UNTOLD, "message": message, "rule": "R119"}
     if fate == "gone":
         message = "the CRM record was deleted in Dynamics; the person stays and is flagged"
         return {**common, "kind": "crm_deleted", "code": "crm_deleted", "message": message, "rule": "R75"}

@@ -68,6 +68,7 @@ class Requests:
         addresses = dict(zip(persons["id"].to_list(), persons["sys_email"].to_list(), strict=True))
         free = {addresses[person] for person in known if person not in linked and addresses[person]}
         candidates = self._candidates.by_email(free) if self._settings.when_found == "link" else {}
+        kept_out = self._kept_out(raw_persons)
         answered: set[object] = set()
         for request in requests.iter_rows(named=True):
             person = request["person_id"]
@@ -80,11 +81,18 @@ class Requests:
             elif person in self._claimed:
                 message = "the person was just linked to a CRM record that arrived in this run"
                 self._settle(request, "linked", "linked_by_arrival", message, "D24")
+            elif person in kept_out[Entity(str(request["sync_as"]))]:
+                message = "the filter on persons keeps this person from syncing; see filter in leadsync.yaml"
+                self._settle(request, "held", "kept_out", message, "D73")
             else:
                 same_address = candidates.setdefault(addresses[person], []) if addresses[person] else []
                 self._find_or_create(request, same_address)
             answered.add(person)
         return RequestOutcome(self._pairs(raw_persons), events(self._events))
+
+    def _kept_out(self, raw_persons: pa.Table) -> dict[Entity, set[int]]:
+        each = {entity: self._people.canonical(raw_persons, entity) for entity in Entity}
+        return {entity: set(persons.filter(~pl.col("sys_allowed"))["id"]) for entity, persons in each.items()}
 
     def _already(self, request: Request, link: Mapping[str, object]) -> None:
         if link["status"] == LinkStatus.CREATING:
@@ -119,11 +127,16 @@ class Requests:
         elif not free[0].open:
             message = f"{free[0].entity.value} {free[0].crm_id} has this e-mail address but is closed; reopen it first"
             self._settle(request, "held", "closed_record", message, "D25")
+        elif self._schema.filters[free[0].entity].blocked:
+            message = f"{free[0].entity.value} {free[0].crm_id} has this e-mail address, but its filter cannot be read"
+            self._settle(request, "held", "filter_unreadable", message, "D68")
         else:
             self._found.append((request, free[0]))
             free[0].owner = f"person {person}"
             where = f"{free[0].entity.value} {free[0].crm_id}"
             message = f"an unlinked {where} has this e-mail address; it was linked, nothing was created"
+            if not free[0].allowed:
+                message += ", and nothing crosses while its filter keeps it out"
             link = {"entity": free[0].entity.value, "crm_id": free[0].crm_id}
             self._settle(request, "linked", "linked_by_email", message, "D24", link)
 
@@ -136,7 +149,10 @@ class Requests:
             made = [(request, crm_id) for request, kind, crm_id in self._creations if kind is entity]
             found = [(request, candidate) for request, candidate in self._found if candidate.entity is entity]
             fixed = [self._fixed(request, crm_id, binds) for request, crm_id, binds in self._bound(made, raw_persons)]
-            fixed += [self._fixed(request, candidate.crm_id, None, create=False) for request, candidate in found]
+            fixed += [
+                self._fixed(request, c.crm_id, None, LinkStatus.ACTIVE if c.allowed else LinkStatus.SUSPENDED)
+                for request, c in found
+            ]
             rows = [candidate.row for _, candidate in found] or [empty_side(names, pl.String)]
             persons = self._people.canonical(raw_persons, entity)
             frame = pl.DataFrame(fixed, schema=_FIXED, orient="row")
@@ -158,8 +174,10 @@ class Requests:
             given = {name: row for name, row in binds.items() if row}
             yield request, crm_id, json.dumps(given) if given else None
 
-    def _fixed(self, request: Request, crm_id: str, binds: str | None, *, create: bool = True) -> tuple[object, ...]:
-        status = LinkStatus.CREATING if create else LinkStatus.ACTIVE
+    def _fixed(
+        self, request: Request, crm_id: str, binds: str | None, status: LinkStatus = LinkStatus.CREATING
+    ) -> tuple[object, ...]:
+        create = status is LinkStatus.CREATING
         return (
             next(self._next_id),
             request["person_id"],

@@ -14,7 +14,7 @@ from include.leadsync.link.arrivals import Arrivals
 from include.leadsync.link.creations import with_requests
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
-from include.leadsync.link.partners import outgrown, persons_to_add, rows_to_add
+from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import removed_persons, removed_rows
 from include.leadsync.link.requests import Requests
@@ -55,7 +55,7 @@ class _LinkStep:
             rows = self._rows(entity)
             self._removed(entity, rows["id"].to_list())
             self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
-            self._arrived(entity, rows.filter(pl.col("link_id").is_null()))
+            self._arrived(entity, rows.filter(pl.col("link_id").is_null() & pl.col("allowed")))
         self._requested(raw_persons)
         deleted = self._staging.read("persons_deleted")["id"].to_list()
         missing = self._staging.read("persons_missing")["id"].to_list()
@@ -90,12 +90,16 @@ class _LinkStep:
             links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
             field_map = self._schema.map(entity)
             late = outgrown(links, layouts, field_map)
+            if self._schema.filters[entity].blocked:  # what the records show cannot be known now (D68)
+                unknown = pl.col("link_id").is_in(late["link_id"].to_list()) | pl.col("dirty").is_not_null()
+                links, late = links.filter(~unknown), late.clear()
             here = self._people.canonical(self._of(raw_persons, links), entity)
+            late = pl.concat([late, resuming(links, rows, here)]).unique("link_id", maintain_order=True)
             more = self._people.canonical(persons_to_add(self._people, late, here), entity)
             persons = pl.concat([self._people.canonical(extra, entity), here, more]).unique(
                 "id", keep="first", maintain_order=True
             )
-            fresh = rows_to_add(self._engine, field_map, self._schema.row_columns(entity), late, rows)
+            fresh = rows_to_add(self._engine, self._schema, entity, late, rows)
             pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
             pairs, answered = with_requests(self._engine.store, pairs)
             self._events.append(answered)

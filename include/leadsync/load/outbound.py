@@ -59,6 +59,9 @@ def _row_write(schema: Schema, operation: Operation) -> RowWrite:
     fields = {field.name: field for field in schema.map(entity).fields}
     body: dict[str, Any] = {}
     for write in operation.writes:
+        if write.system:  # the filter's own column (D71)
+            body[write.field] = write.after == "true"
+            continue
         if write.field not in fields:
             raise RowFailed("unmapped_field", f"{write.field} is no longer in the field map", field=write.field)
         field = fields[write.field]

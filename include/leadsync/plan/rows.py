@@ -7,6 +7,8 @@ from string import Formatter
 
 import polars as pl
 
+from include.leadsync.config import SyncFilter
+from include.leadsync.link.frames import DELETED_UNTOLD
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
 
@@ -94,6 +96,25 @@ def _creations(pairs: pl.DataFrame, field: SyncField, field_map: FieldMap) -> pl
     )
 
 
+def filter_rows(pairs: pl.DataFrame, one: SyncFilter) -> pl.DataFrame:
+    """The filter column of CRM records that are created: without it their default may be No (R118, D71)."""
+    made = pairs.filter(pl.col("create") == "crm")
+    if not one.set_on_create or made.is_empty():
+        return pl.DataFrame(schema=PLAN_SCHEMA)
+    return _shaped(
+        made.with_columns(
+            pl.lit("false" if one.keeps_out else "true").alias("after"),
+            pl.lit(one.column).alias("field"),
+            pl.lit(one.entity.value).alias("entity"),
+            pl.lit(_OUT).alias("direction"),
+            pl.lit(OperationKind.CREATE.value).alias("kind"),
+            pl.lit(value=True).alias("system"),
+            pl.lit("created").alias("change"),
+            pl.lit("D71").alias("rule"),
+        )
+    )
+
+
 def default_value(template: str, field_map: FieldMap) -> pl.Expr:
     """A default such as "Lead from {company}" as an expression over the person's columns (D31)."""
     parts: list[pl.Expr] = []
@@ -148,7 +169,8 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]
 
 def flag_rows(events: pl.DataFrame, deleted_name: str) -> pl.DataFrame:
     """Microsoft is Deleted = true for confirmed deletions (R75)."""
-    gone = events.filter((pl.col("kind") == "crm_deleted") & pl.col("person_id").is_not_null())
+    told = (pl.col("kind") == "crm_deleted") & (pl.col("code") != DELETED_UNTOLD)
+    gone = events.filter(told & pl.col("person_id").is_not_null())
     return _shaped(
         gone.with_columns(
             pl.lit(0, pl.Int64).alias("version"),

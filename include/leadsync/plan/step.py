@@ -10,10 +10,19 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.step import slices
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.merge import merge as merge_pairs
-from include.leadsync.model import Direction, OperationState, System
+from include.leadsync.model import Direction, LinkStatus, OperationState, System
 from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
-from include.leadsync.plan.rows import PLAN_SCHEMA, create_rows, flag_rows, system_rows, update_rows, with_operation_ids
+from include.leadsync.plan.rows import (
+    PLAN_SCHEMA,
+    create_rows,
+    filter_rows,
+    flag_rows,
+    system_rows,
+    update_rows,
+    with_operation_ids,
+)
+from include.leadsync.plan.suspended import without_writes
 from include.leadsync.schema import staged_schema
 from include.leadsync.state import Links, Outbox
 
@@ -41,6 +50,7 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
         decisions = merge_pairs(both, field_map, first_link)
         restored, taken = restored_edits(both, overwritten, field_map)
         decisions = pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
+        decisions = without_writes(decisions, both, outbound=schema.filters[entity].outbound)
         decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
         if run.fields:
             chosen = pl.col("field").is_in(list(run.fields))
@@ -63,8 +73,10 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         decisions = staging.read(f"decisions.{entity.value}.{number}")
         field_map = schema.map(entity)
         parts.append(update_rows(pairs, decisions, field_map))
-        parts.append(create_rows(pairs, field_map))
-        parts.append(system_rows(pairs, entity, (system.id, system.type, system.is_deleted)))
+        synced = pairs.filter(pl.col("status") != LinkStatus.SUSPENDED)
+        parts.append(create_rows(synced, field_map))
+        parts.append(filter_rows(synced, schema.filters[entity]))
+        parts.append(system_rows(synced, entity, (system.id, system.type, system.is_deleted)))
     parts.append(flag_rows(staging.read("events"), system.is_deleted))
     rows = with_operation_ids(pl.concat(parts), run.run_id)
     brake = engine.settings.policies.brake

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from include.leadsync.fields.defaults import TemplateInvalid, names_in
-from include.leadsync.model import FieldType, Flow, Winner
+from include.leadsync.fields.operators import ONE_VALUE, WITHOUT_VALUES
+from include.leadsync.model import Entity, FieldType, Flow, Winner
 from include.leadsync.settings.document import Plain
-from include.leadsync.settings.tree import FieldEntry, MarketoSettings, Retention, Section
+from include.leadsync.settings.filters import Filters, PersonCondition, RecordCondition
+from include.leadsync.settings.section import Section
+from include.leadsync.settings.tree import FieldEntry, MarketoSettings, Retention
 
 Mistake = tuple[tuple[str, ...], str, str]
 """Key path, what was found, what was expected."""
@@ -45,6 +48,7 @@ def contradictions(data: dict[str, Plain]) -> Iterator[Mistake]:
             yield from _system_fields(entity, good, marketo)
     yield from _request_fields(data.get("requests"), well_formed)
     yield from _same_setup(well_formed)
+    yield from _filters(_valid(Filters, data.get("filter", {})))
     yield from _memory(marketo, _valid(Retention, data.get("retention", {})))
 
 
@@ -53,6 +57,29 @@ def _valid(model: type[_MODEL], data: Plain) -> _MODEL | None:
         return model.model_validate_json(json.dumps(data))
     except ValidationError:
         return None
+
+
+def _filters(filters: Filters | None) -> Iterator[Mistake]:
+    for entity in Entity if filters else ():
+        assert filters
+        entry = filters.of(entity)
+        both: dict[str, Sequence[RecordCondition | PersonCondition]]
+        both = {"records": entry.records, "persons": entry.persons}
+        for kind, conditions in both.items():
+            for number, condition in enumerate(conditions):
+                for found, expected in _condition(condition):
+                    yield ("filter", entity.value, kind, str(number), "values"), found, expected
+
+
+def _condition(condition: RecordCondition | PersonCondition) -> Iterator[tuple[str, str]]:
+    """How many values an operator takes."""
+    operator, count = condition.operator, len(condition.values)
+    if operator in WITHOUT_VALUES and count:
+        yield f"{count} value(s) with {operator.value}", "no values"
+    elif operator in ONE_VALUE and count != 1:
+        yield f"{count} values with {operator.value}", "one value in a list: [10]"
+    elif operator not in WITHOUT_VALUES and not count:
+        yield f"no values with {operator.value}", "a list of one value or more"
 
 
 def _names(entity: str, entries: dict[str, Plain]) -> Iterator[Mistake]:

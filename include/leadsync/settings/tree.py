@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from include.leadsync.errors import Problem
 from include.leadsync.model import Entity, FieldRule, FieldType, Flow, System, Winner
+from include.leadsync.settings.filters import Filters
 from include.leadsync.settings.requests import RequestSettings
+from include.leadsync.settings.section import ATTRIBUTE, REST_NAME, RestName, Section
 
-REST_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
-ATTRIBUTE = r"^[a-z][a-z0-9_]*$"
-
-RestName = Annotated[str, Field(pattern=REST_NAME, max_length=255)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Days = Annotated[int, Field(ge=1, le=3660)]
 Text = Annotated[str, Field(min_length=1, max_length=255)]
-
-
-class Section(BaseModel):
-    """Base of all sections: nothing unknown, nothing converted, nothing changed afterwards."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FieldEntry(Section):
@@ -154,6 +146,7 @@ class Settings(Section):
     metadata_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     marketo: MarketoSettings = MarketoSettings()
     limits: Limits = Limits()
+    filter: Filters = Filters()
     policies: Policies = Policies()
     requests: RequestSettings = RequestSettings()
     batches: Batches = Batches()

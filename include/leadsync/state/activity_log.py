@@ -98,6 +98,26 @@ class ActivityLog:
         with self._store.within(tx) as connection:
             return self._recover_rows(connection, fetch(connection, statement), run_id)
 
+    def stands(self, rows: pa.Table | None, codes: Sequence[str], run_id: str, tx: Transaction | None = None) -> int:
+        """Facts about the sync itself, of no person: `rows` hold now, all other open rows of these codes are over.
+
+        `rows`: code, message, rule, and any of entity, direction, field; returns how many are new. Nobody is told in
+        Marketo.
+        """
+        given = rows.to_pylist() if rows is not None else []
+        keyed = [
+            row | {"key": "|".join(str(row.get(n)) for n in ("code", "entity", "field", "message"))} for row in given
+        ]
+        with self._store.within(tx) as connection:
+            statement = sa.select(*_COLUMNS).where(_OPEN, activity.c.code.in_(list(codes)))
+            there = fetch(connection, statement)
+            over = [key not in {row["key"] for row in keyed} for key in there["key"].to_pylist()]
+            self._recover_rows(connection, there.filter(pa.array(over, pa.bool_())), run_id)
+            if not keyed:
+                return 0
+            common = {"outcome": "failed", "run_id": run_id, "delivered_at": self._store.now()}
+            return self.record(pa.Table.from_pylist([row | common for row in keyed]), connection)
+
     def failed_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
         """Links of one entity with an open failure: they get another chance when the map or the schema changes."""
         failed = sa.select(activity.c.link_id).where(

@@ -55,5 +55,10 @@ class Cursors:
                 )
         return version
 
+    def restart(self, stream: str, tx: Transaction | None = None) -> None:
+        """Have a stream read from its beginning next time; its version stays, for the race (DECISIONS 12)."""
+        with self._store.within(tx) as connection:
+            connection.execute(sa.update(cursor).where(cursor.c.stream == stream).values(token=""))
+
     def _first(self, tx: Transaction, stream: str, values: dict[str, object]) -> int:
         return self._store.insert_if_absent(tx, cursor, {"stream": stream, **values}, ("stream",))

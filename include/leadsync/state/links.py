@@ -183,6 +183,12 @@ class Links:
         with self._store.within(tx) as connection:
             return connection.execute(change.values(dirty=reason)).rowcount if link_ids else 0
 
+    def set_all_dirty(self, entity: Entity | str, reason: str, tx: Transaction | None = None) -> int:
+        """Have both sides of every live link of an entity read afresh, some in each cycle; returns how many."""
+        live = link.c.status.in_(LIVE) & (link.c.entity == str(entity)) & link.c.dirty.is_(None)
+        with self._store.within(tx) as connection:
+            return connection.execute(sa.update(link).where(live).values(dirty=reason)).rowcount
+
     def count(self, entity: Entity | str | None = None, status: LinkStatus | str | None = None) -> int:
         """How many links there are, of an entity and in a status; read from counters, not counted."""
         return self._counts.total(entity, status)

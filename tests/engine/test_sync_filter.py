@@ -1,0 +1,380 @@
+"""The custom sync filter: who is synced, who is not, and what happens when that changes (R112–R121, D68–D74)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from include.leadsync.errors import ConfigurationInvalid
+from include.leadsync.requests import request_persons
+from include.leadsync.state import Links, Requests
+from tests.engine.play import column, linked_lead, shown
+from tests.world import World
+
+FILTER = "new_synctomkto"
+
+
+def add_filter(world: World, entity: str = "lead", name: str = FILTER, **shape: Any) -> None:
+    """An administrator adds the filter column."""
+    world.dynamics.control("add_attribute", {"entity": entity, "attribute": name, "type": "Boolean", **shape})
+
+
+@pytest.fixture
+def filtered(world: World) -> World:
+    """Both entities have the filter column of the native sync, Yes by default."""
+    for entity in ("lead", "contact"):
+        add_filter(world, entity, default="true")
+    return world
+
+
+def make(world: World, entity: str, **values: Any) -> str:
+    own = {"subject": "s"} if entity == "lead" else {}
+    return world.add_row(entity, **own, lastname="L", emailaddress1=f"{entity}@example.com", **values)
+
+
+def persons_of(world: World, row: str) -> list[dict[str, Any]]:
+    return world.persons_by("microsoftId", row)
+
+
+def status_of(world: World, row: str) -> list[str]:
+    return [link["status"] for link in Links(world.engine.store).by_crm([row]).to_pylist()]
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+@pytest.mark.parametrize(("value", "crosses"), [(True, True), (None, True), (False, False)])
+def test_only_an_explicit_no_keeps_a_new_record_out(
+    filtered: World, entity: str, value: bool | None, crosses: bool
+) -> None:
+    row = make(filtered, entity, **{FILTER: value})
+    filtered.settle()
+    assert bool(persons_of(filtered, row)) is crosses
+    assert bool(filtered.persons_by("email", f"{entity}@example.com")) is crosses
+    assert status_of(filtered, row) == (["active"] if crosses else [])
+
+
+def test_without_the_column_everything_is_synced(world: World) -> None:
+    row = make(world, "lead")
+    world.settle()
+    assert persons_of(world, row)
+
+
+def test_a_record_that_turns_to_yes_is_created_at_last(filtered: World) -> None:
+    row = make(filtered, "lead", **{FILTER: False})
+    filtered.settle()
+    filtered.edit_row("lead", row, **{FILTER: True})
+    filtered.settle()
+    assert len(persons_of(filtered, row)) == 1
+
+
+def test_a_person_is_kept_and_goes_stale_both_ways_while_its_record_says_no(filtered: World) -> None:
+    person, lead = linked_lead(filtered)
+    filtered.edit_row("lead", lead, **{FILTER: False}, jobtitle="CTO")
+    filtered.settle()
+    filtered.edit_person(person, city="Lund", unsubscribed=True)
+    filtered.edit_row("lead", lead, telephone1="1", donotemail=True)
+    filtered.settle()
+    assert filtered.person(person, "title", "phone", "microsoftDoNotEmail", "microsoftIsDeleted") == {
+        "id": person, "title": None, "phone": None, "microsoftDoNotEmail": False, "microsoftIsDeleted": False,
+    }  # fmt: skip
+    assert (column(filtered, "lead", lead, "address1_city"), status_of(filtered, lead)) == (None, ["suspended"])
+    assert column(filtered, "lead", lead, "donotbulkemail") is False
+    assert filtered.activities() == []
+
+
+def test_back_at_yes_both_sides_catch_up_and_collisions_follow_the_usual_rules(filtered: World) -> None:
+    person, lead = linked_lead(filtered, jobtitle="base")
+    filtered.edit_row("lead", lead, **{FILTER: False})
+    filtered.settle()
+    filtered.edit_person(person, city="Lund", title="from Marketo")
+    filtered.settle()
+    filtered.edit_row("lead", lead, telephone1="1", jobtitle="from Dynamics")
+    filtered.settle()
+    filtered.edit_row("lead", lead, **{FILTER: True})
+    filtered.settle()
+    assert filtered.person(person, "title", "phone", "city") == {
+        "id": person, "title": "from Marketo", "phone": "1", "city": "Lund",
+    }  # fmt: skip
+    assert column(filtered, "lead", lead, "address1_city") == "Lund"
+    assert column(filtered, "lead", lead, "jobtitle") == "from Marketo"
+    lost = [row["lost"] for row in filtered.ledger(person, "title") if row["kind"] == "collision"]
+    assert lost == ["from Dynamics"]
+    assert status_of(filtered, lead) == ["active"]
+
+
+def test_an_opt_out_made_meanwhile_arrives_when_the_record_is_synced_again(filtered: World) -> None:
+    person, lead = linked_lead(filtered)
+    filtered.edit_row("lead", lead, **{FILTER: False})
+    filtered.settle()
+    filtered.edit_person(person, unsubscribed=True)
+    filtered.settle()
+    filtered.edit_row("lead", lead, **{FILTER: None})
+    filtered.settle()
+    assert column(filtered, "lead", lead, "donotbulkemail") is True
+
+
+def test_with_outbound_continue_the_record_still_gets_what_the_marketer_types(filtered: World) -> None:
+    filtered.configure({"filter": {"lead": {"outbound": "continue"}}})
+    filtered.reopen()
+    person, lead = linked_lead(filtered, jobtitle="base")
+    filtered.edit_row("lead", lead, **{FILTER: False}, telephone1="1")
+    filtered.settle()
+    filtered.edit_person(person, title="CTO")
+    filtered.settle()
+    assert (column(filtered, "lead", lead, "jobtitle"), shown(filtered, person, "phone")) == ("CTO", None)
+    filtered.edit_row("lead", lead, **{FILTER: True})
+    filtered.settle()
+    assert shown(filtered, person, "phone") == "1"
+
+
+@pytest.mark.parametrize("event", ["assign", "delete", "edit", "consent"])
+@pytest.mark.parametrize("linked", [True, False])
+def test_no_event_of_a_record_that_is_kept_out_reaches_marketo(filtered: World, event: str, linked: bool) -> None:
+    if linked:
+        person, lead = linked_lead(filtered)
+        filtered.edit_row("lead", lead, **{FILTER: False})
+    else:
+        lead = make(filtered, "lead", **{FILTER: False})
+    filtered.settle()
+    filtered.transport.log.clear()
+    if event == "delete":
+        filtered.delete_row("lead", lead)
+    elif event == "assign":
+        users = [user["systemuserid"] for user in filtered.rows("systemuser") if not user["isdisabled"]]
+        filtered.edit_row("lead", lead, **{"ownerid@odata.bind": f"/systemusers({users[-1]})"})
+    else:
+        filtered.edit_row("lead", lead, **({"donotbulkemail": True} if event == "consent" else {"jobtitle": "CTO"}))
+    filtered.settle()
+    written = [url for method, url in filtered.transport.log if method == "POST" and "leads.json" in url]
+    assert written == []
+    if linked:
+        assert filtered.person(person, "microsoftIsDeleted", "unsubscribed", "title") == {
+            "id": person, "microsoftIsDeleted": False, "unsubscribed": False, "title": None,
+        }  # fmt: skip
+    if linked and event == "delete":
+        assert status_of(filtered, lead) == []
+
+
+@pytest.mark.parametrize(("writable", "writes"), [(True, True), (True, False), (False, True)])
+def test_a_record_created_from_marketo_says_yes_where_it_can_and_is_suspended_where_its_default_is_no(
+    world: World, writable: bool, writes: bool
+) -> None:
+    add_filter(world, create=writable)
+    world.configure({"filter": {"lead": {"set_on_create": writes}}})
+    world.reopen()
+    person = world.add_person(email="cy@example.com", lastName="Dee")
+    request_persons(world.engine, [person], "lead", None, source="test", token="1")
+    world.settle()
+    (lead,) = world.rows("lead")
+    says_yes = writable and writes
+    assert lead[FILTER] is says_yes  # No is the default of a new two-options column
+    world.edit_person(person, title="CTO")
+    world.settle()
+    assert status_of(world, lead["leadid"]) == (["active"] if says_yes else ["suspended"])
+    assert column(world, "lead", lead["leadid"], "jobtitle") == ("CTO" if says_yes else None)
+
+
+def test_the_column_may_have_another_name_and_the_other_meaning(world: World) -> None:
+    add_filter(world, name="new_nosync")
+    world.configure({"filter": {"lead": {"column": "new_nosync", "keeps_out": True}}})
+    world.reopen()
+    out = make(world, "lead", new_nosync=True)
+    inside = make(world, "lead", new_nosync=False)
+    world.settle()
+    assert (bool(persons_of(world, out)), bool(persons_of(world, inside))) == (False, True)
+
+
+CONDITIONS = [
+    ({"column": "emailaddress1", "operator": "not_empty"}, {"emailaddress1": "a@example.com"}, {"emailaddress1": None}),
+    ({"column": "leadsourcecode", "operator": "one_of", "values": ["web", "Partner"]},
+     {"leadsourcecode": 8}, {"leadsourcecode": 1}),
+    ({"column": "address1_country", "operator": "not_one_of", "values": ["Norway"]},
+     {"address1_country": None}, {"address1_country": "norway"}),
+    ({"column": "jobtitle", "operator": "contains", "values": ["chief", "VP"]},
+     {"jobtitle": "The Chief"}, {"jobtitle": "Clerk"}),
+    ({"column": "jobtitle", "operator": "starts_with", "values": ["vp"]},
+     {"jobtitle": "VP Sales"}, {"jobtitle": "a VP"}),
+    ({"column": "numberofemployees", "operator": "at_least", "values": [10]},
+     {"numberofemployees": 10}, {"numberofemployees": 9}),
+    ({"column": "revenue", "operator": "at_most", "values": [99.5]}, {"revenue": 99.5}, {"revenue": 100}),
+    ({"column": "fax", "operator": "empty"}, {"fax": None}, {"fax": "1"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "inside", "outside"), CONDITIONS, ids=lambda each: str(each.get("operator", "")))
+def test_a_condition_on_any_column_decides_and_follows_its_column(
+    world: World, condition: dict[str, Any], inside: dict[str, Any], outside: dict[str, Any]
+) -> None:
+    world.configure({"filter": {"lead": {"records": [condition]}}})
+    world.reopen()
+    rows = [world.add_row("lead", subject="s", lastname="L", **values) for values in (inside, outside)]
+    world.settle()
+    assert [bool(persons_of(world, row)) for row in rows] == [True, False]
+    world.edit_row("lead", rows[1], **inside)
+    world.edit_row("lead", rows[0], **outside)
+    world.settle()
+    assert bool(persons_of(world, rows[1]))
+    assert [status_of(world, row) for row in rows] == [["suspended"], ["active"]]
+
+
+def test_a_filter_on_persons_suspends_and_releases_their_links(world: World) -> None:
+    condition = {"field": "leadScore", "operator": "at_least", "values": [10]}
+    world.configure({"filter": {"lead": {"persons": [condition]}}})
+    world.reopen()
+    person, lead = linked_lead(world)
+    assert status_of(world, lead) == ["active"]  # nobody to look at when it was made
+    world.edit_person(person, leadScore=5)
+    world.settle()
+    world.edit_person(person, title="CTO")
+    world.edit_row("lead", lead, telephone1="1")
+    world.settle()
+    assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "phone")) == (None, None)
+    world.edit_person(person, leadScore=12)
+    world.settle()
+    assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "phone")) == ("CTO", "1")
+
+
+def test_a_lead_that_belongs_to_a_person_kept_out_gets_no_second_person(world: World) -> None:
+    condition = {"field": "rating", "operator": "not_one_of", "values": ["Cold"]}
+    world.configure({"filter": {"lead": {"persons": [condition]}}})
+    world.reopen()
+    person = world.add_person(email="lead@example.com", lastName="Known", rating="cold")
+    world.settle()
+    lead = make(world, "lead", jobtitle="CTO")
+    world.settle()
+    assert (status_of(world, lead), shown(world, person, "title")) == (["suspended"], None)
+    world.edit_person(person, rating="Hot")
+    world.settle()
+    assert len(world.persons_by("email", "lead@example.com")) == 1
+    assert (status_of(world, lead), shown(world, person, "title")) == (["active"], "CTO")
+    assert column(world, "lead", lead, "lastname") == "Known"  # a first link to a lead: Marketo wins
+
+
+def test_a_filter_set_up_later_takes_hold_of_records_that_nobody_edits(world: World) -> None:
+    person, lead = linked_lead(world, jobtitle="Clerk")
+    _, other = linked_lead(world, jobtitle="Chief", emailaddress1="chief@example.com")
+    condition = {"column": "jobtitle", "operator": "one_of", "values": ["Chief"]}
+    world.configure({"filter": {"lead": {"records": [condition]}}})
+    world.reopen()
+    world.settle()
+    assert [status_of(world, row) for row in (lead, other)] == [["suspended"], ["active"]]
+    world.configure({"filter": {"lead": {"records": []}}})
+    world.reopen()
+    world.edit_person(person, city="Lund")
+    world.settle()
+    assert status_of(world, lead) == ["active"]
+    assert column(world, "lead", lead, "address1_city") == "Lund"
+
+
+def test_a_filter_column_that_vanishes_stops_what_comes_in_and_is_reported_once(filtered: World) -> None:
+    person, lead = linked_lead(filtered)
+    quiet_person, quiet = linked_lead(filtered, emailaddress1="quiet@example.com")
+    out = make(filtered, "lead", **{FILTER: False})
+    filtered.settle()
+    hide = {"entity": "lead", "attribute": FILTER, "changes": {"read": False}}
+    filtered.dynamics.control("set_metadata", hide)
+    filtered.edit_row("lead", lead, jobtitle="CTO")
+    for _ in range(3):
+        report = filtered.run()
+    assert "new_synctomkto" in report["steps"]["recover"]["stopped"]["lead"]
+    assert [row["code"] for row in filtered.activities(open_only=True)] == ["filter_unreadable"]
+    assert (shown(filtered, person, "title"), persons_of(filtered, out)) == (None, [])
+    contact = make(filtered, "contact")
+    for each in (person, quiet_person):
+        filtered.edit_person(each, city="Lund")
+    filtered.settle()
+    assert persons_of(filtered, contact)  # the other entity goes on
+    assert column(filtered, "lead", quiet, "address1_city") == "Lund"  # and so does what goes out
+    assert column(filtered, "lead", lead, "address1_city") is None  # edited meanwhile: not overwritten unseen
+    filtered.dynamics.control("set_metadata", hide | {"changes": {"read": True}})
+    filtered.movable.advance(3_700)
+    filtered.settle()
+    assert (shown(filtered, person, "title"), persons_of(filtered, out)) == ("CTO", [])
+    assert column(filtered, "lead", lead, "address1_city") == "Lund"
+    assert [row["outcome"] for row in filtered.activities()] == ["recovered", "failed"]
+
+
+def test_a_vanished_filter_column_that_is_taken_out_of_the_configuration_stops_nothing(filtered: World) -> None:
+    out = make(filtered, "lead", **{FILTER: False})
+    filtered.settle()
+    hide = {"entity": "lead", "attribute": FILTER, "changes": {"read": False}}
+    filtered.dynamics.control("set_metadata", hide)
+    filtered.configure({"filter": {"lead": {"column": None}}})
+    filtered.reopen()
+    filtered.movable.advance(3_700)
+    filtered.settle()
+    assert persons_of(filtered, out)
+    assert filtered.activities(open_only=True) == []
+
+
+def test_a_request_that_finds_a_record_kept_out_links_it_and_nothing_crosses(filtered: World) -> None:
+    lead = make(filtered, "lead", **{FILTER: False}, jobtitle="CTO")
+    person = filtered.add_person(email="lead@example.com", lastName="Other")
+    filtered.settle()
+    request_persons(filtered.engine, [person], "lead", None, source="test", token="1")
+    filtered.settle()
+    assert (status_of(filtered, lead), len(filtered.rows("lead"))) == (["suspended"], 1)
+    assert (shown(filtered, person, "title"), shown(filtered, person, "microsoftId")) == (None, None)
+    assert column(filtered, "lead", lead, "lastname") == "L"
+    filtered.edit_row("lead", lead, **{FILTER: True})
+    filtered.settle()
+    assert (shown(filtered, person, "title"), shown(filtered, person, "microsoftId")) == ("CTO", lead)
+    assert column(filtered, "lead", lead, "lastname") == "Other"
+
+
+def test_a_request_for_a_person_kept_out_waits_for_nobody_and_says_why(world: World) -> None:
+    condition = {"field": "rating", "operator": "not_one_of", "values": ["Cold"]}
+    world.configure({"filter": {"lead": {"persons": [condition]}}})
+    world.reopen()
+    person = world.add_person(email="x@example.com", lastName="X", rating="Cold")
+    (request,) = request_persons(world.engine, [person], "lead", None, source="test", token="1")
+    world.settle()
+    (answer,) = Requests(world.engine.store).get([request]).to_pylist()
+    assert (answer["outcome"], world.rows("lead")) == ("held", [])
+    assert "filter on persons" in answer["message"]
+
+
+MISTAKES = [
+    ({"column": "new_nowhere"}, "filter.lead.column", "no readable column new_nowhere"),
+    ({"column": "jobtitle"}, "filter.lead.column", "which is of type String"),
+    ({"records": [{"column": "jobtitel", "operator": "empty"}]}, "filter.lead.records.0.column", "'jobtitle'"),
+    ({"records": [{"column": "revenue", "operator": "at_least", "values": ["much"]}]},
+     "filter.lead.records.0.values", "expected a number"),
+    ({"records": [{"column": "jobtitle", "operator": "at_least", "values": [1]}]},
+     "filter.lead.records.0.operator", "a column of numbers or dates"),
+    ({"records": [{"column": "leadsourcecode", "operator": "one_of", "values": ["Wbe"]}]},
+     "filter.lead.records.0.values", "one of: "),
+    ({"persons": [{"field": "leadScoore", "operator": "at_least", "values": [1]}]},
+     "filter.lead.persons.0.field", "'leadScore'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "key", "told"), MISTAKES, ids=lambda each: each if isinstance(each, str) else "")
+def test_a_filter_that_makes_no_sense_is_a_mistake_with_its_place(
+    world: World, section: dict[str, Any], key: str, told: str
+) -> None:
+    world.configure({"filter": {"lead": section}})
+    world.reopen()
+    with pytest.raises(ConfigurationInvalid) as caught:
+        world.run()
+    (problem,) = caught.value.problems
+    assert problem.key == key
+    assert told in str(problem)
+    assert problem.file.rpartition(":")[2].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ({"operator": "empty", "values": ["a"]}, "no values"),
+        ({"operator": "one_of"}, "a list of one value or more"),
+        ({"operator": "at_most", "values": [1, 2]}, "one value in a list"),
+        ({"operator": "equals", "values": ["a"]}, "one of: one_of"),
+    ],
+)
+def test_a_condition_with_the_wrong_number_of_values_is_refused_before_anything_is_read(
+    world: World, condition: dict[str, Any], told: str
+) -> None:
+    world.configure({"filter": {"contact": {"records": [{"column": "jobtitle", **condition}]}}})
+    with pytest.raises(ConfigurationInvalid, match=told):
+        world.open_engine()
