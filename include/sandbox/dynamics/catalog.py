@@ -13,6 +13,7 @@ from pathlib import Path
 from include.sandbox.dynamics.schema import Column, Option, Relationship
 from include.sandbox.service import Json
 
+_GLOBAL_CHOICES = frozenset({"budgetstatus", "initialcommunication", "need", "purchaseprocess", "purchasetimeframe"})
 _DATA = Path(__file__).parent / "data"
 
 
@@ -83,8 +84,13 @@ def default_of(column: Column) -> Json:
 
 
 def parse_options(entries: Json) -> tuple[Option, ...]:
-    """Options from their JSON form (`value`, `label`, `state`, `default_status`)."""
-    return tuple(Option(**entry) for entry in entries or ())
+    """Options from their JSON form (`value`, `label`, `state`, `default_status`, `labels`: LCID to text)."""
+    return tuple(Option(**{**entry, "labels": parse_labels(entry.get("labels"))}) for entry in entries or ())
+
+
+def parse_labels(labels: Json) -> tuple[tuple[int, str], ...]:
+    """Texts by LCID from their JSON form."""
+    return tuple((int(language), str(text)) for language, text in (labels or {}).items())
 
 
 def _column(line: Mapping[str, str]) -> Column:
@@ -120,4 +126,7 @@ def _mended(column: Column) -> Column:
     # Assumption: Integer columns without limits in the sources have the limits of the type.
     if column.type == "Integer" and column.maximum is None:
         return replace(column, minimum=Decimal(-(2**31)), maximum=Decimal(2**31 - 1))
+    # The vendor's lead and opportunity references name these choices as global.
+    if column.name in _GLOBAL_CHOICES and column.type == "Picklist":
+        return replace(column, global_options=column.name)
     return column

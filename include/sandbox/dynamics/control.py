@@ -34,7 +34,8 @@ def set_metadata(world: Administered, arguments: Arguments) -> Json:
     """`{entity, attribute, changes}`: change length, options, required level, ... of a column.
 
     `changes` uses the names of `schema.Column` (`max_length`, `minimum`, `maximum`, `precision`,
-    `required`, `options`, `read`, ...). Without `attribute` it changes the table: `tracking`, `concurrency`.
+    `required`, `options`, `labels`, `read`, ...); another `type` makes the column anew, without
+    values. Without `attribute` it changes the table: `tracking`, `concurrency`.
     Delta tokens of the table expire (V29, V61).
     """
     world.live_schema.change("set_metadata", arguments)
@@ -51,6 +52,30 @@ def add_key(world: Administered, arguments: Arguments) -> Json:
     """`{entity, name, columns}`: an alternate key, active at once (V45)."""
     world.live_schema.change("add_key", arguments)
     return {"entity": arguments["entity"], "name": arguments["name"]}
+
+
+def remove_attribute(world: Administered, arguments: Arguments) -> Json:
+    """`{entity, attribute}`: delete a column with its values and its keys (V61)."""
+    world.live_schema.change("remove_attribute", arguments)
+    return {"entity": arguments["entity"], "attribute": arguments["attribute"]}
+
+
+def add_option(world: Administered, arguments: Arguments) -> Json:
+    """`{entity, attribute, value, label, labels?, state?}`: one more choice (V61)."""
+    world.live_schema.change("add_option", arguments)
+    return {"entity": arguments["entity"], "attribute": arguments["attribute"], "value": arguments["value"]}
+
+
+def remove_key(world: Administered, arguments: Arguments) -> Json:
+    """`{entity, name}`: delete an alternate key."""
+    world.live_schema.change("remove_key", arguments)
+    return {"entity": arguments["entity"], "name": arguments["name"]}
+
+
+def add_table(world: Administered, arguments: Arguments) -> Json:
+    """`{entity, set?, schema_name?}`: a custom table with key, name, owner and state; columns by `add_attribute`."""
+    world.live_schema.change("add_table", arguments)
+    return {"entity": arguments["entity"], "set": world.schema.tables[arguments["entity"]].set}
 
 
 def set_options(world: Administered, arguments: Arguments) -> Json:
@@ -149,7 +174,11 @@ COMMANDS: Mapping[str, Callable[[Administered, Arguments], Json]] = {
     for command in (
         set_metadata,
         add_attribute,
+        remove_attribute,
+        add_option,
         add_key,
+        remove_key,
+        add_table,
         set_options,
         set_privileges,
         disable_user,

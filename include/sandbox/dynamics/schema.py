@@ -43,17 +43,24 @@ def stable_id(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One choice: `state` for a status reason, `default_status` for a state."""
+    """One choice: `state` for a status reason, `default_status` for a state.
+
+    `label` is the text in the base language, `labels` those in further languages by LCID.
+    """
 
     value: int
     label: str
     state: int | None = None
     default_status: int | None = None
+    labels: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One attribute. Limits are None where the type has none."""
+    """One attribute. Limits are None where the type has none.
+
+    `labels` are display names in further languages by LCID; `global_options` names a shared choice.
+    """
 
     table: str
     name: str
@@ -75,6 +82,8 @@ class Column:
     attribute_of: str | None = None
     options: tuple[Option, ...] = ()
     label: str = ""
+    labels: tuple[tuple[int, str], ...] = ()
+    global_options: str | None = None
     custom: bool = False
 
     @property
@@ -121,6 +130,8 @@ class Relationship:
     assign: str = "NoCascade"
     merge: str = "NoCascade"
     indexed: bool = False
+    reparent: str = "NoCascade"
+    custom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +168,7 @@ class Table:
     base: str | None = None
     view: bool = False
     principal: bool = False
+    custom: bool = False
     by_wire: dict[str, Column] = field(init=False)
     navigation: dict[str, tuple[Column, str]] = field(init=False)
     exposed: list[Column] = field(init=False)

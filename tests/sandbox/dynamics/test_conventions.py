@@ -110,18 +110,6 @@ def test_extra_headers_come_with_every_answer(org: Org) -> None:
     assert (header(response, "x-ms-ratelimit-time-remaining-xrm-requests") or "").startswith("1,")
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-    ],
-)
-def test_what_the_sandbox_leaves_out_is_said_clearly(org: Org, method: str, path: str) -> None:
-    """V65."""
-    response = org.call(method, path, {} if method == "POST" else None)
-    assert response.status == 501
-    assert message(response).endswith("is not part of this sandbox.")
-
-
 def test_a_byte_order_mark_before_counts_is_a_choice(org: Org) -> None:
     """O8."""
     assert org.get("leads/$count").body == b"0"
