@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from include.sandbox.folder import FolderInUse
 from include.sandbox.listening import Address
 from include.sandbox.server import EMULATORS, Factory, SandboxServer
 
+_MOST_FILES = 65_536
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -31,6 +33,7 @@ def main(arguments: Sequence[str] | None = None, emulators: Mapping[str, Factory
         return _refuse("--people is a number from 0 on")
     address = Address(given.host, given.marketo_port, given.dynamics_port, given.tls_cert, given.tls_key)
     sandbox = SandboxServer(given.data_dir, given.people, given.seed, address=address, emulators=emulators)
+    _allow_many_connections()
     quiet = True
     try:
         for number in _SIGNALS:
@@ -63,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--tls-cert", type=Path, help="PEM file; with it both emulators speak TLS")
     serve.add_argument("--tls-key", type=Path, help="PEM file")
     return parser
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets this process have: every connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler

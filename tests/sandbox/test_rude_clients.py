@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.client import HTTPSConnection
+from pathlib import Path
 
 import psutil
 import pytest
 
 from include.sandbox import connection, hosting, listening, wire
 from include.sandbox.connection import PlainProtocol
+from include.sandbox.listening import Address
 from include.sandbox.server import SandboxServer
 from include.sandbox.service import Response
 from tests.sandbox.conftest import Client
@@ -291,3 +295,20 @@ def test_a_thousand_idle_connections_are_in_nobodys_way(marketo: Client, peer: C
     assert half[7].recv(1000).startswith(b"HTTP/1.1 200 ")
     assert marketo.notes() == ["half-body"]
     assert len(idle) + len(mute) == 700
+
+
+@pytest.mark.parametrize("sent", [b"GET /mirror HTTP/1.1\r\nHost: x\r\n\r\n", b"hello", bytes(300)])
+def test_clear_text_at_a_tls_port_ends_the_connection_and_others_are_served(
+    start_sandbox: Start, certificate: tuple[Path, Path], capfd: pytest.CaptureFixture[str], sent: bytes
+) -> None:
+    address = Address(tls_cert=certificate[0], tls_key=certificate[1])
+    port = int(start_sandbox(address=address).marketo_url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+        one.sendall(sent)
+        assert not rest(one).startswith(b"HTTP/")
+    trust = ssl.create_default_context(cafile=certificate[0])
+    secure = HTTPSConnection("127.0.0.1", port, timeout=10, context=trust)
+    secure.request("GET", "/mirror")
+    assert secure.getresponse().status == 200
+    secure.close()
+    assert capfd.readouterr().err == ""
