@@ -26,7 +26,8 @@ class Control:
         self._commands: dict[str, Callable[[Arguments], Json]] = {
             "create_fields": self.create_fields, "create_list": self.create_list,
             "create_smart_list": self.create_smart_list,
-            "create_partition": self.create_partition, "add_activity": self.add_activity,
+            "create_partition": self.create_partition, "create_program": self.create_program,
+            "add_activity": self.add_activity,
             "set_options": self.set_options, "options": self.options, "grant": self.grant, "revoke": self.revoke,
             "expire_tokens": self.expire_tokens, "revoke_tokens": self.revoke_tokens,
             "native_sync": self.native_sync, "edit_person": self.edit_person, "people_count": self.people_count,
@@ -86,6 +87,11 @@ class Control:
             sql = "INSERT INTO partition (name, description) VALUES (?, ?)"
             made = connection.execute(sql, (arguments["name"], arguments.get("description")))
         return {"id": made.lastrowid}
+
+    def create_program(self, arguments: Arguments) -> Json:
+        """`{"name"}`: a program; one of that name is returned as it is. Returns `{"id"}`."""
+        with self._at.database.write() as connection:
+            return {"id": self._at.programs.named(connection, arguments["name"], self._at.now()).id}
 
     def add_activity(self, arguments: Arguments) -> Json:
         """Append any activity, for instance 300, Sync Lead to Microsoft. Returns `{"id", "marketoGUID"}`.

@@ -93,7 +93,7 @@ class CrmObjects:
 
     def _find(self, kind: Kind, call: Call) -> Reply:
         """Objects with one of the values; a compound key comes as JSON with `_method=GET`."""
-        body = call.json() if call.request.header("content-type").startswith("application/json") else {}
+        body = call.json() if call.request.method.upper() == "POST" else {}
         names = _names(body.get("fields")) or call.many("fields")
         for name in names:
             if kind.field(name) is None:

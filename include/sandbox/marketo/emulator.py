@@ -34,13 +34,13 @@ from include.sandbox.marketo.program_members import ProgramMembers
 from include.sandbox.marketo.routes import Route, Routes, check_body, plain_path
 from include.sandbox.marketo.static_lists import StaticLists
 from include.sandbox.marketo.wire import (
-    FORM_TYPE,
     Answer,
     Call,
     Refusal,
     compressed,
     envelope,
     failure,
+    is_form,
     json_response,
     parameters,
     plain_response,
@@ -132,7 +132,7 @@ class MarketoEmulator:
     def _run(self, call: Call) -> Answer:
         route, call.names = self._routes.find(call.method, call.path)
         self._at.identity.permit(call.user, route.any_of)
-        if not _is_form(call):
+        if call.method == "POST" or not is_form(call.request):
             check_body(call, route.body)
         try:
             return route.handler(call)
@@ -165,8 +165,3 @@ class MarketoEmulator:
 def _biggest_body(request: Request) -> int:
     """Imports take ten times what the others take (section 1)."""
     return LARGEST_BODY if len(request.body) > BIGGEST_BODY and plain_path(request.path) == IMPORT else BIGGEST_BODY
-
-
-def _is_form(call: Call) -> bool:
-    """A POST that only carries the parameters of a GET or DELETE."""
-    return call.request.header("content-type").startswith(FORM_TYPE) and call.method != "POST"

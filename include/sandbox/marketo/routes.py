@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from include.sandbox.marketo.identity import Permission
-from include.sandbox.marketo.wire import Call, Handler, Refusal
+from include.sandbox.marketo.wire import Call, Handler, Refusal, is_form
 
 
 class Body(Enum):
@@ -75,12 +75,17 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def plain_path(path: str) -> str:
-    """Dot segments and doubled slashes resolved (M16; section 1)."""
-    return "/" + posixpath.normpath(path).lstrip("/")
+    """Dot segments and doubled slashes resolved (M16; section 1). A slash at the end stays: it names no resource."""
+    plain = "/" + posixpath.normpath(path).lstrip("/")
+    return f"{plain}/" if path.endswith("/") and plain != "/" else plain
 
 
 def check_body(call: Call, wanted: Body) -> None:
-    """Refuse a JSON resource without the JSON content type (612, M17)."""
-    needed = wanted is Body.JSON or (wanted is Body.OPTIONAL_JSON and bool(call.request.body.strip()))
-    if needed and call.request.header("content-type").split(";")[0].strip().lower() != "application/json":
+    """Refuse a JSON resource without the JSON content type (612, M17).
+
+    Where the parameters of the query will do instead of JSON, a form may carry them (M50).
+    """
+    optional = wanted is Body.OPTIONAL_JSON and not is_form(call.request) and bool(call.request.body.strip())
+    kind = call.request.header("content-type").split(";")[0].strip().lower()
+    if (wanted is Body.JSON or optional) and kind != "application/json":
         raise Refusal("612", "Invalid Content Type")

@@ -6,6 +6,7 @@ Facts: marketo-api.md section 1 (conventions), 3.1 (levels); M9-M17.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ PAGE = 300
 """Default and largest page, and the most records of one call."""
 GZIP_FROM = 1024
 ASSET_ROOT = "/rest/asset/"
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,30}\s*")
 
 
 class Refusal(Exception):
@@ -110,7 +112,7 @@ class Call:
 
     def json(self) -> dict[str, Json]:
         """The JSON object of the body, empty when there is no body."""
-        if not self.request.body.strip():
+        if not self.request.body.strip() or is_form(self.request):
             return {}
         try:
             body = msgspec.json.decode(self.request.body)
@@ -150,11 +152,8 @@ def too_many(found: int, limit: int, what: str) -> None:
 
 def as_integer(text: str) -> int:
     """A whole number of a parameter (1001)."""
-    try:
-        value = int(text)
-    except ValueError as error:
-        raise Refusal("1001", f"Invalid value '{text}'. Required of type 'Integer'") from error
-    if not -(2**63) <= value < 2**63:
+    value = int(text) if _INTEGER.fullmatch(text) else None
+    if value is None or not -(2**63) <= value < 2**63:
         raise Refusal("1001", f"Invalid value '{text}'. Required of type 'Integer'")
     return value
 
@@ -164,10 +163,15 @@ def stamp(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def is_form(request: Request) -> bool:
+    """Whether the body is a form, which only carries parameters."""
+    return request.header("content-type").split(";")[0].strip().lower() == FORM_TYPE
+
+
 def parameters(request: Request) -> dict[str, list[str]]:
     """Query parameters, and those of a form body, by name."""
     pairs = request.parameters()
-    if request.header("content-type").startswith(FORM_TYPE):
+    if is_form(request):
         pairs += parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
     found: dict[str, list[str]] = {}
     for name, value in pairs:

@@ -143,6 +143,16 @@ CASES: list[tuple[str, str, bytes, dict[str, str], str]] = [
     ("POST", "/rest/v1/leads/describe.json", b"", {}, "605"),
     ("GET", "/rest/v1/nowhere.json", b"", {}, "610"),
     ("GET", "/rest/v1/leadsXjson", b"", {}, "610"),
+    ("GET", "/rest/v1/leads/describe.json/", b"", {}, "610"),
+    ("GET", "/REST/v1/leads/describe.json", b"", {}, "610"),
+    ("GET", "/rest/v1/leads/describe", b"", {}, "610"),
+    ("GET", "/", b"", {}, "610"),
+    ("HEAD", "/rest/v1/leads/describe.json", b"", {}, "605"),
+    ("GET", "/rest/v1/lead/1_0.json", b"", {}, "1001"),
+    ("POST", "/rest/v1/leads.json", b'{"input":"x"}', {"content-type": "application/json"}, "609"),
+    ("POST", "/rest/v1/leads.json", b'{"input":' + b"[" * 5000 + b"]" * 5000 + b"}",
+     {"content-type": "application/json"}, "609"),
+    ("POST", "/rest/v1/leads.json", b"\xff\xfe{", {"content-type": "application/json"}, "609"),
     ("POST", "/rest/v1/leads.json", b"{", {"content-type": "application/json"}, "609"),
     ("POST", "/rest/v1/leads.json", b"[]", {"content-type": "application/json"}, "609"),
     ("POST", "/rest/v1/leads.json", b'{"input":{}}', {"content-type": "application/json"}, "609"),
@@ -161,6 +171,36 @@ def test_malformed_requests_answer_their_codes(
     """M17."""
     sent = {"authorization": f"Bearer {marketo.token()}", **headers}
     assert code(answer(marketo.raw(method, path, "", body, sent))) == expected
+
+
+def test_gzip_that_is_refused_is_not_sent(marketo: Caller) -> None:
+    """M12."""
+    long = marketo.send("GET", "/rest/v1/leads/describe.json", headers={"accept-encoding": "gzip;q=0, identity"})
+    assert header(long, "content-encoding") is None
+
+
+def test_the_text_of_a_bad_input_is_the_recorded_one(marketo: Caller) -> None:
+    """M17, section 3.2."""
+    found = marketo.post("/rest/v1/leads.json", {"input": {"email": "ada@example.test"}})
+    assert found["errors"] == [{"code": "609", "message": "Invalid value specified for attribute 'input'"}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"filterType": "email", "filterValues": "' OR 1=1 --"},
+     {"filterType": "regionCode", "filterValues": "x') OR (1=1"},
+     {"filterType": "email' OR '1'='1", "filterValues": "a"}, {"filterType": "id", "filterValues": "1 OR 1=1"},
+     {"filterType": "id", "filterValues": "999", "fields": "id;DROP TABLE person"},
+     {"filterType": "id", "filterValues": "999", "nextPageToken": "' OR 1=1"}],
+)  # fmt: skip
+def test_injected_filters_find_nobody(marketo: Caller, query: dict[str, str]) -> None:
+    """M26, M30: what looks like SQL is a value that nobody has, or is refused."""
+    marketo.make_field("regionCode", "string")
+    marketo.create(email="ada@example.test", regionCode="EU")
+    found = marketo.get("/rest/v1/leads.json", **query)
+    assert not found.get("result")
+    assert found["success"] or found["errors"][0]["code"] in {"1001", "1003", "1006", "1011"}
+    assert marketo.emulator.control("people_count", {}) == {"people": 1}
 
 
 def test_the_text_of_605_names_the_method(marketo: Caller) -> None:

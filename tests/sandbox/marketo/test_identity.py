@@ -29,7 +29,9 @@ def test_a_token_comes_by_query_and_by_form(marketo: Caller, way: str) -> None:
     assert body["token_type"] == "bearer"
     assert type(body["expires_in"]) is int
     assert body["scope"] == "sync-api@example.test"
-    assert header(response, "cache-control") == "no-store"
+    recorded = {"cache-control": "no-store", "pragma": "no-cache", "x-frame-options": "DENY",
+                "x-xss-protection": "1; mode=block", "x-content-type-options": "nosniff"}  # fmt: skip
+    assert {name: header(response, name) for name in recorded} == recorded
 
 
 def test_the_same_token_comes_again_until_it_expires(marketo: Caller) -> None:

@@ -112,7 +112,7 @@ def test_folders_are_made_renamed_browsed_and_deleted(marketo: Caller, way: str)
     """Vendor page Folders."""
     values = {"name": "Sync", "parent": '{"id":12,"type":"Folder"}', "description": "x"}
     sent = {"form": values} if way == "form" else {"query": values}
-    (made,) = answer(marketo.send("POST", f"{ASSET}/folders.json", **sent))["result"]  # type: ignore[arg-type]
+    (made,) = answer(marketo.send("POST", f"{ASSET}/folders.json", **sent))["result"]
     assert (made["path"], made["folderType"]) == ("/Lead Database/Default/Group Lists/Sync", "List")
     path = f"{ASSET}/folder/{made['id']}"
     (changed,) = answer(marketo.send("POST", f"{path}.json", form={"type": "Folder", "name": "Sync 2"}))["result"]

@@ -24,6 +24,12 @@ def test_members_are_added_and_removed_by_json_and_by_query(marketo: Caller) -> 
     assert marketo.get(path(number))["result"] == []
 
 
+def test_members_may_be_named_by_a_form(marketo: Caller) -> None:
+    """M50."""
+    number, person = marketo.make_list(), marketo.create()
+    assert answer(marketo.send("POST", path(number), form={"id": person}))["result"][0]["status"] == "added"
+
+
 def test_adding_twice_is_added_and_leaves_one_activity(marketo: Caller) -> None:
     """M50."""
     number, person, token = marketo.make_list("List 1", programName="Onboarding"), marketo.create(), marketo.since()

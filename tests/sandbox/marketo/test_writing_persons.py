@@ -265,3 +265,22 @@ def test_partitions_are_checked(marketo: Caller) -> None:
     assert reason(result) == ("1008", "Access denied to partition 'Moon'")
     (result,) = marketo.sync({"email": "ada@example.test"}, partitionName="EU", action="updateOnly")
     assert reason(result)[0] == "1010"
+
+
+def test_an_update_that_names_another_partition_is_refused(marketo: Caller) -> None:
+    """M51: the person stays where it is, and as it is."""
+    marketo.emulator.control("create_partition", {"name": "EU"})
+    (made,) = marketo.sync({"email": "ada@example.test"})
+    (result,) = marketo.sync({"email": "ada@example.test", "firstName": "x"}, partitionName="EU")
+    assert reason(result) == ("1010", "Partition update not allowed")
+    assert marketo.person(made["id"], "firstName", "leadPartitionId") == {
+        "id": made["id"], "firstName": None, "leadPartitionId": 1,
+    }  # fmt: skip
+    (result,) = marketo.sync({"email": "ada@example.test", "firstName": "x"}, partitionName="Default")
+    assert result["status"] == "updated"
+
+
+def test_an_async_call_answers_ids_all_the_same(marketo: Caller) -> None:
+    """Section 6: as recorded."""
+    (result,) = marketo.sync({"email": "ada@example.test"}, asyncProcessing=True)
+    assert (result["status"], set(result)) == ("created", {"id", "status"})
