@@ -85,6 +85,10 @@ class LinkStatus(StrEnum):
     SUSPENDED = "suspended"  # a filter keeps the pair from syncing; it stays linked (R116, D70, D71)
     CRM_DELETED = "crm_deleted"  # tombstone (D46)
     PERSON_DELETED = "person_deleted"  # tombstone (R76)
+    CONVERTED = "converted"  # history: the lead became a contact (D36, D37)
+    CRM_MERGED = "crm_merged"  # history: the CRM record was merged into another one (D42, D43)
+    PERSON_MERGED = "person_merged"  # history: the person was merged into another one (D44)
+    ERASED = "erased"  # the person was deleted and must stay so; nothing of it is kept (D52)
     HELD = "held"  # reported, waits for a human (D13, D24)
 
 

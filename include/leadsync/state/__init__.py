@@ -9,6 +9,7 @@ from include.leadsync.state.activity_log import ActivityLog
 from include.leadsync.state.budget import BudgetLimits, BudgetUsage, SharedBudget
 from include.leadsync.state.cursors import Cursor, Cursors
 from include.leadsync.state.echoes import Echoes, SeenActivities
+from include.leadsync.state.erasures import Erasures
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.leases import WRITER, Lease, Leases
 from include.leadsync.state.ledger import Ledger
@@ -29,6 +30,7 @@ __all__ = [
     "Cursor",
     "Cursors",
     "Echoes",
+    "Erasures",
     "Lease",
     "Leases",
     "Ledger",

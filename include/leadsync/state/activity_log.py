@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -97,6 +97,35 @@ class ActivityLog:
         statement = sa.select(*_COLUMNS).where(_OPEN, activity.c.link_id.is_(None), either)
         with self._store.within(tx) as connection:
             return self._recover_rows(connection, fetch(connection, statement), run_id)
+
+    def over(
+        self,
+        codes: Sequence[str],
+        run_id: str,
+        *,
+        persons: Sequence[int] = (),
+        crm_ids: Sequence[str] = (),
+        tx: Transaction | None = None,
+    ) -> int:
+        """Close, as `recover` does, the open rows of these codes about these persons or CRM records."""
+        if not persons and not crm_ids:
+            return 0
+        either = self._store.bulk.one_of(activity.c.person_id, persons) | self._store.bulk.one_of(
+            activity.c.crm_id, crm_ids
+        )
+        statement = sa.select(*_COLUMNS).where(_OPEN, activity.c.code.in_(list(codes)), either)
+        with self._store.within(tx) as connection:
+            return self._recover_rows(connection, fetch(connection, statement), run_id)
+
+    def moved(self, survivors: Mapping[int, int], tx: Transaction | None = None) -> int:
+        """Persons were merged: what the losers were not told yet is told to the survivors; returns how many rows."""
+        count = 0
+        with self._store.within(tx) as connection:
+            for loser, survivor in survivors.items():
+                waits = (activity.c.person_id == loser) & activity.c.delivered_at.is_(None)
+                change = sa.update(activity).where(waits).values(person_id=survivor)
+                count += connection.execute(change).rowcount
+        return count
 
     def stands(self, rows: pa.Table | None, codes: Sequence[str], run_id: str, tx: Transaction | None = None) -> int:
         """Facts about the sync itself, of no person: `rows` hold now, all other open rows of these codes are over.

@@ -23,6 +23,13 @@ from include.leadsync.state.store import StateStore, Transaction, driver_rows, f
 
 EXPECTED = "expected_version"
 TOMBSTONES = (LinkStatus.CRM_DELETED.value, LinkStatus.PERSON_DELETED.value)
+HISTORY = (
+    *TOMBSTONES,
+    LinkStatus.CONVERTED.value,
+    LinkStatus.CRM_MERGED.value,
+    LinkStatus.PERSON_MERGED.value,
+)
+"""Links that ended: what became of a record that is met again."""
 _COLUMNS = list(link.columns)
 _PAGE = 50_000
 
@@ -39,6 +46,8 @@ class Links:
     - person_open, crm_open string? (JSON list of the fields in it that are changes not agreed yet, D8)
     - person_hash, crm_hash int64?, hash_tag string? (row hashes last seen, and how they were made)
     - crm_etag string? · dirty string? (why both sides must be read afresh) · note string?
+    - crm_state int64? (statecode last seen; anything but 0 is closed)
+    - became_crm string?, became_person int64? (of ended links: what took the place of their record or person)
     - created_run string? · created_at, changed_at timestamp[us, UTC]
 
     Look-ups take any number of ids, repeated ones included, and return each link once, in no order.
@@ -71,6 +80,13 @@ class Links:
     def tombstones_by_crm(self, ids: Sequence[str], tx: Transaction | None = None) -> pa.Table:
         """Links whose person or CRM record was deleted, by CRM record (D46)."""
         return self.by_crm(ids, tx, TOMBSTONES)
+
+    def last_by_crm(self, ids: Sequence[str], tx: Transaction | None = None) -> dict[str, dict[str, Any]]:
+        """CRM record → the link of it that ended last, as a row; records that have a live link or never had any lack."""
+        rows = self.by_crm(ids, tx, (*HISTORY, *LIVE)).to_pylist()
+        alive = {row["crm_id"] for row in rows if row["status"] in LIVE}
+        ended = sorted(rows, key=lambda row: (row["changed_at"], row["link_id"]))
+        return {row["crm_id"]: row for row in ended if row["crm_id"] not in alive}
 
     def dirty(self, limit: int, tx: Transaction | None = None) -> pa.Table:
         """Live links whose two sides must be read afresh, lowest link_id first."""

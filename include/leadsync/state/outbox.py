@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from include.leadsync.model import STANDING, OperationState
+from include.leadsync.model import STANDING, OperationKind, OperationState
 from include.leadsync.state.arrow import conform, filled, with_all_columns
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.claiming import Claiming
@@ -67,6 +67,19 @@ class Outbox:
             return 0
         waits = operation.c.state.in_(WAITING) & operation.c.kind.not_in(sorted(STANDING))
         change = sa.update(operation).where(self._store.bulk.one_of(operation.c.link_id, link_ids), waits)
+        with self._store.within(tx) as connection:
+            return connection.execute(change.values(state=SUPERSEDED, updated_at=self._store.micros())).rowcount
+
+    def retire(self, link_ids: Sequence[int], tx: Transaction | None = None) -> int:
+        """These links belong to other records now: everything that waits for them is superseded, facts included.
+
+        What a person is told stays. Returns how many.
+        """
+        if not link_ids:
+            return 0
+        told = operation.c.kind != OperationKind.ACTIVITY.value
+        mine = self._store.bulk.one_of(operation.c.link_id, link_ids) & operation.c.state.in_(WAITING) & told
+        change = sa.update(operation).where(mine)
         with self._store.within(tx) as connection:
             return connection.execute(change.values(state=SUPERSEDED, updated_at=self._store.micros())).rowcount
 

@@ -110,6 +110,9 @@ link = sa.Table(
     _text("crm_etag"),
     _text("dirty"),
     _text("note"),
+    _number("crm_state"),
+    _text("became_crm"),
+    _number("became_person"),
     _text("created_run"),
     _moment("created_at", needed=True),
     _moment("changed_at", needed=True),
@@ -119,6 +122,14 @@ link = sa.Table(
     sa.Index("link_by_crm_record", "crm_id"),
     sa.Index("link_dirty", "link_id", **_where("dirty IS NOT NULL")),
 )
+
+erasure = sa.Table(
+    "erasure",
+    metadata,
+    _text("digest", key=True),
+    _moment("at", needed=True),
+)
+"""Keyed digests of ids and addresses whose persons were deleted and must stay so (D52)."""
 
 link_count = sa.Table(
     "link_count",
