@@ -9,14 +9,13 @@ from include.sandbox.dynamics.addresses import Segment
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.errors import ServiceError, bad_query, method_not_allowed, unknown_segment
 from include.sandbox.dynamics.metadata_filters import metadata_filter
+from include.sandbox.dynamics.metadata_relationships import all_relationships, many_to_one, one_to_many
 from include.sandbox.dynamics.metadata_shapes import (
-    all_relationships,
     attribute_base,
     attribute_details,
     cast_name,
+    global_choices,
     key_shapes,
-    many_to_one,
-    one_to_many,
     option_set,
     table_shape,
 )
@@ -27,6 +26,10 @@ from include.sandbox.service import Json, Response
 METADATA_ROOTS = frozenset({"EntityDefinitions", "GlobalOptionSetDefinitions", "RelationshipDefinitions"})
 _PREFIX = "Microsoft.Dynamics.CRM."
 _FORBIDDEN = ("$top", "$skip", "$orderby", "$count", "$apply", "$search")
+_CASTS = {
+    "RelationshipDefinitions": {"OneToManyRelationshipMetadata", "ManyToManyRelationshipMetadata"},
+    "GlobalOptionSetDefinitions": {"OptionSetMetadata", "BooleanOptionSetMetadata"},
+}
 _OPTION_PROPERTIES = frozenset({"OptionSet", "GlobalOptionSet"})
 
 Shape = dict[str, Json]
@@ -54,10 +57,26 @@ def metadata(call: Call, segments: Sequence[Segment]) -> Response:
     if root.name == "EntityDefinitions":
         return _definitions(call, segments)
     if root.name == "RelationshipDefinitions":
-        shapes = list(all_relationships(call.schema))
-        return _answer(call, shapes, _Kind("RelationshipDefinitions", "RelationshipMetadataBase", {}), root.key)
-    # No global choices in the out-of-the-box tables of this org.
-    return _answer(call, [], _Kind("GlobalOptionSetDefinitions", "OptionSetMetadataBase", {}), root.key)
+        return _named(call, segments, list(all_relationships(call.schema)), "RelationshipMetadataBase")
+    return _named(call, segments, global_choices(call.schema), "OptionSetMetadataBase")
+
+
+def _named(call: Call, segments: Sequence[Segment], shapes: list[Shape], type_name: str) -> Response:
+    """A collection of mixed types, whole or cast to one, with or without a key."""
+    root, rest = segments[0], list(segments[1:])
+    context, key = root.name, root.key
+    if rest and rest[0].name.startswith(_PREFIX):
+        cast = rest.pop(0)
+        type_name, key = cast.name.removeprefix(_PREFIX), key or cast.key
+        if type_name not in _CASTS[root.name]:
+            raise unknown_segment(cast.name)
+        cast_to = f"#{cast.name}"
+        shapes = [{n: v for n, v in s.items() if n != "@odata.type"} for s in shapes if s["@odata.type"] == cast_to]
+        context += f"/{cast.name}"
+    kind = _Kind(context, type_name, {})
+    if rest:
+        return _part(call, _one(shapes, key or ""), rest, kind)
+    return _answer(call, shapes, kind, key)
 
 
 def _definitions(call: Call, segments: Sequence[Segment]) -> Response:
@@ -134,7 +153,12 @@ def _attribute_expansions(table: Table) -> Mapping[str, Callable[[Shape], tuple[
     def options(shape: Shape) -> tuple[Json, str]:
         return option_set(table, table.columns[shape["LogicalName"]]), "OptionSetMetadata"
 
-    return {"OptionSet": options, "GlobalOptionSet": lambda _: (None, "OptionSetMetadata")}
+    def shared(shape: Shape) -> tuple[Json, str]:
+        # A local choice has no global one; the options of a global one are shown in both places (section 13.1).
+        column = table.columns[shape["LogicalName"]]
+        return (option_set(table, column) if column.global_options is not None else None), "OptionSetMetadata"
+
+    return {"OptionSet": options, "GlobalOptionSet": shared}
 
 
 def _part(call: Call, shape: Shape, rest: Sequence[Segment], kind: _Kind) -> Response:
@@ -164,13 +188,23 @@ def _one(shapes: Sequence[Shape], key: str) -> Shape:
 
 def _answer(call: Call, shapes: Sequence[Shape], kind: _Kind, key: str | None) -> Response:
     options = {name: call.option(name) for name in ("$select", "$filter", "$expand")}
-    select = f"({options['$select']})" if options["$select"] else ""
+    select = _context(options)
     context = f"{call.root}$metadata#{kind.context}{select}"
     if key is not None:
         shape = _shown(_one(shapes, key), kind, options, call.aliases())
         return call.json(200, {"@odata.context": f"{context}/$entity", **shape})
     value = _list(shapes, kind, options, call.aliases())
     return call.json(200, {"@odata.context": context, "value": value})
+
+
+def _context(options: Options) -> str:
+    """What the context lists: selected properties, then expanded ones with theirs."""
+    names = [name.strip() for name in (options.get("$select") or "").split(",") if name.strip()]
+    for part in split(options.get("$expand") or "", ","):
+        name, opened, rest = part.strip().partition("(")
+        inner = _context(_sub_options(rest[:-1])) if opened else ""
+        names.append(f"{name}{inner or '()'}")
+    return f"({','.join(names)})" if names else ""
 
 
 def _list(shapes: Sequence[Shape], kind: _Kind, options: Options, aliases: Mapping[str, str]) -> list[Shape]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from include.sandbox.dynamics import catalog
+from include.sandbox.dynamics.metadata_defaults import (
+    ATTRIBUTE_FLAGS,
+    ATTRIBUTE_PROPERTIES,
+    TABLE_FLAGS,
+    TABLE_PROPERTIES,
+)
 from include.sandbox.dynamics.schema import Column, Option, Schema, Table, stable_id
 from include.sandbox.service import Json
 
@@ -12,25 +18,32 @@ _LANGUAGE = 1033
 _VIRTUAL = {"MultiSelectPicklist": "MultiSelectPicklistType", "Image": "ImageType"}
 _CAST = {"Uniqueidentifier": "UniqueIdentifier", "Customer": "Lookup", "Owner": "Lookup"}
 _SUFFIX = "AttributeMetadata"
+Labels = Sequence[tuple[int, str]]
 
 
-def label(text: str, *parts: str) -> dict[str, Json]:
-    """A label in the one language of this org."""
-    if not text:
-        return {"LocalizedLabels": [], "UserLocalizedLabel": None}
-    entry = {
-        "Label": text,
-        "LanguageCode": _LANGUAGE,
-        "IsManaged": True,
-        "MetadataId": stable_id("label", *parts),
-        "HasChanged": None,
-    }
-    return {"LocalizedLabels": [entry], "UserLocalizedLabel": entry}
+def label(text: str, *parts: str, others: Labels = (), managed_by_vendor: bool = True) -> dict[str, Json]:
+    """A label in the base language of this org, which is that of its users, and in further languages."""
+    texts = [(_LANGUAGE, text), *others] if text else list(others)
+    entries = [
+        {
+            "Label": shown,
+            "LanguageCode": language,
+            "IsManaged": managed_by_vendor,
+            "MetadataId": stable_id("label", *parts, *([] if language == _LANGUAGE else [str(language)])),
+            "HasChanged": None,
+        }
+        for language, shown in texts
+    ]
+    return {"LocalizedLabels": entries, "UserLocalizedLabel": entries[0] if entries else None}
 
 
 def managed(name: str, value: Json, *, changeable: bool = True) -> dict[str, Json]:
     """A managed property."""
     return {"Value": value, "CanBeChanged": changeable, "ManagedPropertyLogicalName": name}
+
+
+def _managed_properties(properties: Mapping[str, tuple[str, bool, bool]]) -> dict[str, Json]:
+    return {name: managed(key, value, changeable=free) for name, (key, value, free) in properties.items()}
 
 
 def cast_name(column: Column) -> str:
@@ -52,16 +65,18 @@ def table_shape(table: Table) -> dict[str, Json]:
         "PrimaryImageAttribute": "entityimage" if "entityimage" in table.columns else None,
         "ObjectTypeCode": table.type_code,
         "OwnershipType": table.ownership,
-        "IsCustomEntity": False,
-        "IsActivity": False,
-        "IsManaged": True,
+        "IsCustomEntity": table.custom,
+        "IsActivity": table.base is not None or table.view,
+        "IsManaged": not table.custom,
+        "ReportViewName": f"Filtered{shown}",
         "IsIntersect": False,
         "IsLogicalEntity": False,
         "ChangeTrackingEnabled": table.tracking,
         "CanChangeTrackingBeEnabled": managed("canchangetrackingbeenabled", value=True),
         "IsOptimisticConcurrencyEnabled": table.concurrency,
         "IsDuplicateDetectionEnabled": managed("canmodifyduplicatedetectionsettings", value=True),
-        "IsAuditEnabled": managed("canmodifyauditsettings", value=False),
+        **TABLE_FLAGS,
+        **_managed_properties(TABLE_PROPERTIES),
         "TableType": "Standard",
         "DisplayName": label(shown, table.name),
         "DisplayCollectionName": label(f"{shown}s", table.name, "collection"),
@@ -94,7 +109,9 @@ def attribute_base(table: Table, column: Column) -> dict[str, Json]:
         "SourceType": 0,
         "ColumnNumber": list(table.columns).index(column.name) + 1,
         "RequiredLevel": managed("canmodifyrequirementlevelsettings", column.required),
-        "DisplayName": label(column.label, table.name, column.name),
+        **ATTRIBUTE_FLAGS,
+        **_managed_properties(ATTRIBUTE_PROPERTIES),
+        "DisplayName": label(column.label, table.name, column.name, others=column.labels),
         "Description": label("", table.name, column.name),
         "MetadataId": stable_id("attribute", table.name, column.name),
     }
@@ -104,7 +121,8 @@ def attribute_details(column: Column) -> dict[str, Json]:
     """What only this type of attribute has, without its option set."""
     numeric = {"MinValue": column.minimum, "MaxValue": column.maximum}
     per_type: dict[str, dict[str, Json]] = {
-        "String": {"Format": column.format, "FormatName": {"Value": column.format or "Text"}}
+        "String": {"Format": column.format, "FormatName": {"Value": column.format or "Text"}, "ImeMode": "Auto"}
+        | {"YomiOf": None, "FormulaDefinition": "", "SourceTypeMask": 0}
         | {"MaxLength": column.max_length, "DatabaseLength": (column.max_length or 0) * 2, "IsLocalizable": False},
         "Memo": {"Format": column.format, "FormatName": {"Value": "TextArea"}, "MaxLength": column.max_length},
         "Integer": {**numeric, "Format": column.format or "None"},
@@ -134,10 +152,23 @@ def _calculation(column: Column) -> str | None:
 
 
 def option_set(table: Table, column: Column) -> dict[str, Json] | None:
-    """The choices of a column, or None for a type without any."""
-    name = f"{table.name}_{column.name}"
-    common = {"Name": name, "IsGlobal": False, "IsCustomOptionSet": column.custom}
-    common |= {"MetadataId": stable_id("options", table.name, column.name)}
+    """The choices of a column, or None for a type without any; those of a global choice carry its name."""
+    name = column.global_options or f"{table.name}_{column.name}"
+    shared = column.global_options is not None
+    common: dict[str, Json] = {
+        "Name": name,
+        "IsGlobal": shared,
+        "IsCustomOptionSet": column.custom,
+        "IsManaged": not column.custom,
+        "ExternalTypeName": "",
+        "ParentOptionSetName": None,
+        "IntroducedVersion": None,
+        "HasChanged": None,
+        "DisplayName": label(column.label, name),
+        "Description": label("", name),
+        "IsCustomizable": managed("iscustomizable", value=True),
+        "MetadataId": stable_id("options", name) if shared else stable_id("options", table.name, column.name),
+    }
     if column.type == "Boolean":
         on, off = column.option(1) or Option(1, "Yes"), column.option(0) or Option(0, "No")
         kinds = {"OptionSetType": "Boolean", "TrueOption": _option(name, on), "FalseOption": _option(name, off)}
@@ -156,7 +187,7 @@ def _option(name: str, option: Option) -> dict[str, Json]:
         "IsManaged": True,
         "ExternalValue": "",
         "ParentValues": [],
-        "Label": label(option.label, name, str(option.value)),
+        "Label": label(option.label, name, str(option.value), others=option.labels),
         "Description": label("", name),
         "MetadataId": None,
         "HasChanged": None,
@@ -188,47 +219,12 @@ def key_shapes(table: Table) -> list[dict[str, Json]]:
     ]
 
 
-def many_to_one(schema: Schema, table: Table) -> list[dict[str, Json]]:
-    """Relationships in which the table is the child, one per navigation property of a lookup."""
-    named = {(r.child, r.column, r.parent): r.name for r in schema.relationships}
-    shapes = []
-    for column in table.columns.values():
-        for navigation, target in column.navigation:
-            name = named.get((table.name, column.name, target), f"{table.name}_{navigation}_{target}")
-            shapes.append(_relationship(schema, name, table.name, column.name, target, navigation))
-    return shapes
-
-
-def one_to_many(schema: Schema, table: Table) -> list[dict[str, Json]]:
-    """Relationships in which the table is the parent."""
-    return [
-        shape
-        for child in schema.tables.values()
-        for shape in many_to_one(schema, child)
-        if shape["ReferencedEntity"] == table.name
-    ]
-
-
-def _relationship(schema: Schema, name: str, child: str, column: str, parent: str, navigation: str) -> dict[str, Json]:
-    known = next((r for r in schema.relationships if r.name == name), None)
-    cascade = {"Delete": "NoCascade", "Assign": "NoCascade", "Merge": "NoCascade"}
-    if known is not None:
-        cascade = {"Delete": known.delete, "Assign": known.assign, "Merge": known.merge}
-    return {
-        "SchemaName": name,
-        "RelationshipType": "OneToManyRelationship",
-        "ReferencingEntity": child,
-        "ReferencingAttribute": column,
-        "ReferencedEntity": parent,
-        "ReferencedAttribute": schema.tables[parent].key if parent in schema.tables else f"{parent}id",
-        "ReferencingEntityNavigationPropertyName": navigation,
-        "ReferencedEntityNavigationPropertyName": name,
-        "CascadeConfiguration": cascade,
-        "MetadataId": stable_id("relationship", name),
-    }
-
-
-def all_relationships(schema: Schema) -> Iterable[dict[str, Json]]:
-    """Every one-to-many relationship of the org."""
+def global_choices(schema: Schema) -> list[dict[str, Json]]:
+    """Every global choice once, with its metadata type."""
+    found: dict[str, dict[str, Json]] = {}
     for table in schema.tables.values():
-        yield from many_to_one(schema, table)
+        for column in table.columns.values():
+            if column.global_options is not None and column.global_options not in found:
+                shape = option_set(table, column) or {}
+                found[column.global_options] = {"@odata.type": "#Microsoft.Dynamics.CRM.OptionSetMetadata", **shape}
+    return list(found.values())

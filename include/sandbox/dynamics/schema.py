@@ -219,6 +219,7 @@ class Schema:
         self.tables = {table.name: table for table in tables}
         self.by_set = {table.set: table for table in self.tables.values()}
         self.relationships = list(relationships)
+        self._links = {(r.child, r.column, r.parent): r for r in self.relationships}
         self._children: dict[str, dict[str, Relationship]] = {name: {} for name in self.tables}
         for relationship in self.relationships:
             self._children[relationship.parent][relationship.name] = relationship
@@ -233,6 +234,15 @@ class Schema:
     def collections(self, table: str) -> Mapping[str, Relationship]:
         """Collection-valued navigation properties of a table."""
         return self._children[table]
+
+    def relationship(self, child: str, column: str, parent: str) -> Relationship | None:
+        """The relationship behind a lookup that points to one table."""
+        return self._links.get((child, column, parent))
+
+    def navigation_of(self, relationship: Relationship) -> str:
+        """The name under which the child points to the parent."""
+        column = self.tables[relationship.child].columns[relationship.column]
+        return next(name for name, target in column.navigation if target == relationship.parent)
 
     def possible_targets(self, column: Column) -> list[Table]:
         """Existing tables a lookup may point to."""

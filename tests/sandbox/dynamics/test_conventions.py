@@ -52,7 +52,7 @@ def test_the_model_is_xml_with_types_and_sets(org: Org) -> None:
     response = org.get("$metadata")
     text = response.body.decode()
     assert header(response, "Content-Type") == "application/xml"
-    assert '<EntitySet Name="leads" EntityType="Microsoft.Dynamics.CRM.lead" />' in text
+    assert '<EntitySet Name="leads" EntityType="Microsoft.Dynamics.CRM.lead">' in text
     assert '<NavigationProperty Name="parentcustomerid_account"' in text
 
 
