@@ -16,7 +16,7 @@ from tests.config.files import FIELDS, mistakes, write
             "polices: {on_invalid: field}",
             (
                 ":7: polices: found the unknown key 'polices'; expected one of: fields, language,"
-                " metadata_minutes, marketo, limits, filter, policies, requests, batches, retention; did you mean 'policies'?"
+                " metadata_minutes, marketo, limits, filter, policies, requests, lifecycle, batches, retention; did you mean 'policies'?"
             ),
         ),
         (
@@ -64,7 +64,7 @@ from tests.config.files import FIELDS, mistakes, write
             "marketo: {system_fields: {id: microsoftType}}",
             (
                 ":7: marketo.system_fields: found microsoftType, microsoftType, microsoftCreatedDate,"
-                " microsoftIsDeleted; expected four different fields"
+                " microsoftIsDeleted, microsoftMergedInto; expected five different fields"
             ),
         ),
         (

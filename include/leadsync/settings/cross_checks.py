@@ -162,10 +162,10 @@ def _one_writer(entity: str, entries: Entries) -> Iterator[Mistake]:
 
 def _system_fields(entity: str, entries: Entries, marketo: MarketoSettings) -> Iterator[Mistake]:
     fields = marketo.system_fields
-    names = [fields.id, fields.type, fields.created_date, fields.is_deleted]
+    names = [fields.id, fields.type, fields.created_date, fields.is_deleted, fields.merged_into]
     if len({name.casefold() for name in names}) < len(names) and entity == "lead":
-        yield ("marketo", "system_fields"), ", ".join(names), "four different fields"
-    for name in (fields.id, fields.type, fields.is_deleted):
+        yield ("marketo", "system_fields"), ", ".join(names), "five different fields"
+    for name in (fields.id, fields.type, fields.is_deleted, fields.merged_into):
         if name in entries:
             yield ("fields", entity, name), f"the system field {name}", "no entry: the sync itself keeps this field"
     created = entries.get(fields.created_date)

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 from include.leadsync.errors import Problem
 from include.leadsync.model import Entity, FieldRule, FieldType, Flow, System, Winner
 from include.leadsync.settings.filters import Filters
+from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.settings.requests import RequestSettings
 from include.leadsync.settings.section import ATTRIBUTE, REST_NAME, RestName, Section
 
@@ -66,6 +67,7 @@ class SystemFields(Section):
     type: RestName = "microsoftType"
     created_date: RestName = "microsoftCreatedDate"
     is_deleted: RestName = "microsoftIsDeleted"
+    merged_into: RestName = "microsoftMergedInto"
 
 
 class MarketoSettings(Section):
@@ -149,6 +151,7 @@ class Settings(Section):
     filter: Filters = Filters()
     policies: Policies = Policies()
     requests: RequestSettings = RequestSettings()
+    lifecycle: Lifecycle = Lifecycle()
     batches: Batches = Batches()
     retention: Retention = Retention()
 
