@@ -1,6 +1,6 @@
 """Error answers as the two services write them, for fault rules that name only a code.
 
-Sources: Marketo codes and texts: marketo-api.md 3.2; Dataverse: dataverse-api.md 11.1, 12.1.
+Sources: Marketo codes and texts: marketo-api.md 3.2, 3.3; Dataverse: dataverse-api.md 11.1, 12.1.
 """
 
 from __future__ import annotations
@@ -28,11 +28,21 @@ MARKETO_TEXTS = {
     "610": "Requested resource not found",
     "611": "System error",
     "612": "Invalid Content Type",
+    "613": "Invalid Multipart Request",
     "614": "Invalid Subscription",
     "615": "Concurrent access limit reached",
+    "616": "Invalid subscription type",
     "702": "No data found",
+    "703": "feature is not enabled",
+    "704": "Invalid date format",
     "713": "Transient Error",
+    "718": "ExternalSalesPersonID not found",
     "719": "Lock wait timeout exception",
+    "1014": "Failed to create Object",
+    "1016": "There are 10 imports currently being processed. Please try again later",
+    "1018": "CRM Enabled",
+    "1019": "Import in progress",
+    "1020": "Too many clones to program",
     "1029": "Too many jobs in queue",
     "1035": "Unsupported filter type for target subscription: updatedAt",
 }

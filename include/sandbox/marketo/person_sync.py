@@ -213,7 +213,7 @@ class PersonSync:
     def _check_home(person: Person, batch: Batch) -> None:
         """An update that names a partition finds the person there or fails (vendor page Leads).
 
-        Assumption: the code is 1010.
+        The code is 1010: a published client explains it as "already exists in a separate lead partition".
         """
         if batch.named and batch.partition != person.doc.get(PARTITION, DEFAULTS[PARTITION]):
             raise Skip("1010", "Partition update not allowed")

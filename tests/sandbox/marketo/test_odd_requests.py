@@ -27,6 +27,16 @@ VALUES = st.recursive(
 MEMBERS = {
     "/rest/v1/leads.json": ["action", "lookupField", "partitionName", "input"],
     "/rest/v1/leads/delete.json": ["input"],
+    "/rest/v1/leads/push.json": ["programName", "programStatus", "source", "reason", "lookupField", "input"],
+    "/rest/v1/leads/submitForm.json": ["formId", "programId", "input"],
+    "/rest/v1/leads/1/merge.json": ["leadId", "leadIds"],
+    "/rest/v1/programs/1001/members/status.json": ["statusName", "input"],
+    "/rest/v1/programs/1001/members/delete.json": ["input"],
+    "/rest/v1/programs/1001/members.json": ["input"],
+    "/rest/v1/leads/programs/1001/status.json": ["status", "input"],
+    "/rest/v1/companies.json": ["action", "dedupeBy", "input"],
+    "/rest/v1/opportunities/roles.json": ["action", "dedupeBy", "input"],
+    "/rest/v1/salespersons/delete.json": ["deleteBy", "input"],
     "/rest/v1/lists/1001/leads.json": ["input"],
     "/rest/v1/leads/partitions.json": ["input"],
     "/rest/v1/leads/schema/fields.json": ["input"],
@@ -43,7 +53,8 @@ RECORD_MEMBERS = [
     "id", "email", "firstName", "leadScore", "unsubscribed", "dateOfBirth", "mktoAcquisitionDate", "annualRevenue",
     "leadPartitionId", "externalCompanyId", "company", "partitionName", "apiName", "name", "displayName", "dataType",
     "description", "isHidden", "leadId", "activityDate", "activityTypeId", "primaryAttributeValue", "attributes",
-    "value", "createdAt", "staticListId", "startAt", "endAt",
+    "value", "createdAt", "staticListId", "startAt", "endAt", "leadFormFields", "visitorData", "cookie", "marketoGUID",
+    "externalOpportunityId", "role", "externalSalesPersonId",
 ]  # fmt: skip
 RECORDS = st.dictionaries(st.sampled_from(RECORD_MEMBERS), VALUES, max_size=5)
 PARTS = VALUES | RECORDS | st.lists(RECORDS, max_size=3)
@@ -56,7 +67,14 @@ GETS = {
     "/rest/v1/activities.json": ["nextPageToken", "activityTypeIds", "leadIds", "listId", "assetIds", "batchSize"],
     "/rest/v1/activities/leadchanges.json": ["nextPageToken", "fields", "listId", "leadIds"],
     "/rest/v1/activities/pagingtoken.json": ["sinceDatetime"],
-    "/rest/asset/v1/staticLists.json": ["offset", "maxReturn"],
+    "/rest/asset/v1/staticLists.json": ["offset", "maxReturn", "folder", "earliestUpdatedAt"],
+    "/rest/asset/v1/folders.json": ["root", "maxDepth", "offset", "maxReturn"],
+    "/rest/asset/v1/folder/byName.json": ["name", "root"],
+    "/rest/v1/programs/1001/members.json": ["filterType", "filterValues", "fields", "startAt", "endAt", "batchSize"],
+    "/rest/v1/leads/programs/1001.json": ["fields", "batchSize", "nextPageToken"],
+    "/rest/v1/leads/1/programMembership.json": ["filterValues", "batchSize", "nextPageToken", "latestUpdatedAt"],
+    "/rest/v1/companies.json": ["filterType", "filterValues", "fields", "batchSize", "nextPageToken"],
+    "/rest/v1/companies/schema/fields.json": ["batchSize", "nextPageToken"],
     "/bulk/v1/leads/export.json": ["status", "nextPageToken"],
 }
 WORDS = st.sampled_from(
@@ -70,6 +88,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     caller = Caller(folder, options={"limits": False})
     caller.make_list()
     caller.create(email="ada@example.test")
+    caller.emulator.control("create_program", {"name": "Onboarding"})
     kind = {
         "apiName": "orderPlaced", "name": "Order", "triggerName": "t", "filterName": "f",
         "primaryAttribute": {"apiName": "no", "name": "No"}, "attributes": [{"apiName": "amount", "name": "Amount"}],
@@ -80,7 +99,27 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     caller.emulator.close()
 
 
+
+
 QUICK = settings(max_examples=30, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ASSET_POSTS = {
+    "/rest/asset/v1/staticLists.json": ["name", "folder", "description"],
+    "/rest/asset/v1/folders.json": ["name", "parent", "description"],
+    "/rest/asset/v1/folder/40.json": ["name", "isArchive"],
+    "/rest/asset/v1/programs.json": ["name", "folder", "type", "channel"],
+    "/rest/v1/leads/1/associate.json": ["cookie"],
+    "/rest/v1/leads/1/merge.json": ["leadId", "leadIds", "mergeInCRM"],
+}
+
+
+@pytest.mark.parametrize("path", list(ASSET_POSTS))
+@given(data=st.data())
+@QUICK
+def test_odd_forms_get_a_documented_answer(service: Caller, path: str, data: st.DataObject) -> None:
+    """M15, M49."""
+    words = WORDS | st.text(max_size=8) | st.sampled_from(['{"id":12,"type":"Folder"}', '{"id":40}', "Default"])
+    form = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(ASSET_POSTS[path], words)))
+    check(json.loads(service.send("POST", path, form=form).body))
 
 
 def check(found: dict[str, Any]) -> None:
