@@ -89,6 +89,11 @@ class MarketoEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request; what it changed is durable when this returns."""
+        response = self._handled(request)
+        response.headers.append(("Server", "nginx"))  # as recorded
+        return response
+
+    def _handled(self, request: Request) -> Response:
         if len(request.target) + len(request.query) > LONGEST_URI:
             return plain_response(414, "Request-URI Too Long")
         if len(request.body) > _biggest_body(request):
