@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from include.leadsync.model import OperationKind
+from include.leadsync.plan.consent import opt_outs
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def apply_brake(
     A deletion is a Microsoft is Deleted flag; an overwrite replaces or clears a value that the
     target shows. Operations of links in `approved` were released before and pass. What takes the place
     of one in `held_now` (`HELD_SCHEMA`) waits with the rest of that plan: a further edit approves nothing.
+    Opt-outs pass always (D86).
     """
-    open_plan = plan.filter(~pl.col("link_id").is_in(approved))
+    open_plan = plan.filter(~pl.col("link_id").is_in(approved) & ~pl.col("op_id").is_in(opt_outs(plan)))
     where = ["link_id", "direction", "lane"]
     waiting = open_plan.select("op_id", *where).unique("op_id").join(held_now.unique(where), on=where)
     kept = dict(waiting.select("op_id", "plan_hash").iter_rows())

@@ -11,6 +11,7 @@ from include.leadsync.config import SyncFilter
 from include.leadsync.link.frames import DELETED_UNTOLD
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
+from include.leadsync.plan.consent import LIFT, consent_update
 
 PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "op_id": pl.String,
@@ -55,6 +56,10 @@ def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
         pl.when(pl.col("field").is_in(consent)).then(pl.lit(int(Lane.CONSENT))).otherwise(pl.col("lane")).alias("lane"),
         pl.lit(value=False).alias("system"),
         loser.alias("before"),
+        pl.when(pl.col("field").is_in(consent) & (pl.col("after") == "false"))
+        .then(pl.lit(LIFT))
+        .otherwise(pl.col("rule"))
+        .alias("rule"),
         pl.when(differs).then(loser).alias("lost"),
     )
     return _shaped(joined)
@@ -190,7 +195,7 @@ def flag_rows(events: pl.DataFrame, deleted_name: str) -> pl.DataFrame:
 
 
 def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
-    """Group rows into operations: one per link, direction, kind and lane.
+    """Group rows into operations: one per link, direction, kind and lane, and one for each consent field.
 
     The id is a digest of link, version and what would be written, so that planning the same again gives the
     same id. A link still to be made counts as one of this run: what an earlier link of the same records
@@ -198,7 +203,8 @@ def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
     """
     if plan.is_empty():
         return plan
-    ordered = plan.sort(*_OPERATION, "field")
+    alone = pl.when(consent_update()).then(pl.col("field")).otherwise(pl.lit("")).alias("_alone")
+    ordered = plan.with_columns(alone).sort(*_OPERATION, "field")
     content = pl.concat_str(
         pl.col("field"), pl.col("after").fill_null("\x00"), pl.col("before").fill_null("\x00"), separator="\x01"
     )
@@ -210,17 +216,14 @@ def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
         "version",
         separator="|",
     ).first()
-    grouped = ordered.group_by(_OPERATION, maintain_order=True).agg(
+    group = [*_OPERATION, "_alone"]
+    grouped = ordered.group_by(group, maintain_order=True).agg(
         content.str.join("\x02").alias("_content"), key.alias("_key")
     )
     texts = zip(grouped["_key"].to_list(), grouped["_content"].to_list(), strict=True)
     digests = [hashlib.sha256(f"{key}|{text}".encode()).hexdigest()[:32] for key, text in texts]
-    ids = grouped.select(*_OPERATION).with_columns(pl.Series("op_id", digests, dtype=pl.String))
-    return (
-        ordered.drop("op_id")
-        .join(ids, on=list(_OPERATION), how="left", maintain_order="left")
-        .select(list(PLAN_SCHEMA))
-    )
+    ids = grouped.select(group).with_columns(pl.Series("op_id", digests, dtype=pl.String))
+    return ordered.drop("op_id").join(ids, on=group, how="left", maintain_order="left").select(list(PLAN_SCHEMA))
 
 
 def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:

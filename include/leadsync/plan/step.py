@@ -13,6 +13,7 @@ from include.leadsync.merge import merge as merge_pairs
 from include.leadsync.model import Direction, LinkStatus, OperationState, System
 from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
+from include.leadsync.plan.consent import spread
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
     create_rows,
@@ -68,17 +69,21 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     staging, schema = engine.staging(run), staged_schema(engine, run)
     system = engine.settings.marketo.system_fields
     parts = [pl.DataFrame(schema=PLAN_SCHEMA)]
+    addresses = [pl.DataFrame(schema={"link_id": pl.Int64, "address": pl.String})]
     for entity, number in slices(engine, run):
         pairs = staging.read(f"pairs.{entity.value}.{number}")
         decisions = staging.read(f"decisions.{entity.value}.{number}")
         field_map = schema.map(entity)
         parts.append(update_rows(pairs, decisions, field_map))
+        if "email" in field_map.names:
+            address = pl.coalesce("p.email", "c.email").str.to_lowercase().alias("address")
+            addresses.append(pairs.select("link_id", address))
         synced = pairs.filter(pl.col("status") != LinkStatus.SUSPENDED)
         parts.append(create_rows(synced, field_map))
         parts.append(filter_rows(synced, schema.filters[entity]))
         parts.append(system_rows(synced, entity, (system.id, system.type, system.is_deleted)))
     parts.append(flag_rows(staging.read("events"), system.is_deleted))
-    rows = with_operation_ids(pl.concat(parts), run.run_id)
+    rows = with_operation_ids(spread(pl.concat(parts), pl.concat(addresses)), run.run_id)
     brake = engine.settings.policies.brake
     approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
     held = apply_brake(
