@@ -137,8 +137,12 @@ class Identity:
         return set(msgspec.json.decode(row[0])) if row else set()
 
     def set_permissions(self, user: str, names: Iterable[str], *, granted: bool) -> list[str]:
-        """Give or take permissions; returns those the user then has."""
+        """Give or take permissions of an API user, named by itself or by its client id; returns those it then has.
+
+        Raises `ValueError` for an unknown user or permission.
+        """
         asked = {Permission(name).value for name in names}
+        user = self._known_user(user)
         with self._lock:
             present = self.permissions(user)
             after = sorted(present | asked if granted else present - asked)
@@ -146,6 +150,15 @@ class Identity:
                 body = msgspec.json.encode(after).decode()
                 connection.execute("INSERT OR REPLACE INTO api_user VALUES (?, ?)", (user, body))
         return after
+
+    def _known_user(self, name: str) -> str:
+        sql = "SELECT user FROM client WHERE client_id = ? UNION SELECT user FROM api_user WHERE user = ?"
+        with self._database.read() as connection:
+            row = connection.execute(sql, (name, name)).fetchone()
+        if row is None:
+            message = f"unknown API user {name!r}"
+            raise ValueError(message)
+        return str(row[0])
 
     def expire_tokens(self, now: float) -> int:
         """Every live token ends now: its next use answers 602."""
