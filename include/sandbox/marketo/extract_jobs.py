@@ -17,6 +17,7 @@ from include.sandbox.marketo.extract_store import CREATED, QUEUED, Job
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.lead_extract import LeadExtract
+from include.sandbox.marketo.member_extract import MemberExtract
 from include.sandbox.marketo.person_reading import LEAD
 from include.sandbox.marketo.routes import Body, Route
 from include.sandbox.marketo.wire import Answer, Call, Refusal, Reply, plain_response
@@ -36,13 +37,15 @@ class ExtractJobs:
     def __init__(self, instance: Instance) -> None:
         """Keep the instance; one queue for all kinds."""
         self._at = instance
-        self._kinds: dict[str, ExtractKind] = {"leads": LeadExtract(instance), "activities": ActivityExtract(instance)}
+        kinds: list[ExtractKind] = [LeadExtract(instance), ActivityExtract(instance), MemberExtract(instance)]
+        self._kinds = {kind.name: kind for kind in kinds}
         self._queue = ExtractQueue(instance, self._kinds.values())
         instance.closing.append(self._queue.close)
 
     def routes(self) -> list[Route]:
         """Its resources."""
-        return [*self._routes("leads", LEAD), *self._routes("activities", ACTIVITY)]
+        rights = {"leads": LEAD, "activities": ACTIVITY, "program/members": LEAD}
+        return [route for kind in self._kinds for route in self._routes(kind, rights[kind])]
 
     def _routes(self, kind: str, rights: tuple[Permission, ...]) -> list[Route]:
         base = f"/bulk/v1/{kind}/export"
