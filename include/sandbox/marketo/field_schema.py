@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,8 @@ class FieldSchema:
         """Fields a page at a time, always with moreResult (M24)."""
         size, token = call.batch_size(), call.text("nextPageToken")
         (after,) = self._at.tokens.read(tokens.FIELDS, token) if token else (0,)
-        rest = [field for field in self._at.catalog.all if field.id > after and not field.soap_only]
+        mine = self._permitted(call)
+        rest = [field for field in self._at.catalog.all if field.id > after and not field.soap_only and mine(field)]
         more: dict[str, Json] = {"moreResult": len(rest) > size}
         if len(rest) > size:
             more["nextPageToken"] = self._at.tokens.write(tokens.FIELDS, rest[size - 1].id)
@@ -116,7 +117,15 @@ class FieldSchema:
         field = self._at.catalog.in_schema(call.names["name"])
         if field is None:
             raise Refusal("1006", f"Field '{call.names['name']}' not found")
+        if not self._permitted(call)(field):
+            raise Refusal("603", "Access denied")
         return field
+
+    def _permitted(self, call: Call) -> Callable[[Field], bool]:
+        """Which fields the user's permissions cover: standard ones, custom ones, or both (section 4.3)."""
+        held = self._at.identity.permissions(call.user)
+        standard, custom = Permission.STANDARD_FIELDS in held, Permission.CUSTOM_FIELDS in held
+        return lambda field: custom if field.custom else standard
 
 
 def _length(field: Field) -> dict[str, Json]:

@@ -215,3 +215,14 @@ def test_only_fields_made_by_the_api_can_be_hidden_by_it(marketo: Caller) -> Non
     """Section 4.3."""
     marketo.make_field("regionCode", "string")
     assert code(marketo.post(f"{SCHEMA}/regionCode.json", {"input": [{"isHidden": True}]})) == "1003"
+
+
+def test_schema_permissions_cover_standard_or_custom_fields(marketo: Caller) -> None:
+    """M6, section 4.3."""
+    marketo.make_field("regionCode", "string")
+    revoked = {"user": "sync-api@example.test", "permissions": ["Read-Write Schema Standard Field"]}
+    marketo.emulator.control("revoke", revoked)
+    assert [field["name"] for field in marketo.get(f"{SCHEMA}.json")["result"]] == ["regionCode"]
+    assert marketo.get(f"{SCHEMA}/regionCode.json")["success"]
+    assert code(marketo.get(f"{SCHEMA}/email.json")) == "603"
+    assert code(marketo.post(f"{SCHEMA}/email.json", {"input": [{"description": "x"}]})) == "603"
