@@ -19,7 +19,9 @@ from include.sandbox.dynamics.collation import fold, matches
 from include.sandbox.service import Json
 
 _PAGE_BYTES = 8192
-_CACHE_KIB = 65536
+_WRITER_CACHE_KIB, _READER_CACHE_KIB = 65536, 8192
+_IDLE_READERS = 8
+"""Readers kept open: fifty at once may each fill their cache, and memory must not stay at the highest tide."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS column_code (entity TEXT, name TEXT, code TEXT, PRIMARY KEY (entity, name)) WITHOUT ROWID;
@@ -74,7 +76,7 @@ class Storage:
         self._pool_lock = threading.Lock()
         self._write_lock = threading.RLock()
         self._closed = False
-        self._writer = self._open()
+        self._writer = self._open(_WRITER_CACHE_KIB)
         self._writer.execute("PRAGMA journal_mode=WAL")
         self._writer.executescript(f"BEGIN; {_TABLES} COMMIT;")
         self._version = int(read_setting(self._writer, "version", 1_000_000))
@@ -151,23 +153,22 @@ class Storage:
         with self._pool_lock:
             if self._idle:
                 return self._idle.pop()
-        return self._open()
+        return self._open(_READER_CACHE_KIB)
 
     def _return(self, connection: sqlite3.Connection) -> None:
         with self._pool_lock:
-            if not self._closed:
+            if not self._closed and len(self._idle) < _IDLE_READERS:
                 self._idle.append(connection)
                 return
         connection.close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, cache: int) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=512
         )
         connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-        connection.execute("PRAGMA mmap_size=4294967296")
+        connection.execute(f"PRAGMA cache_size=-{cache}")
         connection.create_function("dv_fold", 1, fold, deterministic=True)
         connection.create_function("dv_match", 2, matches, deterministic=True)
         return connection

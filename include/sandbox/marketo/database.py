@@ -76,6 +76,10 @@ CREATE TABLE IF NOT EXISTS extract (
 CREATE INDEX IF NOT EXISTS extract_created ON extract (created);
 """
 
+WRITER_CACHE_KIB, READER_CACHE_KIB = 32_000, 8_000
+IDLE_READERS = 8
+"""Readers kept open: many at once may each fill their cache, and memory must not stay at the highest tide."""
+
 
 class Database:
     """Connections to the one file; safe to share between threads."""
@@ -84,18 +88,18 @@ class Database:
         """Open or create the file."""
         self.path = path
         self.write_lock = threading.RLock()
-        self._writer = self._connect("FULL")
-        self._counter = self._connect("NORMAL")
+        self._writer = self._connect("FULL", WRITER_CACHE_KIB)
+        self._counter = self._connect("NORMAL", READER_CACHE_KIB)
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         self._closed = False
         self._writer.executescript(SCHEMA)
 
-    def _connect(self, synchronous: str) -> sqlite3.Connection:
+    def _connect(self, synchronous: str, cache: int) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30.0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("PRAGMA cache_size = -32000")
+        connection.execute(f"PRAGMA cache_size = -{cache}")
         return connection
 
     @contextmanager
@@ -126,7 +130,7 @@ class Database:
         """One consistent snapshot for the length of the block."""
         with self._readers_lock:
             connection = self._readers.pop() if self._readers else None
-        connection = connection or self._connect("NORMAL")
+        connection = connection or self._connect("NORMAL", READER_CACHE_KIB)
         connection.execute("BEGIN")
         try:
             yield connection
@@ -136,7 +140,7 @@ class Database:
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._readers_lock:
-            if not self._closed:
+            if not self._closed and len(self._readers) < IDLE_READERS:
                 self._readers.append(connection)
                 return
         connection.close()
