@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from include.sandbox.marketo.extract_request import cell, date_range, layout, unknown_fields
+from include.sandbox.marketo.extract_request import cell, date_range, integer, layout, unknown_fields
 from include.sandbox.marketo.feed import ADD_TO_LIST, CHANGE_DATA_VALUE, CHANGE_SCORE, DELETE_LEAD, REMOVE_FROM_LIST
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.values import shown
@@ -115,8 +115,7 @@ def _list(sent: Mapping[str, Json], name: str) -> list[Json]:
 
 
 def _integers(sent: Mapping[str, Json], name: str) -> list[int]:
-    values = _list(sent, name)
-    try:
-        return [int(value) for value in values if not isinstance(value, bool)]
-    except (TypeError, ValueError) as error:
-        raise Refusal("1003", f"Invalid value for {name}") from error
+    numbers = [integer(value) for value in _list(sent, name)]
+    if None in numbers:
+        raise Refusal("1003", f"Invalid value for {name}")
+    return [number for number in numbers if number is not None]

@@ -6,9 +6,7 @@ file. It gives the interpreter away after every few rows, so that other calls st
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import logging
 import os
@@ -21,7 +19,7 @@ from sqlite3 import Connection
 from typing import Protocol
 
 from include.sandbox.marketo.database import Database
-from include.sandbox.marketo.extract_request import DELIMITERS, header
+from include.sandbox.marketo.extract_request import CsvLines, header
 from include.sandbox.service import Json
 
 _SLICE = 50
@@ -91,16 +89,13 @@ class FileWork(threading.Thread):
     def _write(self, part: Path) -> Written:
         digest, size, records = hashlib.sha256(), 0, 0
         with part.open("wb") as file, self._database.read() as connection:
-            text = io.StringIO(newline="")
-            writer = csv.writer(text, delimiter=DELIMITERS[self._request["format"]], lineterminator="\n")
-            writer.writerow(header(self._request))
+            lines = CsvLines(self._request["format"])
             rows = self._kind.rows(connection, self._request)
+            head = [header(self._request)]
             while True:
                 some = list(itertools.islice(rows, _SLICE))
-                writer.writerows(some)
-                data = text.getvalue().encode()
-                text.seek(0)
-                text.truncate()
+                data = lines.of([*head, *some])
+                head.clear()
                 file.write(data)
                 digest.update(data)
                 size, records = size + len(data), records + len(some)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterable, Mapping, Sequence
 
 from include.sandbox.marketo.values import parse_moment, shown
 from include.sandbox.marketo.wire import Refusal
@@ -11,6 +12,28 @@ from include.sandbox.service import Json
 DELIMITERS = {"CSV": ",", "TSV": "\t", "SSV": ";"}
 """The documentation calls SSV semicolon-separated on one page and space-separated on another; the first is used."""
 LONGEST = 31 * 86_400
+_ENDING = "\r\n"
+_INTEGER = 2**63
+
+
+class CsvLines:
+    """Rows as lines that end with LF, quoted by RFC 4180: carriage returns too, whatever the Python version does."""
+
+    def __init__(self, layout: str) -> None:
+        """Choose the delimiter."""
+        self._lines: list[str] = []
+        self._writer = csv.writer(self, delimiter=DELIMITERS[layout.upper()], lineterminator=_ENDING)
+
+    def write(self, line: str) -> None:
+        """Take one line of the writer."""
+        self._lines.append(f"{line[: -len(_ENDING)]}\n")
+
+    def of(self, rows: Iterable[Sequence[str]]) -> bytes:
+        """The lines of some rows."""
+        self._writer.writerows(rows)
+        text = "".join(self._lines)
+        self._lines.clear()
+        return text.encode()
 
 
 def layout(body: Mapping[str, Json]) -> dict[str, Json]:
@@ -30,6 +53,13 @@ def header(request: Mapping[str, Json]) -> list[str]:
 def unknown_fields(names: list[Json]) -> Refusal:
     """The refusal of names that the extract does not know."""
     return Refusal("1003", f"Invalid fields [{', '.join(shown(name) for name in names)}]")
+
+
+def integer(value: Json) -> int | None:
+    """A whole number of 64 bits, given as a number or as text; None for anything else."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    return value if type(value) is int and -_INTEGER <= value < _INTEGER else None
 
 
 def date_range(value: Json) -> list[int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.sandbox.marketo.catalog import COMPANY_IDS, Field
-from include.sandbox.marketo.extract_request import DELIMITERS
+from include.sandbox.marketo.extract_request import DELIMITERS, CsvLines
 from include.sandbox.marketo.import_store import Batch
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.list_store import StaticList
@@ -187,8 +187,4 @@ def _slices(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
 
 def write_reasons(path: Path, layout: str, header: Sequence[str], reason: str, rows: Sequence[Sequence[str]]) -> None:
     """A failures or warnings file in the format of the upload; without rows it is empty."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=DELIMITERS[layout.upper()], lineterminator="\n")
-        if rows:
-            writer.writerow([*header, reason])
-            writer.writerows(rows)
+    path.write_bytes(CsvLines(layout).of([[*header, reason], *rows]) if rows else b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from include.sandbox.marketo.extract_request import cell, date_range, layout, unknown_fields
+from include.sandbox.marketo.extract_request import cell, date_range, integer, layout, unknown_fields
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.people import COLUMNS, Projection, person_of
 from include.sandbox.marketo.program_members import FIELDS
@@ -64,13 +64,14 @@ class MemberExtract:
             raise Refusal("1003", f"From 1 to {MOST_PROGRAMS} programs must be specified")
         with self._at.database.read() as connection:
             for one in programs:
-                if type(one) is not int or not self._at.programs.find(connection, "id = ?", (one,), 1):
+                if not self._at.programs.find(connection, "id = ?", (integer(one),), 1):
                     raise Refusal("1013", "Object not found")
         names = sent.get("statusNames") or []
         if not isinstance(names, list):
             raise Refusal("1003", "Invalid value for statusNames")
         return {
-            "programs": programs, "several": "programIds" in sent, "statuses": [shown(name) for name in names],
+            "programs": [integer(one) for one in programs], "several": "programIds" in sent,
+            "statuses": [shown(name) for name in names],
             "updatedAt": date_range(sent["updatedAt"]) if "updatedAt" in sent else None,
             # Assumption: nobody in the sandbox has exhausted content or another cadence than none.
             "nobody": sent.get("isExhausted") is True or bool(sent.get("nurtureCadence")),

@@ -305,7 +305,7 @@ def test_many_empty_pages_in_a_row_end_at_the_row(marketo: Caller) -> None:
     marketo.sync(*({"firstName": str(number)} for number in range(40)), action="createDuplicate")
     marketo.post("/rest/v1/leads/delete.json", {"input": [{"id": marketo.create(lastName="Last")}]})
     marketo.option(feed_block=2)
-    pages = []
+    pages: list[dict[str, Any]] = []
     while not pages or pages[-1]["moreResult"]:
         pages.append(marketo.get("/rest/v1/activities/deletedleads.json", nextPageToken=token))
         token = pages[-1]["nextPageToken"]

@@ -138,7 +138,7 @@ LONG = {"startAt": MARCH["startAt"], "endAt": "2026-04-01T00:00:01Z"}
 BAD: list[dict[str, Any]] = [
     {}, {"filter": None}, {"filter": {"activityTypeIds": [13]}}, {"filter": {"createdAt": LONG}},
     {"filter": {"createdAt": MARCH, "activityTypeIds": [37]}}, {"filter": {"createdAt": MARCH, "nope": 1}},
-    {"filter": {"createdAt": MARCH, "activityTypeIds": ["x"]}}, {"filter": {"createdAt": MARCH, "activityTypeIds": 13}},
+    *({"filter": {"createdAt": MARCH, "activityTypeIds": types}} for types in (["x"], [2**70], [12.5], 13)),
     {"filter": {**ONE_TYPE, "primaryAttributeValueIds": [1], "primaryAttributeValues": ["x"]}},
     {"filter": {**ONE_TYPE, "primaryAttributeValueIds": list(range(51))}},
     {"filter": {"createdAt": MARCH, "primaryAttributeValueIds": [1]}},
