@@ -77,6 +77,8 @@ def fetch_rows(call: Call, table: Table) -> Response:
         annotator = Annotator(call.schema, call.prefer)
         shown = row_objects(annotator, connection, fetch.selection.columns, rows, etags=True)
         annotator.prepare(connection, rows, [column for _, column in fetch.aliases])
+        # Unlike OData queries, FetchXML leaves properties without a value out (vendor page use-fetchxml-web-api).
+        shown = [{name: value for name, value in content.items() if value is not None} for content in shown]
         for row, content in zip(rows, shown, strict=True):
             _add(annotator, content, row, "", fetch.aliases)
         for number, link in enumerate(fetch.links):

@@ -8,7 +8,7 @@ references, parameter aliases (`@p1`) their values, enum literals (`Ns.Type'Valu
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from odata_query import ast
@@ -105,6 +105,28 @@ def _token_problem(text: str, plain: str, position: int) -> str:
     if plain[position] == "'":
         return f"There is an unterminated literal at position {len(text)} in '{text}'."
     return f"Syntax error: character '{plain[position]}' is not valid at position {position} in '{text}'."
+
+
+def path_of(node: ast._Node) -> list[str]:
+    """The names of a path, first to last; raises 400 for anything else."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.owner
+    if not isinstance(node, ast.Identifier):
+        raise bad_query("Unsupported path in $filter.")
+    return [node.name, *reversed(names)]
+
+
+def flattened(node: ast._Node, operator: type) -> Iterator[ast._Node]:
+    """The operands of a chain of one operator, left to right."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, ast.BoolOp) and isinstance(current.op, operator):
+            stack += [current.right, current.left]
+        else:
+            yield current
 
 
 class _Reader:

@@ -7,7 +7,7 @@ is true, and `ne` matches null rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -16,15 +16,16 @@ from odata_query import ast
 
 from include.sandbox.dynamics.documents import extract
 from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_property
-from include.sandbox.dynamics.filter_text import ARRAY_MARK, parse_filter
-from include.sandbox.dynamics.literals import NUMBERS, family, fitted_literal
+from include.sandbox.dynamics.filter_text import ARRAY_MARK, flattened, parse_filter, path_of
+from include.sandbox.dynamics.literals import LITERALS, NUMBERS, family, fitted_literal
 from include.sandbox.dynamics.schema import OWNER_ID, TEXT, Column, Schema, Table
-from include.sandbox.dynamics.values import format_moment, parse_moment
 from include.sandbox.service import Json
 
 Scope = Mapping[str, tuple[Table, str]]
 _SIGNS = {"Eq": "=", "NotEq": "IS NOT", "Gt": ">", "GtE": ">=", "Lt": "<", "LtE": "<="}
 _FLIPPED = {"Gt": "Lt", "GtE": "LtE", "Lt": "Gt", "LtE": "GtE"}
+_DEEPEST = 100  # conditions inside each other; SQLite itself takes some hundreds
+_LONGEST_PATH = 16
 _KINDS = {"Eq": "Equal", "NotEq": "NotEqual", "Gt": "GreaterThan", "GtE": "GreaterThanOrEqual"} | {
     "Lt": "LessThan",
     "LtE": "LessThanOrEqual",
@@ -74,6 +75,7 @@ class FilterCompiler:
         self.arrays: list[list[str]] = []
         self._joins = count(1)
         self._plain = False
+        self._depth = 0
 
     def compile(self, text: str, alias: str = "r") -> Sql:
         """The condition of a filter text; raises 400 for anything the service would not take."""
@@ -82,11 +84,17 @@ class FilterCompiler:
         return self.condition(parsed.tree, {"": (self.table, alias)})
 
     def condition(self, node: ast._Node, scope: Scope) -> Sql:
-        """A node that is true or false."""
+        """A node that is true or false; raises 400 for one that is nested too deep."""
         handler = _CONDITIONS.get(type(node))
         if handler is None:
             raise bad_query("The $filter expression must evaluate to a single boolean value.")
-        return handler(self, node, scope)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise bad_query("Recursion depth exceeded allowed limit.")
+        try:
+            return handler(self, node, scope)
+        finally:
+            self._depth -= 1
 
     def column_operand(self, name: str, scope: Scope) -> Operand:
         """A column of the filtered table by its wire name."""
@@ -108,13 +116,15 @@ class FilterCompiler:
 
     def path_operand(self, node: ast.Attribute, scope: Scope) -> Operand:
         """`parentaccountid/name`, or `c/name` for a lambda variable."""
-        chain = _chain(node)
+        chain = path_of(node)
         if chain[0] in scope:
             return self._walk(scope[chain[0]], chain[1:])
         return self._walk(scope[""], chain)
 
     def _walk(self, start: tuple[Table, str], chain: list[str]) -> Operand:
         table, alias = start
+        if len(chain) > _LONGEST_PATH:
+            raise bad_query("Recursion depth exceeded allowed limit.")
         if len(chain) == 1:
             return self.column_operand(chain[0], {"": start})
         if chain[0] not in table.navigation:
@@ -154,7 +164,7 @@ class FilterCompiler:
             inner = self.operand(node.operand, scope)
             if inner.edm in NUMBERS and inner.column is None:
                 return Operand(Sql("?", (-inner.literal,)), inner.edm, None, -inner.literal)
-        literal = _LITERALS.get(type(node))
+        literal = LITERALS.get(type(node))
         if literal is None:
             raise ServiceError(400, "0x8006088a", "Bad Request - Error in query syntax.")
         edm, convert = literal
@@ -200,26 +210,8 @@ def _null_test(operator: str, tested: Operand) -> Sql:
     return Sql(f"({tested.sql.text} {suffix})", tested.sql.parameters)
 
 
-def _chain(node: ast._Node) -> list[str]:
-    if isinstance(node, ast.Attribute):
-        return [*_chain(node.owner), node.attr]
-    if isinstance(node, ast.Identifier):
-        return [node.name]
-    raise bad_query("Unsupported path in $filter.")
-
-
-def _flat(node: ast._Node, operator: type) -> Iterator[ast._Node]:
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, ast.BoolOp) and isinstance(current.op, operator):
-            stack += [current.right, current.left]
-        else:
-            yield current
-
-
 def _boolean(compiler: FilterCompiler, node: ast.BoolOp, scope: Scope) -> Sql:
-    parts = [compiler.condition(part, scope) for part in _flat(node, type(node.op))]
+    parts = [compiler.condition(part, scope) for part in flattened(node, type(node.op))]
     word = " AND " if isinstance(node.op, ast.And) else " OR "
     while len(parts) > 1:  # balanced: SQLite's expression trees may be 1000 deep at most
         pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
@@ -269,7 +261,7 @@ def _call(compiler: FilterCompiler, node: ast.Call, scope: Scope) -> Sql:
 
 
 def _lambda(compiler: FilterCompiler, node: ast.CollectionLambda, scope: Scope) -> Sql:
-    chain = _chain(node.owner)
+    chain = path_of(node.owner)
     named = len(chain) > 1 and chain[0] in scope
     table, alias = scope[chain[0]] if named else scope[""]
     if len(chain) > (2 if named else 1):
@@ -311,14 +303,4 @@ _CONDITIONS: Mapping[type, Callable[[FilterCompiler, Json, Scope], Sql]] = {
     ast.Identifier: _truth,
     ast.Attribute: _truth,
     ast.Boolean: lambda _compiler, node, _scope: Sql("1" if node.py_val else "0"),
-}
-_LITERALS: Mapping[type, tuple[str | None, Callable[[Json], Json]]] = {
-    ast.Null: (None, lambda _: None),
-    ast.String: ("Edm.String", lambda node: node.val),
-    ast.Integer: ("Edm.Int32", lambda node: int(node.val)),
-    ast.Float: ("Edm.Decimal", lambda node: float(node.val)),
-    ast.Boolean: ("Edm.Boolean", lambda node: int(node.py_val)),
-    ast.GUID: ("Edm.Guid", lambda node: node.val.lower()),
-    ast.Date: ("Edm.Date", lambda node: node.val),
-    ast.DateTime: ("Edm.DateTimeOffset", lambda node: format_moment(parse_moment(node.val))),
 }

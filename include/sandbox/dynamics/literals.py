@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping
+
+from odata_query import ast
 
 from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.errors import ServiceError
@@ -48,3 +51,15 @@ def family(edm: str | None) -> str | None:
     if edm in {"Edm.DateTimeOffset", "Edm.Date"}:
         return "time"
     return "text" if edm in {"Edm.String", "Edm.Binary"} else edm
+
+
+LITERALS: Mapping[type, tuple[str | None, Callable[[Json], Json]]] = {
+    ast.Null: (None, lambda _: None),
+    ast.String: ("Edm.String", lambda node: node.val),
+    ast.Integer: ("Edm.Int32", lambda node: int(node.val)),
+    ast.Float: ("Edm.Decimal", lambda node: float(node.val)),
+    ast.Boolean: ("Edm.Boolean", lambda node: int(node.py_val)),
+    ast.GUID: ("Edm.Guid", lambda node: node.val.lower()),
+    ast.Date: ("Edm.Date", lambda node: node.val),
+    ast.DateTime: ("Edm.DateTimeOffset", lambda node: format_moment(parse_moment(node.val))),
+}

@@ -72,9 +72,13 @@ def parse_selection(schema: Schema, table: Table, options: Mapping[str, str | No
     return selection
 
 
+def _joins(expands: list[Expand]) -> int:
+    return sum(1 + (_joins(expand.selection.expands) if expand.selection else 0) for expand in expands)
+
+
 def _check_expands(expands: list[Expand]) -> None:
     """Limits of the vendor's join-tables page: 15 joins, and what may stand beside a nested `$expand`."""
-    if sum(1 + (len(e.selection.expands) if e.selection else 0) for e in expands) > _MAX_JOINS:
+    if _joins(expands) > _MAX_JOINS:
         raise bad_query(f"The number of $expand options exceeds the limit of {_MAX_JOINS}.")
     nested = any(e.selection is not None and e.selection.expands for e in expands)
     for expand in expands:

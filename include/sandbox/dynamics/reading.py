@@ -6,7 +6,7 @@ import sqlite3
 
 from include.sandbox.dynamics.addresses import Key, find
 from include.sandbox.dynamics.aggregating import aggregate
-from include.sandbox.dynamics.call import JSON_TYPE, Call
+from include.sandbox.dynamics.call import JSON_TYPE, Call, not_implemented
 from include.sandbox.dynamics.documents import Row, extract
 from include.sandbox.dynamics.errors import (
     ServiceError,
@@ -43,6 +43,8 @@ def read_set(call: Call, table: Table, related: tuple[str, Relationship] | None 
         return aggregate(call, table, _related_conditions(table, related))
     if call.option("fetchXml") is not None:
         return fetch_rows(call, table)
+    if call.option("sql") is not None:
+        raise not_implemented("a query in SQL")
     selection = selection_of(call, table)
     compiler = compiler_for(call, table)
     conditions = [*visible(call, table), *_related_conditions(table, related)]

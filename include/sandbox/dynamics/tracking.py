@@ -34,7 +34,8 @@ def read_tracked(call: Call, table: Table) -> Response:
     """One page of a tracked full read or of a delta read."""
     _check(call, table)
     selection = selection_of(call, table)
-    call.prefer.applied.append("odata.track-changes")
+    if call.prefer.track_changes:  # a delta link is a tracked read without the preference too
+        call.prefer.applied.append("odata.track-changes")
     limit = page_size(call)
     note_annotations(call)
     token = call.option("$deltatoken")
@@ -97,16 +98,14 @@ def _full(call: Call, connection: sqlite3.Connection, selection: Selection, limi
             raise bad_query("Invalid Skip Token: it does not belong to this query.")
         query.after, upper = [state["after"]], state["upper"]
     entries = query.run(connection, limit + 1)
-    content: dict[str, Json] = {
-        "@odata.context": f"{call.root}$metadata#{table.set}{selection.context}",
-        "value": render(call, connection, selection, entries[:limit]),
-    }
+    content: dict[str, Json] = {"@odata.context": f"{call.root}$metadata#{table.set}{selection.context}"}
+    shown = render(call, connection, selection, entries[:limit])
     if len(entries) > limit:
         state = {"after": entries[limit - 1][0], "upper": upper}
-        content["@odata.nextLink"] = _next_link(call, page + 1, state)
+        content |= {"value": shown, "@odata.nextLink": _next_link(call, page + 1, state)}
     else:
         # The link starts where this read started: what changed while it was paged comes with the next delta.
-        content["@odata.deltaLink"] = _delta_link(call, upper)
+        content |= {"@odata.deltaLink": _delta_link(call, upper), "value": shown}
     return call.json(200, content)
 
 
