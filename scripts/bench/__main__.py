@@ -20,6 +20,7 @@ from typing import Any
 from include.leadsync.config import Paths
 from scripts.bench.cycling import cycles, flatness, idle, prepared
 from scripts.bench.decoding import decoding
+from scripts.bench.emulating import emulating
 from scripts.bench.figures import Figure, machine, table
 from scripts.bench.merging import merging
 from scripts.bench.scheduled import scheduled
@@ -40,6 +41,7 @@ class Sizes:
     state_rows: int = 10_000
     pages: tuple[int, int] = (300, 5_000)
     people_under_airflow: int = 300
+    sandbox_people: int = 50_000
 
 
 QUICK = Sizes(
@@ -51,6 +53,7 @@ QUICK = Sizes(
     state_rows=500,
     pages=(300, 500),
     people_under_airflow=0,
+    sandbox_people=1_000,
 )
 
 
@@ -60,6 +63,7 @@ def sections(sizes: Sizes, folder: Path) -> dict[str, Callable[[], Iterator[Figu
         "merge": lambda: merging(sizes.merge),
         "decode": lambda: decoding(*sizes.pages),
         "state": lambda: storing(folder, sizes.links, sizes.state_rows),
+        "sandbox": lambda: emulating(folder, sizes.sandbox_people),
         "cycle": lambda: _cycle_figures(sizes, folder),
         "airflow": lambda: scheduled(folder, sizes.people_under_airflow),
     }

@@ -31,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the result. `unit`: s, ms, MB, x (a ratio), calls, rows; `runs` are the single measurements."""
+    """One line of the result. `unit`: s, ms, B, MB, x (a ratio), calls, rows, rows/s; `runs`: single measurements."""
 
     group: str
     what: str
@@ -79,7 +79,7 @@ def table(figures: Sequence[Figure]) -> str:
             group = figure.group
             lines += ["", group]
         verdict = "" if figure.bar is None else f"   {figure.bar!s:>8}  {'met' if figure.met else 'MISSED'}"
-        lines.append(f"  {figure.what:<{width}}  {_number(figure.value):>10} {figure.unit:<5}{verdict}".rstrip())
+        lines.append(f"  {figure.what:<{width}}  {_number(figure.value):>10} {figure.unit:<6}{verdict}".rstrip())
     return "\n".join(lines[1:])
 
 
