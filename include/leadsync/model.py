@@ -142,7 +142,8 @@ class DynamicsAttribute:
     `type` is AttributeTypeName without "Type" (String, Memo, Integer, Decimal, Double, Money,
     Boolean, DateTime, Picklist, MultiSelectPicklist, State, Status, Lookup, Customer, Owner,
     Uniqueidentifier, BigInt, …); `required` is None, Recommended, ApplicationRequired or
-    SystemRequired; `date_behavior` is UserLocal, DateOnly or TimeZoneIndependent.
+    SystemRequired; `date_behavior` is UserLocal, DateOnly or TimeZoneIndependent; `secured` columns are under
+    column security: who lacks its profile reads null.
     """
 
     entity: Entity
@@ -161,6 +162,7 @@ class DynamicsAttribute:
     creatable: bool = True
     updatable: bool = True
     targets: tuple[str, ...] = ()
+    secured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,3 +232,38 @@ def test_tracking_and_identity_are_known(world: World) -> None:
     assert world.client.version().startswith("9.2.")
     me = world.client.who_am_i()
     assert str(UUID(me.user_id)) == me.user_id
+
+
+def test_columns_outside_the_field_map_are_tracked_and_read_like_any_other(world: World) -> None:
+    columns: dict[str, Any] = {
+        "merged": "boolean", "_masterid_value": "text", "statecode": "integer", "_parentcontactid_value": "text",
+    }  # fmt: skip
+    (lead,) = world.load(1)
+    link = world.track(columns=columns)[-1].delta_link
+    world.client.batch([RowWrite(Entity.LEAD, lead, "update", {"jobtitle": "CTO"})])
+    (page,) = world.track(link, columns)
+    read = world.client.rows(Entity.LEAD, [lead], columns)
+    for table in (page.rows, read):
+        (row,) = table.to_pylist()
+        assert (row["merged"], row["_masterid_value"], row["statecode"]) == (False, None, 0)
+    contact = world.client.rows(Entity.CONTACT, [lead], {"_originatingleadid_value": "text", "statecode": "integer"})
+    assert contact.num_rows == 0
+
+
+@pytest.mark.parametrize("table", ["systemuser", "team", "account", "opportunity", "transactioncurrency", "task"])
+def test_rows_of_any_table_are_found_by_a_filter(world: World, table: str) -> None:
+    pages = list(world.client.rows_where(table, "createdon ne null", {"createdon": "text"}))
+    assert all(set(page.column_names) == {"id", "etag", "createdon"} for page in pages)
+    assert pages
+
+
+def test_a_probing_read_tells_whether_a_table_may_be_read(world: World) -> None:
+    assert world.client.may_read("account")
+    world.emulator.control("set_privileges", {"user": "sandbox", "table": "account", "privileges": ["create"]})
+    assert not world.client.may_read("account")
+    assert world.client.may_read("lead")
+
+
+def test_a_table_that_does_not_exist_is_no_matter_of_rights(world: World) -> None:
+    with pytest.raises(FixConfiguration):
+        world.client.may_read("new_nothing")

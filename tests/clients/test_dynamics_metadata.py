@@ -52,7 +52,7 @@ EVERY: dict[str, list[dict[str, Any]]] = {
         attribute("emailaddress1", "String", MaxLength=100, FormatName={"Value": "Email"}),
         attribute("owneridname", "String", AttributeOf="ownerid"),
     ],
-    "Memo": [attribute("description", "Memo", MaxLength=2000)],
+    "Memo": [attribute("description", "Memo", MaxLength=2000, IsSecured=True)],
     "Integer": [attribute("numberofemployees", "Integer", MinValue=0, MaxValue=1000000, Format="None")],
     "Money": [attribute("revenue", "Money", MinValue=0.0, MaxValue=100000000000000.0, Precision=2)],
     "DateTime": [
@@ -163,3 +163,30 @@ def test_a_login_page_instead_of_an_answer_is_malformed() -> None:
     page = answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"})
     with pytest.raises(AnswerMalformed):
         client(playing(page)).who_am_i()
+
+
+def test_privileges_are_named_with_their_widest_depth() -> None:
+    held = [("prvReadLead", "Basic"), ("prvReadLead", "Global"), ("prvWriteLead", "Local"), ("prvReadLead", "Deep")]
+    entries = [{"PrivilegeName": name, "Depth": depth, "PrivilegeId": "x", "New": 1} for name, depth in held]
+    server = playing(answer(200, {"@odata.context": "…", "RolePrivileges": entries}))
+    assert client(server).privileges("11111111-1111-1111-1111-111111111111") == {
+        "prvreadlead": "Global", "prvwritelead": "Local",
+    }  # fmt: skip
+    assert server.requests[0].path.endswith(
+        "/systemusers(11111111-1111-1111-1111-111111111111)/Microsoft.Dynamics.CRM.RetrieveUserPrivileges"
+    )
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [odata_error(404, "", "No HTTP resource was found"), odata_error(404, "0x80060888"), odata_error(501, "")],
+)
+def test_a_service_that_does_not_tell_privileges_is_known_by_none_and_not_asked_again(refusal: HttpResponse) -> None:
+    server = playing(refusal)
+    assert client(server).privileges("11111111-1111-1111-1111-111111111111") is None
+    assert len(server.requests) == 1
+
+
+def test_columns_under_column_security_are_marked() -> None:
+    found = attributes()
+    assert (found["emailaddress1"].secured, found["description"].secured) == (False, True)

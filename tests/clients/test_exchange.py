@@ -19,6 +19,7 @@ from include.leadsync.clients.exchange import (
 from include.leadsync.clients.retry import RetryPolicy
 from include.leadsync.clients.tokens import MarketoTokens
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.clients.writes import Repeat
 from include.leadsync.clock import FakeClock
 from include.leadsync.errors import (
     AccessRefused,

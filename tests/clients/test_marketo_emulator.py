@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import pytest
 from include.leadsync.clients.budget import NullBudget
 from include.leadsync.clients.marketo import MarketoClient
 from include.leadsync.clients.retry import RetryPolicy
-from include.leadsync.errors import AccessRefused, FixConfiguration, ReadAgain, Throttled
+from include.leadsync.errors import AccessRefused, FixConfiguration, ReadAgain, RowFailed, Throttled
 from include.leadsync.model import Connection, Window
 from include.sandbox.clock import MovableClock
 from include.sandbox.marketo import MarketoEmulator
@@ -247,3 +248,64 @@ def test_missing_rights_are_named(world: World) -> None:
     )
     with pytest.raises(AccessRefused, match="603"):
         world.client.persons("email", ["a@b.test"], {})
+
+
+def test_a_merge_leaves_the_winner_with_the_losers_values_and_an_activity_that_names_them(world: World) -> None:
+    winner, *losers = world.create(28)
+    world.client.sync_persons(
+        [{"id": losers[-1], "city": "Ulm"}], action="updateOnly", lookup_field="id"
+    )  # in the second call: at most 25 are merged by one
+    token = world.client.paging_token(NOON - timedelta(hours=1))
+    world.client.merge_persons(winner, losers)
+    left = world.client.persons("id", [str(each) for each in (winner, *losers)], {"city": "text"})
+    assert left.to_pylist() == [{"id": winner, "city": "Ulm"}]
+    merges = [row for page in world.client.activities(token, [32]) for row in page.rows.to_pylist()]
+    named = {each for row in merges for each in json.loads(row["attributes"])["Merge IDs"]}
+    assert (len(merges), {row["person_id"] for row in merges}, named) == (2, {winner}, set(losers))
+
+
+def test_a_merge_with_somebody_who_does_not_exist_does_nothing(world: World) -> None:
+    winner, loser = world.create(2)
+    with pytest.raises(RowFailed) as caught:
+        world.client.merge_persons(winner, [loser, 999_999])
+    assert caught.value.code == "1004"
+    assert world.client.persons("id", [str(loser)], {}).num_rows == 1
+
+
+@pytest.mark.parametrize("losers", [[], [7]])
+def test_a_merge_needs_others_than_the_winner(world: World, losers: list[int]) -> None:
+    with pytest.raises(ValueError, match="other person"):
+        world.client.merge_persons(7, losers)
+
+
+def test_persons_are_created_in_a_partition_and_moved_to_another(world: World) -> None:
+    world.emulator.control("create_partition", {"name": "EU"})
+    assert world.client.partitions() == ["Default", "EU"]
+    (made,) = world.client.sync_persons(
+        [{"email": email(1)}], action="createOrUpdate", lookup_field="email", partition="EU"
+    )
+    person = int(str(made.id))
+    columns: dict[str, Any] = {"leadPartitionId": "integer"}
+    (before,) = world.client.persons("id", [str(person)], columns).to_pylist()
+    moved = world.client.move_to_partition([person, 999_999], "Default")
+    (after,) = world.client.persons("id", [str(person)], columns).to_pylist()
+    assert before["leadPartitionId"] != after["leadPartitionId"] == 1
+    assert [(each.ok, each.code) for each in moved] == [(True, None), (False, "1004")]
+
+
+def test_an_update_takes_no_partition(world: World) -> None:
+    with pytest.raises(ValueError, match="takes no partition"):
+        world.client.sync_persons([{"id": 1}], action="updateOnly", lookup_field="id", partition="EU")
+
+
+def test_a_list_is_made_found_and_not_made_twice(world: World) -> None:
+    made = world.client.create_list("From the CRM", description="who came from there")
+    assert world.client.find_list("From the CRM") == made
+    with pytest.raises(RowFailed) as caught:
+        world.client.create_list("From the CRM")
+    assert caught.value.code == "709"
+
+
+def test_a_list_in_a_folder_that_is_not_there_is_a_matter_of_configuration(world: World) -> None:
+    with pytest.raises(FixConfiguration, match="no folder named 'Nowhere'"):
+        world.client.create_list("Lost", "Nowhere")

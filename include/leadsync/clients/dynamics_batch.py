@@ -24,9 +24,10 @@ from include.leadsync.clients.dynamics_session import (
     row_columns,
     select,
 )
-from include.leadsync.clients.exchange import Repeat, WriteAnswerMalformed
+from include.leadsync.clients.exchange import WriteAnswerMalformed
 from include.leadsync.clients.records import RowWrite, WriteResult
 from include.leadsync.clients.vendor_codes import Action
+from include.leadsync.clients.writes import REPEATS, Repeat
 from include.leadsync.errors import AnswerMalformed, ConnectionBroken, RowFailed, ServiceUnavailable
 from include.leadsync.model import Entity, System
 
@@ -72,7 +73,7 @@ class DynamicsBatch(DynamicsSession):
             raise ValueError(f"{len(writes)} writes in a batch; 1 to {MOST_PARTS} are possible")
         parts = [_part(write) for write in writes]
         try:
-            answers = self._batch(parts, Repeat.NEVER)
+            answers = self._batch(parts, REPEATS["write batch"])
         except ConnectionBroken as error:
             self._shrink(len(writes))
             if not error.maybe_committed:

@@ -8,13 +8,14 @@ from typing import Final
 import msgspec
 
 from include.leadsync.clients.dynamics_batch import DynamicsBatch
-from include.leadsync.clients.dynamics_session import decoded
+from include.leadsync.clients.dynamics_session import decoded, entity_set, guid, select
 from include.leadsync.clients.records import WhoAmI
+from include.leadsync.errors import AccessRefused, FixConfiguration, RowFailed
 from include.leadsync.model import DynamicsAttribute, Entity, Option
 
 _BASE: Final = (
     "LogicalName,AttributeTypeName,AttributeOf,DisplayName,RequiredLevel,"
-    "IsValidForRead,IsValidForCreate,IsValidForUpdate"
+    "IsValidForRead,IsValidForCreate,IsValidForUpdate,IsSecured"
 )
 _CASTS: Final = {  # type → its own properties; there is no way to ask for all types at once (V60)
     "String": ",MaxLength,FormatName",
@@ -33,6 +34,10 @@ _CASTS: Final = {  # type → its own properties; there is no way to ask for all
     "Lookup": ",Targets",
     "UniqueIdentifier": "",
 }
+
+
+_DEPTHS: Final = ("0", "Basic", "1", "Local", "2", "Deep", "3", "Global")
+_NO_READ: Final = {"403", "0x80040220", "0x80048306", "0x80040256"}
 
 
 class _Text(msgspec.Struct):
@@ -69,6 +74,7 @@ class _Attribute(msgspec.Struct, rename="pascal"):
     is_valid_for_read: bool = True
     is_valid_for_create: bool = True
     is_valid_for_update: bool = True
+    is_secured: bool | None = None
     max_length: int | None = None
     min_value: float | None = None
     max_value: float | None = None
@@ -99,6 +105,19 @@ class _Version(msgspec.Struct, rename="pascal"):
     version: str
 
 
+class _Rows(msgspec.Struct):
+    value: list[msgspec.Raw]
+
+
+class _Privilege(msgspec.Struct, rename="pascal"):
+    privilege_name: str = ""
+    depth: str | int = ""
+
+
+class _Privileges(msgspec.Struct, rename="pascal"):
+    role_privileges: list[_Privilege]
+
+
 class DynamicsMetadata(DynamicsBatch):
     """Metadata and identity."""
 
@@ -111,11 +130,46 @@ class DynamicsMetadata(DynamicsBatch):
         """The service's version, such as 9.2.25063.00157."""
         return self._get("RetrieveVersion", lambda answer: decoded(answer.body, _Version)).version
 
+    def privileges(self, user_id: str) -> dict[str, str] | None:
+        """What a user may do by its roles and teams: privilege name in lower case → depth (Basic, Local, Deep, Global).
+
+        None if this service does not tell; then only a probing read (`may_read`) and the writes themselves show it.
+        Source: Web API reference, RetrieveUserPrivileges; the shape as recorded by ryanmichaeljames/dataverse-mcp.
+        """
+        address = f"systemusers({guid(user_id)})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges"
+        try:
+            found = self._get(address, lambda answer: decoded(answer.body, _Privileges))
+        except (FixConfiguration, RowFailed) as error:
+            if isinstance(error, AccessRefused):
+                raise
+            return None
+        depths: dict[str, str] = {}
+        for each in found.role_privileges:
+            name, depth = each.privilege_name.lower(), str(each.depth)
+            depths[name] = max(depths.get(name, depth), depth, key=_DEPTHS.index)
+        return depths
+
+    def may_read(self, table: str) -> bool:
+        """Whether rows of a table may be read at all, by reading one; says nothing of how deep the right goes.
+
+        Raises:
+            FixConfiguration: the table does not exist.
+        """
+        address = f"{entity_set(table)}?{select(table, {})}&$top=1"
+        try:
+            self._get(address, lambda answer: decoded(answer.body, _Rows))
+        except AccessRefused as error:
+            if error.code.lower() not in _NO_READ:
+                raise
+            return False
+        return True
+
     def attributes(self, entity: Entity, language: int = 1033) -> list[DynamicsAttribute]:
         """All columns of a table that the Web API can read or write, in name order; one batch of calls (V60).
 
         Companion columns (`AttributeOf`), images and files are left out: they are no OData properties (§13.2). Labels
-        are in `language`, else in the user's. Yes/no columns have their two labels as options 1 and 0.
+        are in `language`, else in the user's. Yes/no columns have their two labels as options 1 and 0. Each says
+        whether it can be read, set on create and on update, and whether column security may hide values (`secured`).
         """
         addresses = [
             f"EntityDefinitions(LogicalName='{entity.value}')/Attributes"
@@ -150,6 +204,7 @@ def _attribute(entity: Entity, a: _Attribute, language: int) -> DynamicsAttribut
         readable=a.is_valid_for_read,
         creatable=a.is_valid_for_create,
         updatable=a.is_valid_for_update,
+        secured=a.is_secured is True,
         targets=tuple(a.targets or ()),
     )
 

@@ -13,11 +13,12 @@ from include.leadsync.clients import batch_format, vendor_codes
 from include.leadsync.clients.batch_format import Part, PartAnswer
 from include.leadsync.clients.budget import Budget
 from include.leadsync.clients.decode import Column, Wire, excerpt, read
-from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, Repeat, TokenRejected
+from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, TokenRejected
 from include.leadsync.clients.retry import RetryPolicy, retry_after
 from include.leadsync.clients.tokens import DynamicsTokens
 from include.leadsync.clients.transport import HttpRequest, HttpResponse, Transport
 from include.leadsync.clients.vendor_codes import WRONG_NAMES, Action
+from include.leadsync.clients.writes import Repeat
 from include.leadsync.clock import Clock
 from include.leadsync.errors import (
     AccessRefused,
@@ -41,6 +42,7 @@ _RETRY: Final = RetryPolicy()
 _TOO_LARGE_CODE: Final = "0x8004418a"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PORTS: Final = {"https": 443, "http": 80}
+_ACTIVITIES: Final = frozenset({"activitypointer", "appointment", "email", "fax", "letter", "phonecall", "task"})
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 _RIGHTS: Final = "Give the application user a security role with the rights listed in docs"
 
@@ -143,6 +145,8 @@ class DynamicsSession:
         raise self._by_status(status, code, message, after)
 
     def _by_status(self, status: int, code: str, message: str, after: float | None) -> LeadSyncError:
+        if status == 501:
+            return FixConfiguration(f"dynamics cannot do this (HTTP 501 {code}): {message or 'no text'}")
         if status >= 500:
             kind = ServiceUnavailable if code else GatewayFailed
             return kind(f"dynamics answered HTTP {status} {code} {message}".rstrip(), after=after)
@@ -226,15 +230,22 @@ def guid(text: str) -> str | None:
 
 
 def entity_set(table: str) -> str:
-    """The entity set's name (§14)."""
-    return f"{table[:-1]}ies" if table.endswith("y") else f"{table}s"
+    """The entity set's name (§14). Assumption: other tables follow the same English rule."""
+    if table.endswith("y") and not table.endswith(("ay", "ey", "oy", "uy")):
+        return f"{table[:-1]}ies"
+    return f"{table}es" if table.endswith(("s", "x", "z", "ch", "sh")) else f"{table}s"
+
+
+def key_column(table: str) -> str:
+    """The primary key's name: `<table>id`, for all activities `activityid`."""
+    return "activityid" if table in _ACTIVITIES else f"{table}id"
 
 
 def row_columns(table: str, columns: Mapping[str, Wire]) -> tuple[Column, ...]:
     """`id` and `etag`, then the columns, each lookup followed by its name as `<column>@name`."""
-    result = [Column(f"{table}id", "id", "text"), Column("@odata.etag", "etag", "text")]
+    result = [Column(key_column(table), "id", "text"), Column("@odata.etag", "etag", "text")]
     for name, wire in columns.items():
-        if name == f"{table}id":
+        if name == key_column(table):
             continue
         result.append(Column(name, name, wire))
         if is_lookup(name):
@@ -249,7 +260,7 @@ def is_lookup(column: str) -> bool:
 
 def select(table: str, columns: Mapping[str, Wire]) -> str:
     """The `$select` option."""
-    return "$select=" + ",".join(dict.fromkeys((f"{table}id", *columns)))
+    return "$select=" + ",".join(dict.fromkeys((key_column(table), *columns)))
 
 
 def name_preference(columns: Mapping[str, Wire]) -> list[str]:

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Final, Protocol, TypeVar
 
 from include.leadsync.clients.budget import Budget
 from include.leadsync.clients.retry import Attempts, RetryPolicy
 from include.leadsync.clients.transport import MAX_BODY, HttpRequest, HttpResponse, Transport
+from include.leadsync.clients.writes import Repeat
 from include.leadsync.clock import Clock
 from include.leadsync.errors import (
     AccessRefused,
@@ -40,15 +40,6 @@ _REQUEST_ID = re.compile(rb'"requestId"\s*:\s*"([0-9A-Za-z#-]{1,64})"')
 _PLAIN = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 T = TypeVar("T")
-
-
-class Repeat(Enum):
-    """After which unknown outcome a call may be sent again."""
-
-    READ = "read"  # any, and nothing that matters can have been committed
-    ALWAYS = "always"  # any: the write says the whole new state of something identified
-    ANSWERED = "answered"  # only when the service itself answered: a first call may still run (M47, DECISIONS 22)
-    NEVER = "never"  # a second one would be a second record
 
 
 class TokenRejected(Exception):
@@ -83,11 +74,16 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request and what may be done with it. `rows` counts towards the entitlement (dataverse-api §12.2)."""
+    """A request and what may be done with it.
+
+    `rows` counts towards the entitlement (dataverse-api §12.2). `slow`: the service may take the request's whole time
+    limit, so the bound over all attempts is no shorter than that.
+    """
 
     request: HttpRequest
     repeat: Repeat
     rows: int = 1
+    slow: bool = False
 
 
 class Exchange:
@@ -143,7 +139,7 @@ class Exchange:
             self._budget.penalise(self.system, PENALTY if after is None else after)
 
     def _until_answered(self, call: Call, read: Callable[[HttpResponse], T], progress: _Progress) -> T:
-        attempts = self._retry.start(self.clock)
+        attempts = self._retry.start(self.clock, call.request.timeout if call.slow else 0.0)
         while True:
             token = self._tokens.bearer(attempts)
             failure: RetryLater

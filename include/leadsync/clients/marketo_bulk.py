@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from include.leadsync.clients.decode import ARROW, Column, Wire, decimals, excerpt, schema
-from include.leadsync.clients.exchange import Call, Repeat
+from include.leadsync.clients.exchange import Call
 from include.leadsync.clients.marketo_persons import person_columns
 from include.leadsync.clients.marketo_session import Envelope, MarketoSession, typed
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.clients.writes import Repeat
 from include.leadsync.clock import iso
 from include.leadsync.errors import AnswerMalformed, RetryLater, RowFailed, ServiceUnavailable
 from include.leadsync.model import System, Window

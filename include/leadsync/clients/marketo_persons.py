@@ -1,4 +1,4 @@
-"""Persons and static lists of Marketo: read by key, write, delete (facts/marketo-api §5, §6)."""
+"""Persons of Marketo: read by key, write, merge, move, delete (facts/marketo-api §5, §6)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import msgspec
 import pyarrow as pa
 
 from include.leadsync.clients.decode import Column, Wire, rows, together
-from include.leadsync.clients.exchange import Repeat
 from include.leadsync.clients.marketo_session import (
     PAGE,
     Envelope,
@@ -20,26 +19,23 @@ from include.leadsync.clients.marketo_session import (
     typed,
 )
 from include.leadsync.clients.records import RecordResult
+from include.leadsync.clients.writes import REPEATS, SYNC_ACTIONS, WRITES
 from include.leadsync.errors import AnswerMalformed, RowFailed
 from include.leadsync.model import System
 
 _MOST_BYTES: Final = 1_000_000  # a body may have 1 MB (M13)
 _TOO_MANY: Final = {"1003", "413"}
-_REPEAT: Final = {
-    "updateOnly": Repeat.ALWAYS,
-    "createOrUpdate": Repeat.ANSWERED,  # a first call that still runs would create a second person (M47)
-    "createOnly": Repeat.NEVER,
-    "createDuplicate": Repeat.NEVER,
-}
+_PLACING: Final = {"createOrUpdate", "createOnly"}
+_MOST_LOSERS: Final = 25  # more are refused with 1080 (M49)
+_MERGE_SECONDS: Final = 190.0  # the service's own limit is 180 s (§12)
 
 
-class _StaticList(msgspec.Struct):
-    id: int
-    name: str = ""
+class _Partition(msgspec.Struct):
+    name: str
 
 
 class MarketoPersons(MarketoSession):
-    """Persons and static lists."""
+    """Persons."""
 
     def persons(self, filter_type: str, values: Sequence[str], columns: Mapping[str, Wire]) -> pa.Table:
         """All persons whose `filter_type` equals one of `values`; any number of values, each person once.
@@ -56,36 +52,56 @@ class MarketoPersons(MarketoSession):
         found: list[pa.Table] = []
         for part in chunks(askable, PAGE):
             found.extend(self._matching(filter_type, part, wanted))
-        return _each_once(together(found, wanted))
-
-    def list_members(self, list_id: int, columns: Mapping[str, Wire]) -> Iterator[pa.Table]:
-        """The members of a static list, page by page, columns as `persons`."""
-        wanted = person_columns(columns)
-        for page in self._pages(f"/rest/v1/lists/{list_id}/leads.json", {}, wanted):
-            yield _each_once(page)
-
-    def find_list(self, name: str) -> int | None:
-        """The id of the static list of exactly this name; the oldest if there are several."""
-        envelope = self._read("/rest/v1/lists.json", {"name": name, "batchSize": PAGE})
-        ids = [each.id for each in typed(envelope.result, list[_StaticList]) if each.name == name]
-        return min(ids, default=None)
-
-    def add_to_list(self, list_id: int, ids: Sequence[int]) -> list[RecordResult]:
-        """Put persons on a static list; a member stays one and is `ok` (M50)."""
-        return self._by_id(f"/rest/v1/lists/{list_id}/leads.json", ids, "POST")
-
-    def remove_from_list(self, list_id: int, ids: Sequence[int]) -> list[RecordResult]:
-        """Take persons off a static list; 1015 for those who are not on it (M50)."""
-        return self._by_id(f"/rest/v1/lists/{list_id}/leads.json", ids, "DELETE")
+        return each_once(together(found, wanted))
 
     def delete_persons(self, ids: Sequence[int]) -> list[RecordResult]:
         """Delete persons; 1004 for those who are gone already, also by an attempt that had no answer (M48)."""
-        return self._by_id("/rest/v1/leads/delete.json", ids, "POST")
+        return self._by_id("delete persons", "/rest/v1/leads/delete.json", ids)
+
+    def merge_persons(self, winner: int, losers: Sequence[int]) -> None:
+        """Merge persons into the winner, 25 per call; empty fields of the winner take the losers' values (M49).
+
+        Losers are gone afterwards; only activity 32 of the winner names them (§6.2, trap 29). Never repeated after an
+        unknown outcome, as a second call would be refused for losers that are gone: read them, who is not there is
+        merged.
+
+        Raises:
+            RowFailed: 1004, one of the persons does not exist: nothing of that call was done; 1076 to 1079.
+            ConnectionBroken: with `maybe_committed`; earlier calls of the same list have happened.
+            ValueError: no losers, or the winner is among them.
+        """
+        if not losers or winner in losers:
+            raise ValueError("a merge needs at least one other person than the winner")
+        for part in chunks(losers, _MOST_LOSERS):
+            path = f"/rest/v1/leads/{winner}/merge.json?leadIds={','.join(map(str, part))}"
+            self._write(path, None, lambda _: None, repeat=REPEATS["merge"], timeout=_MERGE_SECONDS)
+
+    def partitions(self) -> list[str]:
+        """The names of the partitions that the API user sees (M51)."""
+        found = typed(self._read("/rest/v1/leads/partitions.json").result, list[_Partition])
+        return [each.name for each in found]
+
+    def move_to_partition(self, ids: Sequence[int], partition: str) -> list[RecordResult]:
+        """Move persons to a partition; results in order; 1004, 1008 to 1010 for those who stay (M51)."""
+        results: list[RecordResult] = []
+        for part in chunks(ids, PAGE):
+            body = {"input": [{"id": each, "partitionName": partition} for each in part]}
+            results += self._write(
+                "/rest/v1/leads/partitions.json", body, _reader(len(part)), repeat=REPEATS["move to partition"]
+            )
+        return results
 
     def sync_persons(
-        self, records: Sequence[Mapping[str, object]], *, action: str, lookup_field: str
+        self,
+        records: Sequence[Mapping[str, object]],
+        *,
+        action: str,
+        lookup_field: str,
+        partition: str | None = None,
     ) -> list[RecordResult]:
         """Create or update at most 300 persons in one call (two or more if the body exceeds 1 MB); results in order.
+
+        `partition` names where created persons go; one that exists keeps its own (§6).
 
         What is repeated after an unknown outcome: updateOnly always; createOrUpdate only when Marketo itself said that
         nothing happened (604, 608, 611, 713); creations never (P4, DECISIONS 22).
@@ -93,31 +109,37 @@ class MarketoPersons(MarketoSession):
         Raises:
             ConnectionBroken: with `maybe_committed`: look the records up before sending them again.
             WriteAnswerMalformed: likewise; results and records do not correspond.
-            ValueError: no or too many records, unknown action.
+            ValueError: no or too many records, unknown action, a partition for an action that takes none.
         """
-        if not 0 < len(records) <= PAGE or action not in _REPEAT:
-            raise ValueError(f"{action} of {len(records)} records; 1 to {PAGE} of {sorted(_REPEAT)} are possible")
+        if not 0 < len(records) <= PAGE or action not in SYNC_ACTIONS:
+            raise ValueError(f"{action} of {len(records)} records; 1 to {PAGE} of {sorted(SYNC_ACTIONS)} are possible")
+        if partition is not None and action not in _PLACING:
+            raise ValueError(f"{action} takes no partition; {sorted(_PLACING)} do")
         body: dict[str, object] = {"action": action, "input": list(records)}
         if action in {"updateOnly", "createOrUpdate"}:
             body["lookupField"] = lookup_field
+        if partition is not None:
+            body["partitionName"] = partition
         if len(encode(body)) > _MOST_BYTES:
-            return self._in_halves(records, action, lookup_field)
-        return self._write("/rest/v1/leads.json", body, _reader(len(records)), repeat=_REPEAT[action])
+            return self._in_halves(records, action, lookup_field, partition)
+        return self._write("/rest/v1/leads.json", body, _reader(len(records)), repeat=REPEATS[action])
 
-    def _in_halves(self, records: Sequence[Mapping[str, object]], action: str, lookup_field: str) -> list[RecordResult]:
+    def _in_halves(
+        self, records: Sequence[Mapping[str, object]], action: str, lookup_field: str, partition: str | None
+    ) -> list[RecordResult]:
         if len(records) == 1:
             return [RecordResult(False, None, "skipped", "413", "the record exceeds the 1 MB that a call may have")]
         middle = len(records) // 2
         return [
-            *self.sync_persons(records[:middle], action=action, lookup_field=lookup_field),
-            *self.sync_persons(records[middle:], action=action, lookup_field=lookup_field),
+            *self.sync_persons(records[:middle], action=action, lookup_field=lookup_field, partition=partition),
+            *self.sync_persons(records[middle:], action=action, lookup_field=lookup_field, partition=partition),
         ]
 
-    def _by_id(self, path: str, ids: Sequence[int], method: str) -> list[RecordResult]:
-        results: list[RecordResult] = []
+    def _by_id(self, call: str, path: str, ids: Sequence[int]) -> list[RecordResult]:
+        write, results = WRITES[call], list[RecordResult]()
         for part in chunks(ids, PAGE):
             body = {"input": [{"id": each} for each in part]}
-            results += self._write(path, body, _reader(len(part)), repeat=Repeat.ALWAYS, method=method)
+            results += self._write(path, body, _reader(len(part)), repeat=write.repeat, method=write.method)
         return results
 
     def _matching(self, filter_type: str, values: Sequence[str], columns: tuple[Column, ...]) -> list[pa.Table]:
@@ -160,7 +182,7 @@ def person_columns(columns: Mapping[str, Wire]) -> tuple[Column, ...]:
     return (Column("id", "id", "integer"), *rest)
 
 
-def _each_once(table: pa.Table) -> pa.Table:
+def each_once(table: pa.Table) -> pa.Table:
     """Each person once, as last read; a person without id spoils the answer."""
     ids = table["id"].to_pylist()
     last = {person: row for row, person in enumerate(ids)}

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from include.leadsync.clients.exchange import Repeat
 from include.leadsync.clients.marketo_session import (
     PAGE,
     Envelope,
@@ -18,10 +17,12 @@ from include.leadsync.clients.marketo_session import (
     typed,
 )
 from include.leadsync.clients.records import ActivityType, RecordResult
-from include.leadsync.errors import AnswerMalformed, RowFailed
+from include.leadsync.clients.writes import REPEATS
+from include.leadsync.errors import AnswerMalformed, ConnectionBroken, RowFailed
 from include.leadsync.model import MarketoField, System
 
 _EXTERNAL: Final = "/rest/v1/activities/external"
+_LOOKS: Final = 4  # a type is made in three steps
 
 
 class _Rest(msgspec.Struct, rename="camel"):
@@ -105,7 +106,7 @@ class MarketoSchema(MarketoSession):
             "/rest/v1/leads/schema/fields.json",
             body,
             lambda answer: outcomes(answer, len(fields)),
-            repeat=Repeat.ALWAYS,
+            repeat=REPEATS["create fields"],
         )
 
     def activity_types(self) -> list[ActivityType]:
@@ -126,19 +127,33 @@ class MarketoSchema(MarketoSession):
         Raises:
             AccessRefused: 1027 or 1028, the instance's types or the type's attributes are used up; 603.
         """
+        looks = 0
+        while True:
+            looks += 1
+            try:
+                return self._completed_type(definition)
+            except ConnectionBroken as error:  # what the lost call did is there or is not: look, then go on
+                if not error.maybe_committed or looks == _LOOKS:
+                    raise
+
+    def _completed_type(self, definition: Mapping[str, object]) -> ActivityType:
         api_name = str(definition["apiName"])
         base = f"{_EXTERNAL}/type/{quote(api_name, safe='')}"
         wanted = _attributes(definition.get("attributes"))
         draft = self._draft(api_name)
         if draft is None:
-            self._schema(f"{_EXTERNAL}/type.json", {k: v for k, v in definition.items() if k != "attributes"})
+            self._schema(
+                "create activity type",
+                f"{_EXTERNAL}/type.json",
+                {k: v for k, v in definition.items() if k != "attributes"},
+            )
             draft = _Type(api_name=api_name, status="draft")
         present = {attribute.api_name for attribute in draft.attributes or ()}
         missing = [each for each in wanted if each["apiName"] not in present]
         if missing:
-            self._schema(f"{base}/attributes/create.json", {"attributes": missing})
+            self._schema("add attributes", f"{base}/attributes/create.json", {"attributes": missing})
         if missing or draft.status != "approved":
-            self._schema(f"{base}/approve.json", None)
+            self._schema("approve activity type", f"{base}/approve.json", None)
         for each in self._custom_types():
             if each.api_name == api_name and each.id is not None:
                 names = tuple(str(attribute["apiName"]) for attribute in wanted)
@@ -160,7 +175,10 @@ class MarketoSchema(MarketoSession):
             return []
         body = {"input": list(activities)}
         return self._write(
-            f"{_EXTERNAL}.json", body, lambda answer: outcomes(answer, len(activities)), repeat=Repeat.NEVER
+            f"{_EXTERNAL}.json",
+            body,
+            lambda answer: outcomes(answer, len(activities)),
+            repeat=REPEATS["add activities"],
         )
 
     def _custom_types(self) -> list[_Type]:
@@ -176,13 +194,13 @@ class MarketoSchema(MarketoSession):
         found = typed(self._read(path, {"draft": draft}).result, list[_Type])
         return msgspec.structs.replace(listed, attributes=found[0].attributes if found else None)
 
-    def _schema(self, path: str, body: Mapping[str, object] | None) -> None:
+    def _schema(self, call: str, path: str, body: Mapping[str, object] | None) -> None:
         def accepted(answer: Envelope) -> None:
             for each in typed(answer.result, list[_Added]):
                 for reason in each.errors or each.reasons or ():
                     raise RowFailed(str(reason.code), reason.message)
 
-        self._write(path, body, accepted, repeat=Repeat.ALWAYS)
+        self._write(path, body, accepted, repeat=REPEATS[call])
 
 
 def _attributes(listed: Any) -> list[dict[str, Any]]:

@@ -13,12 +13,13 @@ import msgspec
 from include.leadsync.clients import vendor_codes
 from include.leadsync.clients.budget import Budget
 from include.leadsync.clients.decode import excerpt, read
-from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, Repeat, TokenRejected
+from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, TokenRejected
 from include.leadsync.clients.records import RecordResult
 from include.leadsync.clients.retry import RetryPolicy, retry_after
 from include.leadsync.clients.tokens import MarketoTokens
 from include.leadsync.clients.transport import HttpRequest, HttpResponse, Transport
 from include.leadsync.clients.vendor_codes import Action
+from include.leadsync.clients.writes import Repeat
 from include.leadsync.clock import Clock
 from include.leadsync.errors import AccessRefused, AnswerMalformed, FixConfiguration, ReadAgain, RowFailed, Throttled
 from include.leadsync.model import Connection, System
@@ -27,6 +28,7 @@ PAGE: Final = 300
 """Records per call, everywhere (M35, M56)."""
 
 _LONG_URI: Final = 7_500  # the limit is 8 KB (M13)
+_SLOW: Final = 120.0  # what may take longer than this has a bound of its own
 _RETRY: Final = RetryPolicy()
 _REJECTED_CURSOR: Final = {"1001", "1003"}  # what a bad nextPageToken answers (facts/marketo-api §15)
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
@@ -106,7 +108,8 @@ class MarketoSession:
         else:
             form = headers | {"Content-Type": "application/x-www-form-urlencoded"}
             request = HttpRequest("POST", f"{self._host}{path}?_method=GET", form, query.encode(), timeout)
-        return self._exchange.run(Call(request, Repeat.READ), lambda response: self._open(response, cursor))
+        call = Call(request, Repeat.READ, slow=timeout > _SLOW)
+        return self._exchange.run(call, lambda response: self._open(response, cursor))
 
     def _write(
         self,
@@ -119,10 +122,31 @@ class MarketoSession:
         timeout: float = 120.0,
     ) -> T:
         """Send JSON. `timeout` exceeds the service's own limits (90 s, marketo-api §12), so that it answers first."""
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        content = b"" if body is None else encode(body)
+        return self._send(
+            path, "application/json", b"" if body is None else encode(body), read_answer, repeat, method, timeout
+        )
+
+    def _write_form(
+        self, path: str, form: Mapping[str, str], read_answer: Callable[[Envelope], T], repeat: Repeat
+    ) -> T:
+        """Send a form, as the asset API wants it."""
+        kind = "application/x-www-form-urlencoded"
+        return self._send(path, kind, urlencode(form).encode(), read_answer, repeat, "POST", 120.0)
+
+    def _send(
+        self,
+        path: str,
+        kind: str,
+        content: bytes,
+        read_answer: Callable[[Envelope], T],
+        repeat: Repeat,
+        method: str,
+        timeout: float,
+    ) -> T:
+        headers = {"Accept": "application/json", "Content-Type": kind}
         request = HttpRequest(method, f"{self._host}{path}", headers, content, timeout)
-        return self._exchange.run(Call(request, repeat), lambda response: read_answer(self._open(response, None)))
+        call = Call(request, repeat, slow=timeout > _SLOW)
+        return self._exchange.run(call, lambda response: read_answer(self._open(response, None)))
 
     def _open(self, response: HttpResponse, cursor: str | None) -> Envelope:
         self._check_status(response)

@@ -30,17 +30,17 @@ class RetryPolicy:
     """Seconds for all calls and waits together."""
     jitter: Callable[[], float] = field(default=random.random, repr=False)
 
-    def start(self, clock: Clock) -> Attempts:
-        """Begin one logical call."""
-        return Attempts(self, clock)
+    def start(self, clock: Clock, at_least: float = 0.0) -> Attempts:
+        """Begin one logical call; `at_least` seconds where the service may take longer than `total`."""
+        return Attempts(self, clock, max(self.total, at_least))
 
 
 class Attempts:
     """The attempts of one logical call."""
 
-    def __init__(self, policy: RetryPolicy, clock: Clock) -> None:
+    def __init__(self, policy: RetryPolicy, clock: Clock, total: float) -> None:
         self._policy, self._clock = policy, clock
-        self._deadline = clock.monotonic() + policy.total
+        self._deadline = clock.monotonic() + total
         self._failed = 0
 
     @property
