@@ -27,6 +27,7 @@ class Control:
             "create_fields": self.create_fields, "create_list": self.create_list,
             "create_smart_list": self.create_smart_list,
             "create_partition": self.create_partition, "create_program": self.create_program,
+            "restrict_partitions": self.restrict_partitions,
             "add_activity": self.add_activity,
             "set_options": self.set_options, "options": self.options, "grant": self.grant, "revoke": self.revoke,
             "expire_tokens": self.expire_tokens, "revoke_tokens": self.revoke_tokens,
@@ -87,6 +88,12 @@ class Control:
             sql = "INSERT INTO partition (name, description) VALUES (?, ?)"
             made = connection.execute(sql, (arguments["name"], arguments.get("description")))
         return {"id": made.lastrowid}
+
+    def restrict_partitions(self, arguments: Arguments) -> Json:
+        """`{"user", "partitions": [names] or null}`: an API user may write to these only; null: to all."""
+        with self._at.database.write() as connection:
+            self._at.partitions.restrict(connection, arguments["user"], arguments["partitions"])
+        return {}
 
     def create_program(self, arguments: Arguments) -> Json:
         """`{"name"}`: a program; one of that name is returned as it is. Returns `{"id"}`."""

@@ -13,6 +13,7 @@ from include.sandbox.marketo.identity import Identity
 from include.sandbox.marketo.limits import Limits
 from include.sandbox.marketo.list_store import ListStore
 from include.sandbox.marketo.options import Options
+from include.sandbox.marketo.partition_access import PartitionAccess
 from include.sandbox.marketo.people import People
 from include.sandbox.marketo.program_store import ProgramStore
 from include.sandbox.marketo.tokens import PagingTokens
@@ -41,6 +42,7 @@ class Instance:
         self.feed = Feed(self.database, options)
         self.lists = ListStore(self.people, self.feed)
         self.programs = ProgramStore()
+        self.partitions = PartitionAccess()
         self.writer = Writer(self.catalog, self.people, self.feed, options)
 
     def now(self) -> int:

@@ -133,25 +133,27 @@ class PersonRemoval:
         """Move persons to partitions (M51)."""
         records = call.input(call.json(), "Leads not specified")
         with self._at.database.write() as connection:
-            return Reply([self._moved(connection, record, call.second) for record in records])
+            return Reply([self._moved(connection, record, call) for record in records])
 
-    def _moved(self, connection: sqlite3.Connection, record: dict[str, Json], now: int) -> dict[str, Json]:
-        person_id = as_person_id(record.get("id"))
-        person = self._at.people.get(connection, person_id) if person_id is not None else None
-        named: dict[str, Json] = {} if person_id is None else {"id": person_id}
+    def _moved(self, connection: sqlite3.Connection, record: dict[str, Json], call: Call) -> dict[str, Json]:
+        number, name = as_person_id(record.get("id")), record.get("partitionName")
+        person = self._at.people.get(connection, number) if number is not None else None
+        named: dict[str, Json] = {} if number is None else {"id": number}
         if person is None:
             return NOT_FOUND.result(**named)
-        name = record.get("partitionName")
         if not name:
             return Skip("1009", "Partition name must be specified").result(**named)
-        row = connection.execute("SELECT id FROM partition WHERE name = ?", (shown(name),)).fetchone()
-        if row is None:
-            return Skip("1008", f"Access denied to partition '{shown(name)}'").result(**named)
+        try:
+            self._at.partitions.check(connection, call.user, person)
+            target = self._at.partitions.named(connection, call.user, name)
+        except Skip as skip:
+            return skip.result(**named)
         before = person.doc.get(PARTITION, DEFAULTS[PARTITION])
-        if row[0] != before:
-            self._at.people.save(connection, person._replace(doc={**person.doc, PARTITION: row[0]}, touched=now))
+        if target != before:
+            now = call.second
+            self._at.people.save(connection, person._replace(doc={**person.doc, PARTITION: target}, touched=now))
             told = {"Old Partition ID": before, "Reason": API_SOURCE}
-            moved = Activity(CHANGE_PARTITION, person.id, now, row[0], shown(name), told)
+            moved = Activity(CHANGE_PARTITION, person.id, now, target, shown(name), told)
             self._at.feed.append(connection, [moved], now)
         return {"id": person.id, "status": "updated"}
 

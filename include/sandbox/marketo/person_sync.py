@@ -40,6 +40,7 @@ class Batch:
     """Why no record of this call may be written (partitions)."""
     by: Provenance
     now: int
+    user: str
     named: bool = False
     """Whether the call named its partition."""
     freshest: bool = False
@@ -95,18 +96,21 @@ class PersonSync:
             raise Refusal("1006", f"Lookup field '{shown(name)}' not found")
         if not lookup.searchable:
             raise Refusal("1011", f"Field '{name}' not supported")
-        partition, refusal = self._partition(body.get("partitionName"), action)
+        partition, refusal = self._partition(call.user, body.get("partitionName"), action)
         by = Provenance(user=call.user, request_id=call.request_id)
-        return Batch(action, lookup, partition, refusal, by, call.second, bool(body.get("partitionName")))
+        return Batch(action, lookup, partition, refusal, by, call.second, call.user, bool(body.get("partitionName")))
 
-    def _partition(self, name: Json, action: str) -> tuple[int, Skip | None]:
-        if not name:
-            return 1, None
-        if action == "updateOnly":
+    def _partition(self, user: str, name: Json, action: str) -> tuple[int, Skip | None]:
+        """Where new persons of the call go, or why none of its records may be written."""
+        if name and action == "updateOnly":
             return 1, Skip("1010", "Partition update not allowed")
+        access = self._at.partitions
         with self._at.database.read() as connection:
-            row = connection.execute("SELECT id FROM partition WHERE name = ?", (shown(name),)).fetchone()
-        return (row[0], None) if row else (1, Skip("1008", f"Access denied to partition '{shown(name)}'"))
+            try:
+                return (access.named(connection, user, name) if name else access.home(connection, user)), None
+            except Skip as skip:
+                # An update needs no home: the person has one.
+                return 1, None if not name and action == "updateOnly" else skip
 
     def _prepared(self, record: Mapping[str, Json], batch: Batch) -> Record | Skip:
         """The record with every value in stored form, or why it is refused."""
@@ -198,6 +202,7 @@ class PersonSync:
             raise Skip("1007", "Multiple lead match lookup criteria")
         person = self._at.people.get(connection, matches[0]) if matches else None
         if person is not None:
+            self._at.partitions.check(connection, batch.user, person)
             self._check_home(person, batch)
             self._check_company(person, record.values)
             self._at.writer.update(connection, person, record.values, batch.by, batch.now)

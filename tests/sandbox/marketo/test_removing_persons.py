@@ -128,3 +128,31 @@ def test_partitions_are_listed_and_persons_moved(marketo: Caller) -> None:
     assert [reason(result)[0] for result in results[1:]] == ["1004", "1008", "1009"]
     assert marketo.person(person, "leadPartitionId")["leadPartitionId"] == 2
     assert ids(marketo.get(LEADS, filterType="leadPartitionId", filterValues="2")["result"]) == [person]
+
+
+def test_a_user_may_be_kept_out_of_partitions(marketo: Caller) -> None:
+    """M51: 1008 for what exists and may not be entered, 1009 without a home."""
+    for name in ("EU", "US"):
+        marketo.emulator.control("create_partition", {"name": name})
+    at_home, user = marketo.create(email="home@example.test"), "sync-api@example.test"
+    path = "/rest/v1/leads/partitions.json"
+    denied = ("1008", "Access denied to partition 'Default'")
+    marketo.emulator.control("restrict_partitions", {"user": user, "partitions": ["EU", "US"]})
+    (result,) = marketo.sync({"email": "home@example.test", "firstName": "x"}, action="updateOnly")
+    assert reason(result) == denied
+    (result,) = marketo.sync({"email": "new@example.test"})
+    assert reason(result) == ("1009", "Partition name must be specified")
+    (result,) = marketo.sync({"email": "new@example.test"}, partitionName="Default")
+    assert reason(result) == denied
+    (made,) = marketo.sync({"email": "new@example.test"}, partitionName="US")
+    moves = [{"id": at_home, "partitionName": "EU"}, {"id": made["id"], "partitionName": "Default"},
+             {"id": made["id"], "partitionName": "EU"}]  # fmt: skip
+    results = marketo.post(path, {"input": moves})["result"]
+    assert [reason(one) for one in results[:2]] == [denied, denied]
+    assert results[2] == {"id": made["id"], "status": "updated"}
+    marketo.emulator.control("restrict_partitions", {"user": user, "partitions": ["EU"]})
+    (only,) = marketo.sync({"email": "third@example.test"})
+    assert marketo.person(only["id"], "leadPartitionId")["leadPartitionId"] == 2
+    marketo.emulator.control("restrict_partitions", {"user": user, "partitions": None})
+    (result,) = marketo.sync({"email": "home@example.test", "firstName": "x"})
+    assert result == {"id": at_home, "status": "updated"}

@@ -1,0 +1,77 @@
+"""Which partitions an API user may write to (facts/marketo-api.md 3.3: 1008 and 1009; M51). Everybody may, at first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from include.sandbox.marketo.people import DEFAULTS, PARTITION, Person
+from include.sandbox.marketo.values import shown
+from include.sandbox.marketo.wire import Skip
+from include.sandbox.service import Json
+
+DEFAULT = 1
+
+
+class PartitionAccess:
+    """The partitions, and what a user may do with them."""
+
+    @staticmethod
+    def restrict(connection: sqlite3.Connection, user: str, names: Iterable[str] | None) -> None:
+        """Let a user into these partitions only; None lifts the restriction."""
+        key = _key(user)
+        if names is None:
+            connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+            return
+        body = msgspec.json.encode(sorted(names)).decode()
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, body))
+
+    def named(self, connection: sqlite3.Connection, user: str, name: Json) -> int:
+        """The number of a partition that a call names.
+
+        Raises:
+            Skip: 1008, it does not exist or the user may not enter it.
+        """
+        row = connection.execute("SELECT id FROM partition WHERE name = ?", (shown(name),)).fetchone()
+        allowed = self._allowed(connection, user)
+        if row is None or (allowed is not None and shown(name) not in allowed):
+            raise _denied(name)
+        return int(row[0])
+
+    def home(self, connection: sqlite3.Connection, user: str) -> int:
+        """Where new persons go when the call names no partition: Default, or the user's only one.
+
+        Raises:
+            Skip: 1009, the user may enter several, and Default is not among them (assumption).
+        """
+        allowed = self._allowed(connection, user)
+        if allowed is None or "Default" in allowed:
+            return DEFAULT
+        if len(allowed) != 1:
+            raise Skip("1009", "Partition name must be specified")
+        return self.named(connection, user, next(iter(allowed)))
+
+    def check(self, connection: sqlite3.Connection, user: str, person: Person) -> None:
+        """Refuse a user who may not enter the partition of a person (1008)."""
+        allowed = self._allowed(connection, user)
+        if allowed is None:
+            return
+        number = person.doc.get(PARTITION, DEFAULTS[PARTITION])
+        (name,) = connection.execute("SELECT name FROM partition WHERE id = ?", (number,)).fetchone()
+        if name not in allowed:
+            raise _denied(name)
+
+    @staticmethod
+    def _allowed(connection: sqlite3.Connection, user: str) -> set[str] | None:
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (_key(user),)).fetchone()
+        return set(msgspec.json.decode(row[0])) if row else None
+
+
+def _key(user: str) -> str:
+    return f"partitions of {user}"
+
+
+def _denied(name: Json) -> Skip:
+    return Skip("1008", f"Access denied to partition '{shown(name)}'")
