@@ -60,9 +60,11 @@ def _set_up(home: Path, sandbox: SandboxProcess) -> None:
 def _show(airflow: LocalAirflow, sandbox: SandboxProcess) -> None:
     print(
         f"\n  Airflow   {airflow.url}   user {airflow.user}, password {airflow.password}"
-        f"\n  Marketo   {sandbox.marketo_url}   (sandbox)"
-        f"\n  Dynamics  {sandbox.dynamics_url}   (sandbox)"
-        "\n\n  The DAG lead_sync runs every five minutes. Ctrl-C stops everything.\n",
+        f"\n  Marketo   {sandbox.marketo_url}   (sandbox; its page: {sandbox.marketo_url}/_sandbox/)"
+        f"\n  Dynamics  {sandbox.dynamics_url}   (sandbox; its page: {sandbox.dynamics_url}/_sandbox/)"
+        "\n\n  On the pages you play the marketer and the salesperson; they ask for the token, which is"
+        f" {'in LEADSYNC_SANDBOX_TOKEN' if os.environ.get('LEADSYNC_SANDBOX_TOKEN') else '“sandbox”'}."
+        "\n  The DAG lead_sync runs every five minutes. Ctrl-C stops everything.\n",
         flush=True,
     )
 

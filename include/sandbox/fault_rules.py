@@ -21,6 +21,7 @@ _PLAIN_KEYS = frozenset(
     {"delay", "delay_after", "pause", "pause_limit", "drop", "status", "message", "retry_after", "stage"}
     | {"garble", "truncate", "cut"}
 )
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _EFFECT_KEYS = _PLAIN_KEYS | {"then", "afterwards", "headers", "answer", "error", "replace"}
 
 
@@ -104,8 +105,10 @@ class Rule:
         return True
 
 
-def parse_rule(given: Mapping[str, Json], number: int) -> Rule:
+def parse_rule(given: Json, number: int) -> Rule:
     """A rule from its JSON form; raises `ValueError`."""
+    if not isinstance(given, Mapping):
+        _fail(f"rule-{number}", "rules", f"has {given!r}, not an object")
     name = str(given.get("name") or f"rule-{number}")
     known = _MATCH_KEYS | _FIRE_KEYS | {"name", "effect"}
     _refuse_unknown(name, given, known)
@@ -117,7 +120,7 @@ def parse_rule(given: Mapping[str, Json], number: int) -> Rule:
         name=name,
         given=dict(given),
         service=service,
-        methods=frozenset({methods} if isinstance(methods, str) else methods),
+        methods=frozenset(str(one).upper() for one in ([methods] if isinstance(methods, str) else methods)),
         patterns={
             key: _pattern(name, key, given[key])
             for key in ("path", "query", "body", "client")
@@ -126,16 +129,26 @@ def parse_rule(given: Mapping[str, Json], number: int) -> Rule:
         nth=_whole(name, "nth", given.get("nth", 1)),
         times=None if given.get("times") is None else _whole(name, "times", given["times"]),
         every=_whole(name, "every", given.get("every", 1)),
-        probability=float(given.get("probability", 1.0)),
+        probability=_number(name, given, "probability", 1.0, most=1.0),
         effect=_parse_effect(name, given.get("effect") or {}),
     )
 
 
-def _parse_effect(name: str, given: Mapping[str, Json]) -> Effect:
+def _parse_effect(name: str, given: Json) -> Effect:
+    if not isinstance(given, Mapping):
+        _fail(name, "effect", f"is {given!r}, not an object")
     _refuse_unknown(name, given, _EFFECT_KEYS)
     _one_of(name, given, "drop", ("before", "after"))
     _one_of(name, given, "pause", ("before", "after"))
     _one_of(name, given, "stage", ("instead", "after"))
+    for key in ("delay", "delay_after", "pause_limit", "truncate", "cut"):
+        _number(name, given, key, 0.0)
+    for key, least, most in (("status", 200, 599), ("retry_after", 0, 10**6)):
+        if given.get(key) is not None and (type(given[key]) is not int or not least <= given[key] <= most):
+            _fail(name, key, f"is {given[key]!r}, not a whole number from {least} to {most}")
+    for key, kind in (("garble", bool), ("message", str)):
+        if given.get(key) is not None and not isinstance(given[key], kind):
+            _fail(name, key, f"is {given[key]!r}, not {'true or false' if kind is bool else 'a text'}")
     error = given.get("error")
     if error is not None and not is_known(str(error)) and not given.get("message"):
         _fail(name, "error", f"{error!r} is not in the table of known codes: give its 'message' too")
@@ -143,12 +156,22 @@ def _parse_effect(name: str, given: Mapping[str, Json]) -> Effect:
     return Effect(
         then=_commands(name, "then", given.get("then")),
         afterwards=_commands(name, "afterwards", given.get("afterwards")),
-        headers=tuple((str(key), str(value)) for key, value in (given.get("headers") or {}).items()),
+        headers=_headers(name, given.get("headers") or {}),
         answer=_body(given.get("answer")),
         error=None if error is None else str(error),
         replace=_replacements(name, given.get("replace") or ()),
         **values,
     )
+
+
+def _headers(name: str, given: Json) -> tuple[tuple[str, str], ...]:
+    if not isinstance(given, Mapping):
+        _fail(name, "headers", f"is {given!r}, not an object")
+    headers = tuple((str(key), str(value)) for key, value in given.items())
+    for key, value in headers:
+        if not _HEADER_NAME.fullmatch(key) or not value.isprintable() or not value.isascii():
+            _fail(name, "headers", f"has {key!r}: {value!r}, which is no header")
+    return headers
 
 
 def _replacements(name: str, given: Sequence[Sequence[str]]) -> tuple[tuple[re.Pattern[bytes], bytes], ...]:
@@ -191,9 +214,18 @@ def _pattern(name: str, key: str, text: Json) -> re.Pattern[str]:
 
 
 def _whole(name: str, key: str, value: Json) -> int:
-    if not isinstance(value, int) or value < 1:
+    if type(value) is not int or value < 1:
         _fail(name, key, f"is {value!r}, not a whole number from 1 on")
     return int(value)
+
+
+def _number(name: str, given: Mapping[str, Json], key: str, usual: float, most: float = 1e9) -> float:
+    value = given.get(key)
+    if value is None:
+        return usual
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        _fail(name, key, f"is {value!r}, not a number from 0 to {most:g}")
+    return float(value)
 
 
 def _one_of(name: str, given: Mapping[str, Json], key: str, allowed: Sequence[str]) -> None:

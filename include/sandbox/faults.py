@@ -26,7 +26,7 @@ class FaultBoard:
 
     def set(self, rules: Sequence[Mapping[str, Json]], seed: int = 0) -> list[str]:
         """Replace the plan; raises `ValueError` naming the rule and key that is wrong. Returns names."""
-        parsed = [parse_rule(rule, number) for number, rule in enumerate(rules, 1)]
+        parsed = _parsed(rules, 0)
         names = [rule.name for rule in parsed]
         if len(set(names)) != len(names):
             message = f"rule names repeat: {names}"
@@ -40,7 +40,7 @@ class FaultBoard:
         """Add rules to the plan in force, their counters starting at zero."""
         with self._lock:
             present = len(self.rules)
-            parsed = [parse_rule(rule, number) for number, rule in enumerate(rules, present + 1)]
+            parsed = _parsed(rules, present)
             taken = {rule.name for rule in self.rules}
             for rule in parsed:
                 if rule.name in taken:
@@ -116,6 +116,13 @@ class FaultBoard:
                 count += rule.paused - rule.released
                 rule.released = rule.paused
         return count
+
+
+def _parsed(rules: Json, present: int) -> list[Rule]:
+    if isinstance(rules, str | Mapping) or not isinstance(rules, Sequence):
+        message = f"rules are a list of objects, not {rules!r}"
+        raise ValueError(message)
+    return [parse_rule(rule, number) for number, rule in enumerate(rules, present + 1)]
 
 
 def _combined(first: Effect | None, second: Effect) -> Effect:

@@ -86,9 +86,36 @@ def test_what_a_rule_does_does_not_depend_on_the_other_rules() -> None:
         ({"effect": {"error": "9999"}}, "not in the table"),
         ({"effect": {"then": {"command": "write"}}}, "needs 'command'"),
         ({"effect": {"replace": ["ab"]}}, "list of \\[pattern, text\\]"),
+        ({"nth": True}, "'nth' is True"),
+        ({"probability": 2}, "'probability' is 2"),
+        ({"effect": "drop"}, "'effect' is 'drop'"),
+        ({"effect": {"delay": "long"}}, "'delay' is 'long'"),
+        ({"effect": {"delay_after": -1}}, "'delay_after' is -1"),
+        ({"effect": {"cut": True}}, "'cut' is True"),
+        ({"effect": {"truncate": "half"}}, "'truncate' is 'half'"),
+        ({"effect": {"status": 99}}, "'status' is 99"),
+        ({"effect": {"status": "503"}}, "'status' is '503'"),
+        ({"effect": {"status": 503, "retry_after": 1.5}}, "'retry_after' is 1.5"),
+        ({"effect": {"garble": 1}}, "'garble' is 1"),
+        ({"effect": {"error": "606", "message": 5}}, "'message' is 5"),
+        ({"effect": {"headers": {"A": "b\r\nC: d"}}}, "no header"),
+        ({"effect": {"headers": {"A b": "c"}}}, "no header"),
+        ({"effect": {"headers": ["A"]}}, "'headers' is"),
     ],
 )
 def test_a_wrong_rule_is_refused_by_name(rule: Mapping[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         parse_rule({"name": "mine", **rule}, 1)
     assert "'mine'" in str(caught.value)
+
+
+@pytest.mark.parametrize("rules", [{"effect": {}}, "drop", 5, None, [5], ["drop"], [None]])
+def test_a_plan_is_a_list_of_objects(rules: object) -> None:
+    with pytest.raises(ValueError, match=r"not an object|list of objects"):
+        FaultBoard().set(rules)  # type: ignore[arg-type]  # as it may come over HTTP
+
+
+def test_every_status_that_a_rule_may_give_is_sent(sandbox: SandboxServer, marketo: Client) -> None:
+    for status in (204, 299, 304, 418, 444, 499, 521, 599):
+        set_rules(sandbox, {"effect": {"status": status}})
+        assert marketo.call("GET", "/notes")[0] == status
