@@ -28,7 +28,7 @@ from include.leadsync.staging import sweep
 from include.leadsync.state import Retention, Runs
 from include.leadsync.turn import end_turn, take_turn
 
-__all__ = ["STEPS", "STREAMS", "RunRequest", "run_cycle", "run_step"]
+__all__ = ["STEPS", "STREAMS", "RunRequest", "run_cycle", "run_step", "run_whole"]
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,13 @@ def run_step(name: str, run: RunRequest, *, connections: Mapping[System, Connect
     paths = Paths.from_environment()
     with Engine.open(load_settings(paths.config), paths, connections) as engine:
         return step(engine, name, run)
+
+
+def run_whole(run: RunRequest, *, connections: Mapping[System, Connection]) -> dict[str, Json]:
+    """`run_cycle` in a process of its own: for runs that are short, such as those that serve requests."""
+    paths = Paths.from_environment()
+    with Engine.open(load_settings(paths.config), paths, connections) as engine:
+        return run_cycle(engine, run)
 
 
 def step(engine: Engine, name: str, run: RunRequest) -> dict[str, Json]:

@@ -48,10 +48,21 @@ def perform(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return run_step(step, request_of(values), connections=_connections())
 
 
+def perform_all(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Run all steps of the engine in this task; the report of the run comes back."""
+    from include.leadsync.cycle import run_whole
+
+    _require_shared_storage()
+    return run_whole(request_of(values), connections=_connections())
+
+
 def store_requests(
-    persons: Sequence[int], *, sync_as: str, owner: str | None, reason: str | None, token: str
+    persons: Sequence[int], *, sync_as: str, owner: str | None, reason: str | None, token: str, source: str = "airflow"
 ) -> dict[str, Any]:
-    """Store one Sync Person to Microsoft request per person; the same `token` never stores one twice."""
+    """Store one Sync Person to Microsoft request per person; the same `token` never stores one twice.
+
+    Returns `ids`, `requests` (how many), `new` (how many were not there before).
+    """
     from include.leadsync.requests.intake import require_owner
     from include.leadsync.state import Requests
 
@@ -60,10 +71,10 @@ def store_requests(
     with _state() as store:
         requests = Requests(store)
         added = [
-            requests.add(person, sync_as, source="airflow", owner=owner, reason=reason, token=token)
-            for person in persons
+            requests.add(person, sync_as, source=source, owner=owner, reason=reason, token=token) for person in persons
         ]
-    return {"requests": len(added), "new": sum(request.is_new for request in added)}
+    new = sum(request.is_new for request in added)
+    return {"ids": [request.request_id for request in added], "requests": len(added), "new": new}
 
 
 def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:

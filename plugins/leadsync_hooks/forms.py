@@ -64,11 +64,12 @@ def sync_as() -> dict[str, Param]:
 
 
 def request_details() -> dict[str, Param]:
-    """`owner`, `reason` of Sync Person to Microsoft."""
+    """`owner`, `reason`, `token` of Sync Person to Microsoft."""
     owner = "Owner of a new record: id, e-mail address or name of a Dynamics user, or team:NAME. Empty: the default."
     return {
         "owner": _text("Owner", owner, maxLength=200),
         "reason": _text("Reason", "Kept with the request, for whoever asks later.", maxLength=1000),
+        "token": _text("Token", "The same person with the same token is one request. Empty: this run.", maxLength=200),
     }
 
 

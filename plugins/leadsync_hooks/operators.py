@@ -99,23 +99,38 @@ class FinishOperator(ReportOperator):
         return super().execute(context)
 
 
-class RequestOperator(BaseOperator):
-    """Stores the requests of a form (Sync Person to Microsoft); the same Airflow run never stores one twice."""
+class SyncPersonsOperator(BaseOperator):
+    """Stores the requests of a form (Sync Person to Microsoft), then serves whatever is pending, in one task.
+
+    One task, because somebody waits: each further one would cost seconds. The same Airflow run never stores a
+    request twice, and a retry goes on where the last try ended.
+    """
 
     template_fields: Sequence[str] = ()
     ui_color = "#e8f1fa"
+    operator_extra_links = (PlanLink(), ValidationReportLink())
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.engine_run_id: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns how many requests this run stands for."""
+        """Returns how many requests this run stands for, and what became of the run."""
         params, run = context["params"], context["dag_run"]
+        dry_run = is_switched_on(str(Variable.get(DRY_RUN_SWITCH, default="no")))
+        values = run_values("request", {"persons": params["persons"]}, run_id=_run_id(context), dry_run=dry_run)
+        self.engine_run_id = values["run_id"]
         with engine.airflow_outcome():
-            return engine.store_requests(
+            stored = engine.store_requests(
                 params["persons"],
                 sync_as=params["sync_as"],
                 owner=params.get("owner"),
                 reason=params.get("reason"),
-                token=f"{run.dag_id}/{run.run_id}",
+                token=params.get("token") or f"{run.dag_id}/{run.run_id}",
             )
+            report = engine.perform_all(values)
+        self.log.info("%s", report)
+        return {"requests": stored["requests"], "new": stored["new"], "outcome": report["outcome"], "run": values}
 
 
 def close_failed_run(context: Context) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 HEAVY = {
     "great_expectations", "numpy", "pandas", "polars", "pyarrow", "requests", "scipy",
-    "include.leadsync", "include.sandbox", "leadsync_console",
+    "include.leadsync", "include.sandbox", "leadsync_console", "leadsync_webhook",
 }  # fmt: skip
 _PROBE = """
 import json, runpy, sys

@@ -32,12 +32,15 @@ class PlayedEngine:
             raise self.raises[step]
         return {"rows": 1}
 
+    def perform_all(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.perform("all", values), "outcome": "done"}
+
     def close_run(self, run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
         self.closed.append((run_id, outcome))
 
     def store_requests(self, persons: list[int], **details: Any) -> dict[str, Any]:
         self.requests.append({"persons": persons, **details})
-        return {"requests": len(persons)}
+        return {"ids": [], "requests": len(persons), "new": len(persons)}
 
     @property
     def steps(self) -> list[str]:
@@ -51,7 +54,7 @@ class PlayedEngine:
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> PlayedEngine:
     player = PlayedEngine()
-    for name in ("perform", "close_run", "store_requests"):
+    for name in ("perform", "perform_all", "close_run", "store_requests"):
         monkeypatch.setattr(engine, name, getattr(player, name))
     return player
 

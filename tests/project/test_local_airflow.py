@@ -15,11 +15,14 @@ import psutil
 import pytest
 import requests
 
+from scripts.demo.systems import Dynamics, Marketo
 from scripts.local_airflow import AirflowRest, LocalAirflow, RestFailed, StartFailed
 from scripts.local_airflow.environment import ROOT, Secrets, environment
+from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
 
 NOBODY = "http://127.0.0.1:1"
+WEBHOOK_SECRET = "a-long-shared-secret"
 
 
 def _processes(home: Path) -> list[psutil.Process]:
@@ -44,7 +47,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture(scope="module")
 def airflow(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     home = tmp_path_factory.mktemp("local-airflow")
-    given = {"LEADSYNC_SCHEDULE": "none", **sandbox.connections()}
+    secret = {"AIRFLOW_VAR_LEADSYNC_WEBHOOK_SECRET": WEBHOOK_SECRET}
+    given = {"LEADSYNC_SCHEDULE": "none", **sandbox.connections(), **secret}
     done = subprocess.run(
         [sys.executable, "-m", "include.leadsync", "setup"],
         cwd=ROOT,
@@ -125,6 +129,24 @@ def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_cl
         page = airflow.rest.page(address.removeprefix(airflow.url))
         assert page.status_code == 200
         assert said in page.text
+
+
+def test_a_webhook_gets_a_record_made_and_sent_again_makes_no_second_one(
+    airflow: LocalAirflow, sandbox: SandboxProcess
+) -> None:
+    airflow.rest.wait_for_dags({"sync_person_to_microsoft"})
+    marketo, dynamics = Marketo(sandbox.marketo_url), Dynamics(sandbox.dynamics_url)
+    person = marketo.add(email="hook@example.com", firstName="We", lastName="Bhook", company="Tea")
+    body = {"person": str(person), "token": "campaign-7", "sync_as": "contact"}
+    url, secret = f"{airflow.url}/leadsync-webhook/requests", {"X-Lead-Sync-Secret": WEBHOOK_SECRET}
+    assert requests.post(url, json=body, timeout=30).status_code == 401
+    first = requests.post(url, json=body, headers=secret, timeout=30).json()
+    again = requests.post(url, json=body, headers=secret, timeout=30).json()
+    assert (first["outcome"], again) == ("stored", {**first, "outcome": "known"})
+    run = DagRun("sync_person_to_microsoft", f"webhook__{first['request']}")
+    assert airflow.rest.wait(run) == "success"
+    found = dynamics.find("contact", "emailaddress1 eq 'hook@example.com'", "contactid,lastname", 5)
+    assert [contact["lastname"] for contact in found] == ["Bhook"]
 
 
 def test_nonsense_in_a_form_is_refused(airflow: LocalAirflow) -> None:

