@@ -81,6 +81,7 @@ def test_a_merge_fills_the_winner_and_removes_the_losers(marketo: Caller) -> Non
     assert (row["primaryAttributeValueId"], row["primaryAttributeValue"]) == (winner, "Ada")
     assert attributes(row)["Merge IDs"] == losers
     assert (attributes(row)["Merged in Sales"], attributes(row)["Master Updated"]) == (False, True)
+    assert attributes(row)["Merge Source"] == "leaddb"
 
 
 def test_a_merge_of_members_of_one_list_keeps_one_membership(marketo: Caller) -> None:

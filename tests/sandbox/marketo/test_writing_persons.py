@@ -193,11 +193,11 @@ def test_new_persons_carry_the_source_fields(marketo: Caller) -> None:
     person = marketo.create(firstName="Ada", lastName="Byron")
     names = (
         "originalSourceType", "originalSourceInfo", "registrationSourceType", "registrationSourceInfo", "personType",
-        "isLead", "isAnonymous", "leadPartitionId", "leadPerson", "mktoName",
+        "isLead", "isAnonymous", "leadPartitionId", "leadPerson", "personPrimaryLeadInterest", "mktoName",
     )  # fmt: skip
     found = marketo.person(person, *names, "contactCompany")
     assert [found[name] for name in names] == [
-        *["Web service API"] * 4, "contact", True, False, 1, person, "Ada Byron",
+        *["Web service API"] * 4, "contact", True, False, 1, person, person, "Ada Byron",
     ]  # fmt: skip
     assert isinstance(found["contactCompany"], int)
 
