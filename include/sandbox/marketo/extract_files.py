@@ -102,6 +102,7 @@ class FileWork(threading.Thread):
                 if len(some) < _SLICE or self._stop_asked.is_set():
                     break
                 time.sleep(_REST)
-            file.flush()
-            os.fsync(file.fileno())
+            if not self._stop_asked.is_set():
+                file.flush()
+                os.fsync(file.fileno())
         return Written(records, size, digest.hexdigest())

@@ -1,7 +1,7 @@
 """The queue of bulk extract jobs: who runs when, the files, the daily quota (facts/marketo-api.md 9.1; M66, M67, M70).
 
 Every bulk call first lets the queue catch up with the clock; a job that is due gets a thread that
-writes its file. A call waits for a thread in its first second, so that small files look immediate;
+writes its file. A call waits for a thread in its first seconds, so that small files look immediate;
 a large one shows as Processing until it is complete. Values are those of the moment the job runs.
 """
 
@@ -31,7 +31,8 @@ from include.sandbox.marketo.limits import CENTRAL
 from include.sandbox.marketo.wire import Refusal
 
 FILE_KEPT = timedelta(days=7)
-_PATIENCE = 1.0
+_PATIENCE = 3.0
+"""Seconds; more than a small file takes on a busy machine."""
 _DAY = 86_400
 
 

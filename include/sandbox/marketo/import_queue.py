@@ -1,7 +1,7 @@
 """The queue of imports: who runs when, in which thread (facts/marketo-api.md section 10; M71).
 
 Like the queue of extracts: every import call lets it catch up with the clock, and a due job works
-in a thread for which a call waits in its first second. A job that was cut off starts anew; rows are upserts.
+in a thread for which a call waits in its first seconds. A job that was cut off starts anew; rows are upserts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from include.sandbox.marketo.import_store import COMPLETE, FAILED, IMPORTING, QU
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.wire import Refusal
 
-_PATIENCE = 1.0
+_PATIENCE = 3.0
+"""Seconds; more than a small file takes on a busy machine."""
 _log = logging.getLogger(__name__)
 
 

@@ -147,6 +147,15 @@ def test_parameters_may_be_parts_of_the_form(marketo: Caller) -> None:
     assert [one["firstName"] for one in marketo.get("/rest/v1/leads.json", **query)["result"]] == ["Eva"]
 
 
+def test_new_persons_go_to_the_partition_that_is_named(marketo: Caller) -> None:
+    """Section 10: persons that exist stay where they are (assumption)."""
+    marketo.emulator.control("create_partition", {"name": "EU"})
+    marketo.create(email="old@example.test")
+    imported(marketo, "email\nnew@example.test\nold@example.test\n", partitionName="EU")
+    found = [by_email(marketo, f"{name}@example.test", "leadPartitionId") for name in ("new", "old")]
+    assert [one["leadPartitionId"] for (one,) in found] == [2, 1]
+
+
 def test_an_empty_cell_leaves_a_value_and_null_clears_it(marketo: Caller) -> None:
     """Assumption beside the code; a byte order mark and blank lines do no harm."""
     person = marketo.create(email="ada@example.test", firstName="Ada", city="Ulm")
