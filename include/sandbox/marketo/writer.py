@@ -28,6 +28,8 @@ from include.sandbox.service import Json
 API_SOURCE = "Web service API"
 _SOURCE_KEYS = ("70", "71", "72", "73")
 """originalSourceType, originalSourceInfo, registrationSourceType, registrationSourceInfo."""
+_ANONYMOUS = "51"
+"""isAnonymous: changes of anonymous persons are not in the feeds (section 8.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Writer:
         }
         # Recorded rows carry the person as primary attribute although types.json names none for this type.
         born = Activity(NEW_LEAD, person.id, now, person.id, person.full_name(), attributes)
-        self._feed.append(connection, [born], now)
+        if not doc.get(_ANONYMOUS):
+            self._feed.append(connection, [born], now)
         return person
 
     def update(
@@ -113,8 +116,9 @@ class Writer:
         visible = self._options.updated_at_custom or any(not field.custom for field, _, _ in changed)
         updated = now if visible else person.updated
         self._people.save(connection, person._replace(doc=doc, updated=updated, touched=now))
-        activities = [one for change in changed for one in self._logged(person.id, *change, by=by, now=now)]
-        self._feed.append(connection, activities, now)
+        if not doc.get(_ANONYMOUS):
+            activities = [one for change in changed for one in self._logged(person.id, *change, by=by, now=now)]
+            self._feed.append(connection, activities, now)
 
     @staticmethod
     def _logged(person: int, field: Field, old: Json, new: Json, *, by: Provenance, now: int) -> list[Activity]:

@@ -240,6 +240,15 @@ def test_creating_a_person_logs_its_birth_and_no_values(marketo: Caller) -> None
     assert marketo.changes(token, "email,firstName")[0]["attributes"] == row["attributes"]
 
 
+def test_changes_of_anonymous_persons_are_not_returned(marketo: Caller) -> None:
+    """Section 8.3: neither here nor there, until the person is known."""
+    token, person = marketo.since(), marketo.create(isAnonymous=True)
+    rename(marketo, person, city="Ulm")
+    assert marketo.activities(token, "12,13") == marketo.changes(token, "city") == []
+    rename(marketo, person, isAnonymous=False, city="Bonn")
+    assert [row["fields"][0]["newValue"] for row in marketo.changes(token, "city")] == ["Bonn"]
+
+
 def test_deleted_persons_are_forgotten_after_14_days(marketo: Caller) -> None:
     """M62."""
     token = marketo.since()
