@@ -56,7 +56,7 @@ def _row(call: Call) -> list[Child]:
     at = element("time", call.at.partition("T")[2][:12], datetime=call.at, title=call.at)
     status: Child = "–" if call.status is None else call.status
     outcome = "" if call.outcome == "answered" else call.outcome
-    return [call.sequence, at, NAMES[call.service], method, what, call.client or "–", status, call.ms, outcome]
+    return [call.sequence, at, NAMES[call.service], method, what, call.client or "–", status, f"{call.ms:.1f}", outcome]
 
 
 def _filter(asked: dict[str, str]) -> Markup:

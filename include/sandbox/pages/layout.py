@@ -55,12 +55,18 @@ summary{cursor:pointer;padding:.4rem 0;color:var(--accent)}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line)}
 th{font-size:.875rem;color:var(--soft);font-weight:600}
-td{overflow-wrap:anywhere}
+td{overflow-wrap:break-word}
 td.num{text-align:right}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem;margin:.5rem 0}
 dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere}
 code{font-size:.9em;overflow-wrap:anywhere}
+@media(max-width:44rem){thead{position:absolute;left:-99rem}
+  tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}
+  td{display:block;border:0;padding:.1rem 0;overflow-wrap:anywhere}
+  td:empty{display:none}
+  td::before{content:attr(data-title);color:var(--soft);font-size:.875rem;margin-right:.5rem}
+}
 """
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _OWN_FORMS = "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -101,10 +107,16 @@ def moved(path: str, cookie: str | None = None) -> Response:
 
 
 def table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[Child]]) -> Markup:
-    """A table that scrolls sideways on a narrow screen; `caption` names it to a screen reader."""
+    """A table; on a narrow screen each row is a block. `caption` names it to a screen reader."""
     head = element("thead", element("tr", *(element("th", title, scope="col") for title in titles)))
-    body = element("tbody", *(element("tr", *(element("td", cell, dir="auto") for cell in row)) for row in rows))
-    return element("div", element("table", head, body, aria_label=caption), class_="scroll", tabindex="0")
+    lines = [
+        element("tr", *(_cell(title, cell) for title, cell in zip(titles, cells, strict=True))) for cells in rows
+    ]
+    return element("div", element("table", head, element("tbody", *lines), aria_label=caption), class_="scroll")
+
+
+def _cell(title: str, content: Child) -> Markup:
+    return element("td", content, dir="auto", data_title=title or None)
 
 
 def moment(text: str | None) -> Markup | None:
