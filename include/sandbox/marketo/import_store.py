@@ -11,9 +11,7 @@ from include.sandbox.service import Json
 QUEUED, IMPORTING, COMPLETE, FAILED = "Queued", "Importing", "Complete", "Failed"
 FIRST_ID = 1001
 """Assumption: as for other objects of young instances."""
-COLUMNS = (
-    "id, layout, lookup, list_id, partition, state, queued, started, finished, imported, failed, warned, message"
-)
+COLUMNS = "id, layout, lookup, list_id, partition, state, queued, started, finished, imported, failed, warned, message"
 SCHEMA = """CREATE TABLE IF NOT EXISTS import_batch (
     id INTEGER PRIMARY KEY, layout TEXT NOT NULL, lookup TEXT NOT NULL, list_id INTEGER, partition INTEGER NOT NULL,
     state TEXT NOT NULL, queued INTEGER NOT NULL, started INTEGER, finished INTEGER, imported INTEGER NOT NULL,
