@@ -67,6 +67,9 @@ def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
 
 def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """Everything that goes into records that do not exist yet (D32)."""
+    pairs = pairs.filter(pl.col("create").is_not_null())
+    if pairs.is_empty():
+        return pl.DataFrame(schema=PLAN_SCHEMA)
     parts = [_shaped(_creations(pairs, field, field_map)) for field in field_map.fields]
     return pl.concat(parts) if parts else pl.DataFrame(schema=PLAN_SCHEMA)
 
