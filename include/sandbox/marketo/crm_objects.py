@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from include.sandbox.marketo import tokens
+from include.sandbox.marketo.company_link import CompanyLink
 from include.sandbox.marketo.field_schema import SCHEMA
 from include.sandbox.marketo.identity import new_uuid
 from include.sandbox.marketo.instance import Instance
@@ -21,6 +22,7 @@ from include.sandbox.marketo.object_lookup import condition_of, key_of
 from include.sandbox.marketo.routes import Body, Route
 from include.sandbox.marketo.values import accept, shown
 from include.sandbox.marketo.wire import Answer, Call, Refusal, Reply, Skip, stamp
+from include.sandbox.marketo.writer import Provenance
 from include.sandbox.service import Json
 
 ACTIONS = frozenset({"createOrUpdate", "createOnly", "updateOnly"})
@@ -52,6 +54,7 @@ class CrmObjects:
     def __init__(self, instance: Instance) -> None:
         """Keep the instance."""
         self._at = instance
+        self._link = CompanyLink(instance)
 
     def routes(self) -> list[Route]:
         """Its resources."""
@@ -130,15 +133,16 @@ class CrmObjects:
             raise Refusal("1003", f"Invalid value '{shown(by)}' for dedupeBy")
         records = call.input(body, "Records not specified")
         seen: set[str] = set()
+        self._link.prepare()
         with self._at.database.write() as connection:
             return Reply([
-                {"seq": seq, **self._synced(connection, kind, record, (action, by), seen, call.second)}
+                {"seq": seq, **self._synced(connection, kind, record, (action, by), seen, call)}
                 for seq, record in enumerate(records)
             ])  # fmt: skip
 
     def _synced(
         self, connection: sqlite3.Connection, kind: Kind, record: Mapping[str, Json], how: tuple[str, str],
-        seen: set[str], now: int,
+        seen: set[str], call: Call,
     ) -> dict[str, Json]:  # fmt: skip
         action, by = how
         try:
@@ -146,10 +150,11 @@ class CrmObjects:
             values = {name: self._value(kind, name, value, by) for name, value in record.items()}
             values.pop(kind.id_field, None)
             _check_action(present, action, by)
+            _check_key(kind, present, values)
             self._check_links(connection, kind, values)
         except Skip as skip:
             return skip.result()
-        return self._kept(connection, kind, present, values, now)
+        return self._kept(connection, kind, present, values, call)
 
     def _present(
         self, connection: sqlite3.Connection, kind: Kind, record: Mapping[str, Json], by: str, seen: set[str]
@@ -172,7 +177,7 @@ class CrmObjects:
         field = kind.field(name)
         if field is None:
             raise Skip("1006", f"Field '{name}' not found")
-        if name in kind.system and not (name == kind.id_field and by == "idField"):
+        if name in kind.closed and not (name == kind.id_field and by == "idField"):
             raise Skip("1003", f"Invalid value for field '{name}' and value '{shown(value)}'")
         return accept(field, value)
 
@@ -187,22 +192,28 @@ class CrmObjects:
         if seller is not None and not _exists(connection, "salespersons", seller):
             raise Refusal("718", "ExternalSalesPersonID not found")
 
-    @staticmethod
     def _kept(
-        connection: sqlite3.Connection, kind: Kind, present: Thing | None, values: Mapping[str, Json], now: int
+        self, connection: sqlite3.Connection, kind: Kind, present: Thing | None, values: Mapping[str, Json], call: Call
     ) -> dict[str, Json]:
+        now, before = call.second, present.doc if present else {}
+        after = {name: value for name, value in {**before, **values}.items() if value is not None}
         if present is None:
-            doc = {name: value for name, value in values.items() if value is not None}
-            made = (kind.path, new_uuid(), key_of(kind, values, "dedupeFields"), now, now, _text(doc))
+            guid = new_uuid()
             number = connection.execute(
-                "INSERT INTO crm_object (kind, guid, key, created, updated, doc) VALUES (?, ?, ?, ?, ?, ?)", made
+                "INSERT INTO crm_object (kind, guid, key, created, updated, doc) VALUES (?, ?, ?, ?, ?, ?)",
+                (kind.path, guid, key_of(kind, values, "dedupeFields"), now, now, _text(after)),
             ).lastrowid
-            return {"status": "created", kind.id_field: number if kind.id_field == "id" else made[1]}
-        after = {name: value for name, value in {**present.doc, **values}.items() if value is not None}
-        if after != present.doc:
+            result: dict[str, Json] = {"status": "created", kind.id_field: number if kind.id_field == "id" else guid}
+        else:
+            result = {"status": "updated", kind.id_field: present.value(kind.id_field)}
+            if after == before:
+                return result
             sql = "UPDATE crm_object SET doc = ?, updated = ? WHERE id = ?"
             connection.execute(sql, (_text(after), now, present.id))
-        return {"status": "updated", kind.id_field: present.value(kind.id_field)}
+        if kind.path == "companies":
+            by = Provenance(user=call.user, request_id=call.request_id)
+            self._link.spread(connection, after, by, now)
+        return result
 
     def _delete(self, kind: Kind, call: Call) -> Reply:
         self._writable(kind)
@@ -251,6 +262,13 @@ def _check_action(present: Thing | None, action: str, by: str) -> None:
         raise Skip("1017", "Object already exists")
     if present is None and (action == "updateOnly" or by == "idField"):
         raise _not_found()
+
+
+def _check_key(kind: Kind, present: Thing | None, values: Mapping[str, Json]) -> None:
+    """The key of an object never changes."""
+    for name in kind.dedupe:
+        if present is not None and name in values and values[name] != present.doc.get(name):
+            raise Skip("1003", f"Invalid value for field '{name}' and value '{shown(values[name])}'")
 
 
 def _of(handler: Callable[[Kind, Call], Reply], kind: Kind) -> Callable[[Call], Answer]:

@@ -34,8 +34,13 @@ class Kind:
 
     @property
     def system(self) -> frozenset[str]:
-        """Fields that no call may send."""
+        """Fields that the service keeps."""
         return frozenset({self.id_field, "createdAt", "updatedAt"})
+
+    @property
+    def closed(self) -> frozenset[str]:
+        """Fields that no call may send: the key is sent, but never changed."""
+        return self.fixed - frozenset(self.dedupe)
 
     def field(self, name: str) -> Field | None:
         """A field by its name."""

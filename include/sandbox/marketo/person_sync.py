@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from include.sandbox.marketo.catalog import COMPANY_IDS, Field
+from include.sandbox.marketo.company_link import CompanyLink
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.people import DEFAULTS, PARTITION, Person, match_key
@@ -57,6 +58,7 @@ class PersonSync:
     def __init__(self, instance: Instance) -> None:
         """Keep the instance."""
         self._at = instance
+        self._link = CompanyLink(instance)
 
     def routes(self) -> list[Route]:
         """Its resources."""
@@ -205,11 +207,13 @@ class PersonSync:
             self._at.partitions.check(connection, batch.user, person)
             self._check_home(person, batch)
             self._check_company(person, record.values)
-            self._at.writer.update(connection, person, record.values, batch.by, batch.now)
+            values = self._link.filled(connection, record.values)
+            self._at.writer.update(connection, person, values, batch.by, batch.now)
             return {"id": person.id, "status": "updated"}
         if batch.action == "updateOnly":
             raise Skip("1004", "Lead not found")
-        made = self._at.writer.create(connection, record.values, batch.by, batch.now, batch.partition)
+        values = self._link.filled(connection, record.values)
+        made = self._at.writer.create(connection, values, batch.by, batch.now, batch.partition)
         if record.key is not None:
             known[match_key(record.key)] = [made.id]
         return {"id": made.id, "status": "created"}

@@ -90,6 +90,32 @@ def test_bad_records_of_objects_are_skipped(
     assert (result["seq"], reason(result)[0]) == (0, expected)
 
 
+def test_the_key_of_an_object_never_changes(marketo: Caller) -> None:
+    """Vendor page Lead Database: the key's fields are not updateable."""
+    (made,) = sync(marketo, "companies", {"externalCompanyId": "A-1"})
+    (result,) = sync(marketo, "companies", {"id": made["id"], "externalCompanyId": "A-2"}, dedupeBy="idField")
+    assert reason(result)[0] == "1003"
+    (result,) = sync(marketo, "companies", {"id": made["id"], "company": "x"}, dedupeBy="idField")
+    assert result["status"] == "updated"
+
+
+def test_linked_persons_show_the_values_of_their_company(marketo: Caller) -> None:
+    """Vendor page Companies: at linking, and whenever the company changes."""
+    sync(marketo, "companies", {"externalCompanyId": "A-1", "company": "Example", "industry": "Wool"})
+    linked = marketo.create(email="ada@example.test", externalCompanyId="A-1")
+    free, later = marketo.create(company="Own"), marketo.create(company="Own", externalCompanyId="A-9")
+    assert marketo.person(linked, "company", "industry") == {"id": linked, "company": "Example", "industry": "Wool"}
+    marketo.clock.advance(60)
+    token = marketo.since("2026-03-01T10:00:30Z")
+    sync(marketo, "companies", {"externalCompanyId": "A-1", "industry": None, "companyNotes": "x"},
+         {"externalCompanyId": "A-9", "company": "Late"})  # fmt: skip
+    found = marketo.person(linked, "company", "industry", "mktoCompanyNotes")
+    assert found == {"id": linked, "company": "Example", "industry": None, "mktoCompanyNotes": "x"}
+    assert [marketo.person(one, "company")["company"] for one in (free, later)] == ["Own", "Late"]
+    rows = [row for row in marketo.changes(token, "industry") if row["fields"]]
+    assert [(row["leadId"], row["fields"][0]["oldValue"]) for row in rows] == [(linked, "Wool")]
+
+
 def test_the_same_key_twice_in_one_input_is_refused(marketo: Caller) -> None:
     """Section 3.3: 1036."""
     first, second = sync(marketo, "companies", {"externalCompanyId": "A"}, {"externalCompanyId": "A", "company": "x"})
