@@ -63,7 +63,7 @@ dd{margin:0;overflow-wrap:anywhere}
 code{font-size:.9em;overflow-wrap:anywhere}
 @media(max-width:44rem){thead{position:absolute;left:-99rem}
   tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}
-  td{display:block;border:0;padding:.1rem 0;overflow-wrap:anywhere}
+  td{display:block;direction:ltr;border:0;padding:.1rem 0;overflow-wrap:anywhere}
   td:empty{display:none}
   td::before{content:attr(data-title);color:var(--soft);font-size:.875rem;margin-right:.5rem}
 }
