@@ -99,8 +99,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     caller.emulator.close()
 
 
-
-
 QUICK = settings(max_examples=30, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ASSET_POSTS = {
     "/rest/asset/v1/staticLists.json": ["name", "folder", "description"],
