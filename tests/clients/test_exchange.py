@@ -12,7 +12,6 @@ from include.leadsync.clients.exchange import (
     Call,
     Exchange,
     GatewayFailed,
-    Repeat,
     TokenRejected,
     WriteAnswerMalformed,
 )

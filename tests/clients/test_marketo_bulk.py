@@ -79,7 +79,7 @@ def csv(*lines: str) -> bytes:
     return (HEADER + "".join(f"{line}\n" for line in lines)).encode()
 
 
-def test_values_come_typed_and_the_bare_word_null_is_empty() -> None:
+def test_values_come_typed_and_the_bare_word_null_is_empty_except_that_a_yes_or_no_is_no_as_in_rest() -> None:
     table = extract(
         Exports(csv("501,ada@example.test,34.66,true,5", "502,null,null,null,null", '503,"null",1,false,-1'))
     )
@@ -91,7 +91,7 @@ def test_values_come_typed_and_the_bare_word_null_is_empty() -> None:
             "unsubscribed": True,
             "leadScore": 5,
         },
-        {"id": 502, "email": None, "annualRevenue": None, "unsubscribed": None, "leadScore": None},
+        {"id": 502, "email": None, "annualRevenue": None, "unsubscribed": False, "leadScore": None},
         {"id": 503, "email": "null", "annualRevenue": Decimal(1), "unsubscribed": False, "leadScore": -1},
     ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from include.leadsync.clients import vendor_codes
@@ -15,6 +18,8 @@ from include.leadsync.errors import (
     Throttled,
 )
 
+LISTED = json.loads((Path(__file__).parent / "data" / "vendor_codes.json").read_text())
+TABLES = {"marketo": MARKETO, "dataverse": DYNAMICS, "entra": IDENTITY}
 EVERY = [*MARKETO.values(), *DYNAMICS.values(), *IDENTITY.values()]
 
 
@@ -75,6 +80,13 @@ def test_every_code_has_a_text_a_page_and_an_owner_that_fits_its_action() -> Non
         assert code.page, code
         assert (code.owner is Owner.ADMIN) == (code.action is Action.CONFIGURATION), code
         assert (code.owner is Owner.DEVELOPER) == (code.action is Action.BUG), code
+
+
+@pytest.mark.parametrize("vendor", sorted(TABLES))
+def test_every_code_that_the_vendor_lists_has_its_line_and_cites_the_vendors_page(vendor: str) -> None:
+    listed = LISTED[vendor]
+    assert set(TABLES[vendor]) == set(listed["codes"])
+    assert all(code.page.startswith(listed["page"]) for code in TABLES[vendor].values())
 
 
 def test_dataverse_keys_are_lower_case_so_that_they_can_be_found() -> None:

@@ -140,6 +140,8 @@ class DynamicsSession:
         if status == 429:
             default = meaning.wait if meaning else None
             raise Throttled(f"dynamics answered 429 ({code}): {message}", after=default if after is None else after)
+        if meaning is not None and status < 500 and meaning.code in vendor_codes.ANSWERED_ONCE:
+            raise RowFailed(meaning.code, message or meaning.text)
         if meaning is not None:
             raise vendor_codes.refusal(System.DYNAMICS, meaning, message, after=after)
         raise self._by_status(status, code, message, after)

@@ -1,8 +1,9 @@
 """One logical call: token, budget, HTTP attempts, and what may be repeated after which failure.
 
-The rule for repeating a write (P4, DECISIONS 22): a refusal that the vendor documents as "not executed" may
-always be repeated (601, 602, 606, 607, 615, 429). An unknown outcome may be repeated only as far as `Repeat` says,
-and is otherwise handed on as `ConnectionBroken(maybe_committed=True)`: the caller looks before it sends again.
+The rule for repeating a write (P4, DECISIONS 22): a refusal that the vendor documents as "not executed" may always be
+repeated (601, 602, 606, 607, 615, 429, and the full queues 1016, 1019, 1020, 1029). An unknown outcome may be repeated
+only as far as `Repeat` says, and is otherwise handed on as `ConnectionBroken(maybe_committed=True)`: the caller looks
+before it sends again. Which call may be repeated, and why, is the table in `writes`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 from include.leadsync.clients.budget import Budget
 from include.leadsync.clients.retry import Attempts, RetryPolicy
 from include.leadsync.clients.transport import MAX_BODY, HttpRequest, HttpResponse, Transport
+from include.leadsync.clients.vendor_codes import NotNow
 from include.leadsync.clients.writes import Repeat
 from include.leadsync.clock import Clock
 from include.leadsync.errors import (
@@ -197,7 +199,7 @@ class _Progress:
 
     def may_repeat(self, failure: RetryLater) -> bool:
         """Whether another attempt is safe; remembers if this one may have written."""
-        if isinstance(failure, Throttled) or self._repeat is Repeat.READ:
+        if isinstance(failure, Throttled | NotNow) or self._repeat is Repeat.READ:
             return True
         if isinstance(failure, ConnectionBroken) and not failure.maybe_committed:
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import InvalidOperation
 from typing import Any, Final, Literal
@@ -19,16 +20,22 @@ from include.leadsync.clients.exchange import Call
 from include.leadsync.clients.marketo_persons import person_columns
 from include.leadsync.clients.marketo_session import Envelope, MarketoSession, typed
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
-from include.leadsync.clients.writes import Repeat
+from include.leadsync.clients.writes import REPEATS, Repeat
 from include.leadsync.clock import iso
-from include.leadsync.errors import AnswerMalformed, RetryLater, RowFailed, ServiceUnavailable
+from include.leadsync.errors import (
+    AnswerMalformed,
+    ConnectionBroken,
+    LeadSyncError,
+    RetryLater,
+    RowFailed,
+    ServiceUnavailable,
+)
 from include.leadsync.model import System, Window
 
 _EXPORT: Final = "/bulk/v1/leads/export"
 _LONGEST: Final = timedelta(days=31)
 _SECOND: Final = timedelta(seconds=1)
 _PIECE: Final = 16 * 1024 * 1024
-_JOB: Final = Repeat.READ  # a job more or less writes nothing that matters
 _UNDER_WAY: Final = {"Created", "Queued", "Processing"}
 
 
@@ -75,23 +82,31 @@ class MarketoBulk(MarketoSession):
     def _finished(self, filter_by: Mapping[str, object], fields: list[str], poll: float, patience: float) -> _Job:
         deadline = self._clock.monotonic() + patience
         body = {"format": "CSV", "fields": fields, "filter": filter_by}
-        job = self._write(f"{_EXPORT}/create.json", body, _job, repeat=_JOB)
+        job = self._write(f"{_EXPORT}/create.json", body, _job, repeat=REPEATS["create export"])
         base = f"{_EXPORT}/{quote(job.export_id, safe='')}"
-        try:
-            job = self._write(f"{base}/enqueue.json", None, _job, repeat=_JOB)
-        except RetryLater:  # an attempt that had no answer may have queued it
-            job = _job(self._read(f"{base}/status.json"))
-            if job.status == "Created":
-                raise
+        job = self._enqueued(base)
         while job.status in _UNDER_WAY:
             if self._clock.monotonic() >= deadline:
-                self._write(f"{base}/cancel.json", None, _job, repeat=_JOB)
+                with suppress(LeadSyncError):  # a job that goes on all the same harms nobody
+                    self._write(f"{base}/cancel.json", None, _job, repeat=REPEATS["cancel export"])
                 raise ServiceUnavailable(f"the bulk extract was not done after {patience:.0f} s", after=poll)
             self._clock.sleep(poll)
             job = _job(self._read(f"{base}/status.json"))
         if job.status != "Completed":
             raise ServiceUnavailable(f"the bulk extract ended as {job.status}: {job.error_msg}")
         return job
+
+    def _enqueued(self, base: str) -> _Job:
+        for attempt in (1, 2):
+            try:
+                return self._write(f"{base}/enqueue.json", None, _job, repeat=REPEATS["enqueue export"])
+            except RetryLater as error:  # an attempt that had no answer may have queued it
+                job = _job(self._read(f"{base}/status.json"))
+                if job.status != "Created":
+                    return job
+                if attempt == 2 or not (isinstance(error, ConnectionBroken) and error.maybe_committed):
+                    raise
+        raise AssertionError("the second attempt ends the loop")
 
     def _tables(self, job: _Job, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
         file = _File(job.file_size, lambda start, stop: self._piece(job.export_id, start, stop))
@@ -132,7 +147,7 @@ class MarketoBulk(MarketoSession):
                 raise AnswerMalformed(System.MARKETO, f"{len(piece)} bytes of a file where {stop - start} belong", "")
             return piece
 
-        return self._exchange.run(Call(request, Repeat.READ), body)
+        return self._exchange.run(Call(request, Repeat.READ, slow=True), body)
 
 
 class _File:
@@ -213,6 +228,8 @@ def _typed(texts: pa.Array, wire: Wire) -> pa.Array:
     if wire == "text":
         return texts
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    if wire == "boolean":  # REST reads a yes/no that was never set as false (§5.2, trap 23); so must this
+        return pc.fill_null(pc.cast(texts, ARROW[wire]), False)
     if wire != "number":
         return pc.cast(texts, ARROW[wire])
     return decimals(texts, plain=not pc.any(pc.match_substring_regex(texts, r"[eE]|.{39}")).as_py())

@@ -139,7 +139,8 @@ class RequestsTransport:
                 body = self._read(answer.raw, deadline)
                 return HttpResponse(answer.status_code, Headers(answer.headers), body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise translate(error, request) from None  # its text repeats the query, which holds people's data (P10)
+            failure = translate(error, request)
+        raise failure  # out here it does not carry the library's error, whose text repeats queries (P10)
 
     def close(self) -> None:
         """Close this thread's connections."""
