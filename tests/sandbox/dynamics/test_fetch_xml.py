@@ -1,0 +1,170 @@
+"""FetchXML (V65): entity, attributes, filter, order, top, pages with cookies, links, aggregates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+from xml.sax.saxutils import quoteattr
+
+import pytest
+
+from include.sandbox.service import Response
+from tests.sandbox.dynamics.conftest import Org, code, content
+
+COOKIE = "@Microsoft.Dynamics.CRM.fetchxmlpagingcookie"
+MORE = "@Microsoft.Dynamics.CRM.morerecords"
+ALL = {"Prefer": 'odata.include-annotations="*"'}
+
+
+def _get(org: Org, xml: str, headers: Mapping[str, str] | None = None, entity_set: str = "leads") -> Response:
+    return org.get(f"{entity_set}?fetchXml={quote(xml, safe='')}", headers)
+
+
+def _fetch(org: Org, inner: str, head: str = "", headers: Mapping[str, str] | None = None) -> Any:
+    answer = _get(org, f"<fetch {head}><entity name='lead'>{inner}</entity></fetch>", headers)
+    assert answer.status == 200, answer.body
+    return content(answer)
+
+
+@pytest.fixture
+def leads(org: Org) -> Org:
+    account = org.create("accounts", {"name": "Acme"})
+    org.create("leads", {"lastname": "Ax", "leadsourcecode": 8, "parentaccountid@odata.bind": f"/accounts({account})"})
+    org.create("leads", {"lastname": "By", "leadsourcecode": 1, "jobtitle": "CTO"})
+    org.create("leads", {"lastname": "Café", "firstname": "Zoë"})
+    return org
+
+
+def test_attributes_are_chosen_and_ordered(leads: Org) -> None:
+    """V65: properties without a value are left out."""
+    inner = "<attribute name='lastname'/><attribute name='jobtitle'/><order attribute='lastname' descending='true'/>"
+    answer = _fetch(leads, inner, "top='2'")
+    assert answer["@odata.context"].endswith("#leads(lastname,jobtitle,leadid)")
+    assert [row["lastname"] for row in answer["value"]] == ["Café", "By"]
+    assert list(answer["value"][0]) == ["@odata.etag", "lastname", "leadid"]
+    assert answer["value"][1]["jobtitle"] == "CTO"
+
+
+def test_without_attributes_every_column_is_shown(leads: Org) -> None:
+    """V65."""
+    assert _fetch(leads, "")["value"][0]["statecode"] == 0
+    assert _fetch(leads, "<all-attributes/>")["value"][0]["statuscode"] == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("attribute='lastname' operator='eq' value='cafe'", ["Café"]),
+        ("attribute='leadsourcecode' operator='ne' value='8'", ["By", "Café"]),
+        ("attribute='lastname' operator='like' value='%x'", ["Ax"]),
+        ("attribute='lastname' operator='not-like' value='%x'", ["By", "Café"]),
+        ("attribute='lastname' operator='begins-with' value='b'", ["By"]),
+        ("attribute='lastname' operator='not-end-with' value='x'", ["By", "Café"]),
+        ("attribute='jobtitle' operator='null'", ["Ax", "Café"]),
+        ("attribute='jobtitle' operator='not-null'", ["By"]),
+        ("attribute='createdon' operator='today'", ["Ax", "By", "Café"]),
+        ("attribute='createdon' operator='last-x-days' value='3'", ["Ax", "By", "Café"]),
+        ("attribute='createdon' operator='olderthan-x-months' value='3'", []),
+        ("attribute='createdon' operator='on-or-after' value='2026-03-05'", []),
+        ("attribute='ownerid' operator='eq-userid'", ["Ax", "By", "Café"]),
+        ("attribute='ownerid' operator='eq-businessid'", []),
+        ("attribute='firstname' operator='eq' valueof='lastname'", []),
+        ("attribute='leadsourcecode' operator='ge' value='1'", ["Ax", "By"]),
+    ],
+)
+def test_conditions_choose_rows(leads: Org, condition: str, expected: list[str]) -> None:
+    """V65."""
+    inner = f"<attribute name='lastname'/><filter><condition {condition}/></filter>"
+    assert [row["lastname"] for row in _fetch(leads, inner)["value"]] == expected
+
+
+def test_filters_nest_and_lists_are_given_as_values(leads: Org) -> None:
+    """V65."""
+    inner = (
+        "<attribute name='lastname'/><filter type='or'><condition attribute='lastname' operator='eq' value='by'/>"
+        "<filter><condition attribute='leadsourcecode' operator='in'><value>8</value><value>9</value></condition>"
+        "<condition attribute='jobtitle' operator='null'/></filter></filter>"
+    )
+    assert [row["lastname"] for row in _fetch(leads, inner)["value"]] == ["Ax", "By"]
+
+
+def test_pages_follow_their_cookie(leads: Org) -> None:
+    """V65: the cookie is unescaped twice and put into the next query, as clients do."""
+    inner = "<attribute name='lastname'/><order attribute='lastname'/>"
+    seen, head = [], "count='2' page='1'"
+    for page in (2, 3):
+        answer = _fetch(leads, inner, head, ALL)
+        seen += [row["lastname"] for row in answer["value"]]
+        if MORE not in answer:
+            break
+        found = re.search('pagingcookie="([^"]*)"', answer[COOKIE])
+        assert found is not None
+        head = f"count='2' page='{page}' paging-cookie={quoteattr(unquote(unquote(found[1])))}"
+    assert seen == ["Ax", "By", "Café"]
+    assert COOKIE not in answer
+    assert COOKIE not in _fetch(leads, inner, "count='1'")
+    assert [row["lastname"] for row in _fetch(leads, inner, "count='2' page='2'")["value"]] == ["Café"]
+
+
+def test_counts_are_told_when_asked(leads: Org) -> None:
+    """V65, V20."""
+    total = "@Microsoft.Dynamics.CRM.totalrecordcount"
+    assert _fetch(leads, "", "returntotalrecordcount='true' count='1'", ALL)[total] == 3
+    assert _fetch(leads, "", "", ALL)[total] == -1
+
+
+def test_linked_rows_are_joined(leads: Org) -> None:
+    """V65."""
+    link = "<link-entity name='account' from='accountid' to='parentaccountid' alias='a' link-type='{}'>{}</link-entity>"
+    shown = "<attribute name='name'/><attribute name='ownerid'/>"
+    rows = _fetch(leads, "<attribute name='lastname'/>" + link.format("outer", shown), "", ALL)["value"]
+    assert [row.get("a.name") for row in rows] == ["Acme", None, None]
+    assert rows[0]["a.ownerid@OData.Community.Display.V1.FormattedValue"] == "Lead Sync"
+    narrowed = "<filter><condition attribute='name' operator='eq' value='acme'/></filter>"
+    assert len(_fetch(leads, link.format("inner", narrowed))["value"]) == 1
+    elsewhere = "<filter><condition entityname='a' attribute='name' operator='eq' value='Acme'/></filter>"
+    assert len(_fetch(leads, link.format("outer", "") + elsewhere)["value"]) == 1
+    assert _get(leads, f"<fetch><entity name='lead'>{link.format('any', '')}</entity></fetch>").status == 501
+
+
+def test_aggregates_are_grouped(leads: Org) -> None:
+    """V65."""
+    inner = (
+        "<attribute name='jobtitle' groupby='true' alias='job'/><attribute name='leadid' aggregate='count' alias='n'/>"
+        "<attribute name='leadsourcecode' aggregate='max' alias='top'/><order alias='job' descending='true'/>"
+    )
+    rows = _fetch(leads, inner, "aggregate='true'")["value"]
+    assert rows == [{"job": "CTO", "n": 1, "top": 1}, {"n": 2, "top": 8}]
+
+
+@pytest.mark.parametrize(
+    ("xml", "expected"),
+    [
+        ("<fetch><entity name='lead'><attribute name='nothing'/></entity></fetch>", "0x80041103"),
+        ("<fetch><entity name='lead'><link-entity name='widget' from='a' to='b'/></entity></fetch>", "0x80041102"),
+        ("<fetch><entity name='contact'/></fetch>", "0x80040201"),
+        ("<fetch><entity name='lead'>", "0x80040201"),
+        ("<!DOCTYPE f [<!ENTITY a 'aaaa'>]><fetch><entity name='lead'/></fetch>", "0x80040201"),
+        ("<fetch top='x'><entity name='lead'/></fetch>", "0x80040201"),
+        ("<fetch top='1' page='2'><entity name='lead'/></fetch>", "0x80040201"),
+        ("<fetch paging-cookie='abc'><entity name='lead'/></fetch>", "0x80060888"),
+        (
+            "<fetch><entity name='lead'><filter><condition attribute='fax' operator='zz'/></filter></entity></fetch>",
+            "0x80040201",
+        ),
+        (f"<fetch><entity name='lead'>{'<filter>' * 60}{'</filter>' * 60}</entity></fetch>", "0x80040201"),
+    ],
+)
+def test_fetch_xml_that_makes_no_sense_is_refused(org: Org, xml: str, expected: str) -> None:
+    """V65."""
+    answer = _get(org, xml)
+    assert (answer.status, code(answer)) == (400, expected)
+
+
+def test_no_odata_option_stands_beside_fetch_xml(org: Org) -> None:
+    """Section 3.4."""
+    assert org.get("leads?fetchXml=%3Cfetch%3E%3Centity%20name='lead'/%3E%3C/fetch%3E&$top=1").status == 400
+    answer = org.get("leads?sql=select%20lastname%20from%20lead")
+    assert answer.status == 501
