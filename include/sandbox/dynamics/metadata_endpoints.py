@@ -74,6 +74,8 @@ def _named(call: Call, segments: Sequence[Segment], shapes: list[Shape], type_na
         shapes = [{n: v for n, v in s.items() if n != "@odata.type"} for s in shapes if s["@odata.type"] == cast_to]
         context += f"/{cast.name}"
     kind = _Kind(context, type_name, {})
+    if rest and not key:
+        raise unknown_segment(rest[0].name)
     if rest:
         return _part(call, _one(shapes, key or ""), rest, kind)
     return _answer(call, shapes, kind, key)
@@ -138,6 +140,8 @@ def _attributes(call: Call, table: Table, segments: Sequence[Segment]) -> Respon
             raise unknown_segment(cast.name)
         shapes = [_cast_shape(table, column) for column in columns]
         kind = _Kind(f"{context}/{cast.name}", type_name, _attribute_expansions(table))
+    if rest and not key:
+        raise unknown_segment(rest[0].name)
     if rest:
         return _part(call, _one(shapes, key or ""), rest, kind)
     return _answer(call, shapes, kind, key)
@@ -163,7 +167,8 @@ def _attribute_expansions(table: Table) -> Mapping[str, Callable[[Shape], tuple[
 
 def _part(call: Call, shape: Shape, rest: Sequence[Segment], kind: _Kind) -> Response:
     name = rest[0].name
-    context = f"{call.root}$metadata#{kind.context}('{shape['LogicalName']}')/{name}"
+    key = shape.get("LogicalName") or shape["MetadataId"]
+    context = f"{call.root}$metadata#{kind.context}('{key}')/{name}"
     if name in _OPTION_PROPERTIES and name in kind.expansions:
         found, type_name = kind.expansions[name](shape)
         if found is None:
@@ -180,7 +185,7 @@ def _one(shapes: Sequence[Shape], key: str) -> Shape:
     wanted = value.strip("'") if equals else key.strip("'")
     names = (name,) if equals else ("MetadataId", "LogicalName", "SchemaName", "Name")
     for shape in shapes:
-        if any(str(shape.get(entry, "")).lower() == wanted.lower() for entry in names):
+        if any(entry in shape and str(shape[entry]).lower() == wanted.lower() for entry in names):
             return shape
     text = f"Could not find an entity or attribute with specified key: {key}"
     raise ServiceError(404, "0x80060888", text)
@@ -240,4 +245,10 @@ def _shown(shape: Shape, kind: _Kind, options: Options, aliases: Mapping[str, st
 
 
 def _sub_options(text: str) -> Options:
-    return dict(part.strip().split("=", 1) for part in split(text, ";"))
+    options: dict[str, str | None] = {}
+    for part in split(text, ";"):
+        name, equals, value = part.strip().partition("=")
+        if not equals:
+            raise bad_query(f"Syntax error: '{part.strip()}' is no query option.")
+        options[name] = value
+    return options

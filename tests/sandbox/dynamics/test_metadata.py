@@ -266,3 +266,17 @@ def test_alternate_keys_are_listed(org: Org) -> None:
     (key,) = org.values(f"{LEAD}/Keys", select="SchemaName,KeyAttributes,EntityKeyIndexStatus")
     assert key["KeyAttributes"] == ["emailaddress1"]
     assert key["EntityKeyIndexStatus"] == "Active"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("GlobalOptionSetDefinitions()/$ref", 404),
+        ("RelationshipDefinitions/lastname", 404),
+        ("RelationshipDefinitions()/SchemaName", 404),
+        ("EntityDefinitions?$expand=Attributes(1)", 400),
+        ("RelationshipDefinitions?$expand=startswith(1,2)", 400),
+    ],
+)
+def test_addresses_without_a_key_and_empty_sub_options_are_refused(org: Org, path: str, status: int) -> None:
+    assert org.call("GET", path).status == status
