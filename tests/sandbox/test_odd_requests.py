@@ -26,49 +26,44 @@ LOGIN = {"grant_type": "client_credentials", "client_id": "sandbox", "client_sec
 FORM = "application/x-www-form-urlencoded"
 RUBBISH = (
     "", "0", "-1", "1001", "9" * 25, "null", "true", "[]", "{}", "'", "''", '"', "%", "%00", "\0", "a'b", "é", "\ud800",
-    "𝔘", "x" * 9000, "1001,1002", "1,,2", "NaN", "1e400", "../..", "2020-01-01", "9999-12-31T23:59:59+14:00", "0001-01-01",
-    "<script>", "$select", "(", "))((", "a eq 'b'", "contains(", "()", "\r\nX: y", "+1", "١٢", "leadid=1",
+    "𝔘", "x" * 9000, "1001,1002", "1,,2", "NaN", "1e400", "../..", "2020-01-01", "9999-12-31T23:59:59+14:00",
+    "0001-01-01", "<script>", "$select", "(", "))((", "a eq 'b'", "contains(", "()", "\r\nX: y", "+1", "١٢", "leadid=1",
     "00000000-0000-0000-0000-000000000000", "lastname eq 'x'", "contains(lastname,'a')", "createdon gt 2020-01-01",
     "not lastname", "1 eq 1", "a/b/c eq 1", "startswith(1,2)", "<fetch", "<fetch><entity name='lead'/></fetch>",
     "groupby((statecode),aggregate($count as n))", "lastname desc", "customerid_account($select=name)",
 )  # fmt: skip
-MEMBERS = tuple(
-    """
-    id email input leadId lastName action lookupField name fields filter createdAt startAt folder type attributes
-    activityDate Target Targets @odata.type leadid lastname jobtitle parentcustomerid ownerid@odata.bind revenue
-    statecode UpdateContent Subordinate
-    """.split()
-)
-MARKETO_PATHS = tuple(
-    """
-    /rest/v1/leads.json /rest/v1/lead/1001.json /rest/v1/leads/describe.json /rest/v1/leads/schema/fields.json
-    /rest/v1/lists/1001/leads.json /rest/v1/activities.json /rest/v1/activities/leadchanges.json
-    /rest/v1/activities/pagingtoken.json /rest/v1/activities/external.json /rest/v1/activities/external/type.json
-    /rest/v1/activities/deletedleads.json /rest/v1/leads/1001/merge.json /rest/v1/leads/delete.json
-    /rest/v1/leads/partitions.json /bulk/v1/leads/export/create.json /bulk/v1/activities/export/create.json
-    /bulk/v1/leads.json /rest/asset/v1/staticLists.json /rest/v1/leads/push.json /rest/v1/stats/usage.json
-    /rest/v1/leads/submitForm.json /identity/oauth/token /rest/v1/companies.json
-    """.split()
-)
-MARKETO_NAMES = tuple(
-    """
-    filterType filterValues fields batchSize nextPageToken activityTypeIds leadIds listId _method sinceDatetime id
-    leadId name format lookupField folder maxReturn offset access_token
-    """.split()
-)
-DYNAMICS_PATHS = tuple(
-    """
-    leads contacts accounts systemusers tasks activitypointers opportunities EntityDefinitions $batch $metadata
-    WhoAmI QualifyLead Merge RelationshipDefinitions GlobalOptionSetDefinitions
-    EntityDefinitions(LogicalName='lead')/Attributes leads/Microsoft.Dynamics.CRM.CreateMultiple
-    leads/Microsoft.Dynamics.CRM.UpdateMultiple
-    """.split()
-)
-DYNAMICS_NAMES = tuple(
-    """
-    $select $filter $expand $orderby $top $count $apply $skiptoken $deltatoken fetchXml tag $search @p1
-    """.split()
-)
+MEMBERS = (
+    "id", "email", "input", "leadId", "lastName", "action", "lookupField", "name", "fields", "filter",
+    "createdAt", "startAt", "folder", "type", "attributes", "activityDate", "Target", "Targets", "@odata.type",
+    "leadid", "lastname", "jobtitle", "parentcustomerid", "ownerid@odata.bind", "revenue", "statecode",
+    "UpdateContent", "Subordinate",
+)  # fmt: skip
+MARKETO_PATHS = (
+    "/rest/v1/leads.json", "/rest/v1/lead/1001.json", "/rest/v1/leads/describe.json",
+    "/rest/v1/leads/schema/fields.json", "/rest/v1/lists/1001/leads.json", "/rest/v1/activities.json",
+    "/rest/v1/activities/leadchanges.json", "/rest/v1/activities/pagingtoken.json",
+    "/rest/v1/activities/external.json", "/rest/v1/activities/external/type.json",
+    "/rest/v1/activities/deletedleads.json", "/rest/v1/leads/1001/merge.json", "/rest/v1/leads/delete.json",
+    "/rest/v1/leads/partitions.json", "/bulk/v1/leads/export/create.json",
+    "/bulk/v1/activities/export/create.json", "/bulk/v1/leads.json", "/rest/asset/v1/staticLists.json",
+    "/rest/v1/leads/push.json", "/rest/v1/stats/usage.json", "/rest/v1/leads/submitForm.json",
+    "/identity/oauth/token", "/rest/v1/companies.json",
+)  # fmt: skip
+MARKETO_NAMES = (
+    "filterType", "filterValues", "fields", "batchSize", "nextPageToken", "activityTypeIds", "leadIds",
+    "listId", "_method", "sinceDatetime", "id", "leadId", "name", "format", "lookupField", "folder",
+    "maxReturn", "offset", "access_token",
+)  # fmt: skip
+DYNAMICS_PATHS = (
+    "leads", "contacts", "accounts", "systemusers", "tasks", "activitypointers", "opportunities",
+    "EntityDefinitions", "$batch", "$metadata", "WhoAmI", "QualifyLead", "Merge", "RelationshipDefinitions",
+    "GlobalOptionSetDefinitions", "EntityDefinitions(LogicalName='lead')/Attributes",
+    "leads/Microsoft.Dynamics.CRM.CreateMultiple", "leads/Microsoft.Dynamics.CRM.UpdateMultiple",
+)  # fmt: skip
+DYNAMICS_NAMES = (
+    "$select", "$filter", "$expand", "$orderby", "$top", "$count", "$apply", "$skiptoken", "$deltatoken",
+    "fetchXml", "tag", "$search", "@p1",
+)  # fmt: skip
 
 
 class Thrower:
@@ -108,7 +103,7 @@ class Thrower:
     def marketo(self, token: str) -> Request:
         number = self.random.choice(["1001", quote(self.text(), errors="replace")])
         path = self.random.choice(MARKETO_PATHS).replace("1001", number)
-        kinds = ["application/json", "application/json", FORM, "multipart/form-data; boundary=b", "multipart/form-data", ""]
+        kinds = ["application/json", FORM, "multipart/form-data; boundary=b", "multipart/form-data", ""]
         headers = {"authorization": f"Bearer {token}", "content-type": self.random.choice(kinds)}
         method = self.random.choice(["GET", "POST", "POST", "DELETE", "PUT", "HEAD", "OPTIONS"])
         return Request(method, path, self.query(MARKETO_NAMES), headers, self.body(), HOST)
