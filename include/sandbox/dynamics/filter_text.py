@@ -2,7 +2,7 @@
 
 One pass that knows where quoted strings are: JSON arrays (`PropertyValues=["a","b"]`) become
 references, parameter aliases (`@p1`) their values, enum literals (`Ns.Type'Value'`) plain strings,
-`not(` gets its blank. The grammar itself is odata-query's.
+pairs of values an array, `not(` gets its blank. The grammar itself is odata-query's.
 """
 
 from __future__ import annotations
@@ -191,11 +191,26 @@ class _Reader:
         if word not in _OPERATORS and word.lower() in _OPERATORS and self._out:
             # The library reads operators in any case; the service does not (section 2.1).
             raise bad_query(f"Syntax error at position {end} in '{self._text}'.")
+        if word == "PropertyValue1" and following == "=":
+            self._two_values(end + 1)
+            return
         if following == "'" and "." in word:
             return  # an enum literal: its quoted part follows as a plain string
         self._out.append(word)
         if word == "not" and following == "(":
             self._out.append(" ")
+
+    def _two_values(self, start: int) -> None:
+        """`PropertyValue1=a,PropertyValue2=b` as one array: the library takes at most two named parameters."""
+        end = self._text.find(")", start)
+        first, _, second = self._text[start : end if end >= 0 else len(self._text)].partition(",")
+        name, _, value = second.strip().partition("=")
+        if name != "PropertyValue2":
+            raise bad_query(f"Syntax error at position {start} in '{self._text}'.")
+        values = [self._aliases.get(text.strip(), text).strip().strip("'") for text in (first, value)]
+        self.arrays.append(values)
+        self._out.append(f"PropertyValues='{ARRAY_MARK}{len(self.arrays) - 1}'")
+        self._at = end if end >= 0 else len(self._text)
 
     def _word_end(self, start: int) -> int:
         end = start

@@ -191,7 +191,7 @@ class FilterCompiler:
                 raise _clash(operator, left, right)
             return right
         value = fitted_literal(left.column, right.edm, right.literal)
-        if value is None:
+        if value is None or left.edm != left.column.edm:
             raise _clash(operator, left, right)
         return Operand(Sql("?", (value,)), left.edm, None, value)
 

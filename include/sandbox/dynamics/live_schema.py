@@ -95,11 +95,12 @@ def _shown_tables() -> dict[str, list[str]]:
 
 def _codes(connection: sqlite3.Connection, table: Table, base: Mapping[str, str]) -> dict[str, str]:
     known = dict(connection.execute("SELECT name, code FROM column_code WHERE entity = ?", (table.name,)).fetchall())
-    for name in table.columns:
-        if name not in known:
-            own = f"_{_short(len(known))}" if table.base is not None else _short(len(known))
-            known[name] = base.get(name, own)
-            connection.execute("INSERT INTO column_code VALUES (?, ?, ?)", (table.name, name, known[name]))
+    fresh = [name for name in table.columns if name not in known]
+    for name in fresh:
+        own = f"_{_short(len(known))}" if table.base is not None else _short(len(known))
+        known[name] = base.get(name, own)
+    rows = [(table.name, name, known[name]) for name in fresh]
+    connection.executemany("INSERT INTO column_code VALUES (?, ?, ?)", rows)
     return known
 
 
