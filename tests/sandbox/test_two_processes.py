@@ -95,11 +95,11 @@ class Round:
     def kill_after(self, answers: int) -> None:
         """Let so many writes be answered, kill the server, wait for the clients to give up."""
         for _ in range(answers):
-            self._keep(self._lines.get(timeout=30))
+            self._keep(self._lines.get(timeout=60))
         self._server.send_signal(signal.SIGKILL)
         self._server.wait(10)
         for client, reader in zip(self._clients, self._readers, strict=True):
-            assert client.wait(10) == 0, client.communicate()[1]
+            assert client.wait(30) == 0, client.communicate()[1]
             reader.join(10)
         while not self._lines.empty():
             self._keep(self._lines.get())
@@ -157,7 +157,7 @@ def test_no_answered_write_of_two_processes_is_lost_however_often_the_server_is_
 ) -> None:
     said: list[tuple[str, Any]] = []
     with ExitStack() as stack:
-        for number, answers in enumerate((1, 2, 9, 40, 75)):
+        for number, answers in enumerate((1, 9, 60)):
             life = Round(stack, folder, project_root, f"round{number}-")
             life.kill_after(answers)
             said += life.said
