@@ -79,7 +79,7 @@ class World:
         return self.marketo.sync_persons([record], action=action, lookup_field=lookup)
 
     def count(self, email: str) -> int:
-        return self.marketo.persons("email", [email], {}).num_rows
+        return int(self.marketo.persons("email", [email], {}).num_rows)
 
     def on_list(self, number: int) -> list[int]:
         return sorted(each for page in self.marketo.list_members(number, {}) for each in page["id"].to_pylist())

@@ -1,50 +1,30 @@
-"""JSON answers straight into Arrow: typed rows by msgspec, then one array per column.
+"""JSON answers straight into Arrow: rows taken apart by msgspec, their values turned into columns by `cells`.
 
 Missing keys and nulls are both null (Marketo leaves empty fields out or sends null, facts/marketo-api §5.2). Numbers
-keep their decimal digits: they never pass through a float. A value of the wrong JSON type spoils the answer
-(`AnswerMalformed`) instead of becoming a wrong value. pyarrow's own JSON reader is twice as quick but ends the process
-on some malformed bodies, so it is not used on what comes from outside.
+keep their decimal digits: they never pass through a float. A value of another JSON type is read when nothing is lost by
+it ("5" for a whole number, 8000 for a text); any other spoils the answer (`AnswerMalformed`) instead of becoming a
+wrong value. pyarrow's own JSON reader is twice as quick but ends the process on some malformed bodies, so it is not
+used on what comes from outside.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation, localcontext
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from include.leadsync.clients.cells import ARROW, NULL, Wire, at_once, one_column
 from include.leadsync.errors import AnswerMalformed
-
-Wire = Literal["text", "integer", "number", "boolean"]
-"""How a column travels: JSON string, whole number, number, boolean."""
-
-NUMBER: Final = pa.decimal128(38, 10)
-"""Ten decimal places: the most that a Dynamics column may have (dataverse-api §14, exchangerate apart)."""
-
-ARROW: Final[Mapping[Wire, pa.DataType]] = {
-    "text": pa.string(),
-    "integer": pa.int64(),
-    "number": NUMBER,
-    "boolean": pa.bool_(),
-}
 
 UTC_SECONDS: Final = pa.timestamp("s", tz="UTC")
 
-_NULL: Final = msgspec.Raw(b"null")
-_JSON: Final[Mapping[Wire, Any]] = {
-    "text": (str | None, None),
-    "integer": (int | float | None, None),
-    "number": (msgspec.Raw, _NULL),
-    "boolean": (bool | None, None),
-}
 _BOM: Final = b"\xef\xbb\xbf"
-_DIGITS: Final = 38
-_TENTH: Final = Decimal("1E-10")
+
+__all__ = ["ARROW", "UTC_SECONDS", "Column", "Wire", "excerpt", "read", "rows", "schema", "together"]
 
 T = TypeVar("T")
 
@@ -69,11 +49,14 @@ def rows(system: str, raw: bytes | msgspec.Raw, columns: tuple[Column, ...]) -> 
     Raises:
         AnswerMalformed: no such array, a member of the wrong type, a number that does not fit. It shows no value.
     """
-    records = read(system, raw, _decoder(columns).decode)
+    records = read(system, raw, _decoder(tuple(column.key for column in columns)).decode)
     if not records:
         return schema(columns).empty_table()
-    cells = zip(*map(msgspec.structs.astuple, records), strict=True)
-    arrays = [_array(system, column, values) for column, values in zip(columns, cells, strict=True)]
+    wires = tuple(column.wire for column in columns)
+    cells = [*map(msgspec.structs.astuple, records)]
+    arrays = at_once(cells, wires) or [
+        _array(system, column, values) for column, values in zip(columns, zip(*cells, strict=True), strict=True)
+    ]
     return pa.Table.from_arrays(arrays, schema=schema(columns))
 
 
@@ -82,68 +65,18 @@ def together(tables: Sequence[pa.Table], columns: tuple[Column, ...]) -> pa.Tabl
     return pa.concat_tables(tables) if tables else schema(columns).empty_table()
 
 
-def _array(system: str, column: Column, values: Sequence[Any]) -> pa.Array:
+def _array(system: str, column: Column, values: Sequence[msgspec.Raw]) -> pa.Array:
     try:
-        match column.wire:
-            case "number":
-                return numbers(values)
-            case "integer":
-                return integers(values)
-            case _:
-                return pa.array(values, ARROW[column.wire])
-    except (pa.ArrowException, OverflowError, InvalidOperation):
+        return one_column(values, column.wire)
+    except (pa.ArrowException, msgspec.MsgspecError, UnicodeDecodeError, OverflowError, ValueError, ArithmeticError):
         raise AnswerMalformed(system, f"a value of {column.key} is no {column.wire}", "") from None  # shows the value
 
 
-def _decoder(columns: tuple[Column, ...]) -> msgspec.json.Decoder[list[msgspec.Struct]]:
-    return _cached_decoder(tuple((column.key, column.wire) for column in columns))
-
-
 @lru_cache(maxsize=64)
-def _cached_decoder(members: tuple[tuple[str, Wire], ...]) -> msgspec.json.Decoder[list[msgspec.Struct]]:
-    fields = [
-        (f"c{index}", _JSON[wire][0], msgspec.field(name=key, default=_JSON[wire][1]))
-        for index, (key, wire) in enumerate(members)
-    ]
+def _decoder(keys: tuple[str, ...]) -> msgspec.json.Decoder[list[msgspec.Struct]]:
+    """Rows whose members stay JSON; what is missing is null, what nobody asked for is skipped."""
+    fields = [(f"c{index}", msgspec.Raw, msgspec.field(name=key, default=NULL)) for index, key in enumerate(keys)]
     return msgspec.json.Decoder(list[msgspec.defstruct("Row", fields, gc=False)])  # type: ignore[misc]
-
-
-def numbers(values: Sequence[msgspec.Raw]) -> pa.Array:
-    """Exact decimals from the digits in the answer."""
-    joined = b"\n".join(values)
-    texts = joined.decode().split("\n")
-    plain = b"e" not in joined and b"E" not in joined and max(map(len, texts)) <= _DIGITS
-    return decimals(pa.array([None if text == "null" else text for text in texts], pa.string()), plain=plain)
-
-
-def decimals(spelled: pa.Array, *, plain: bool) -> pa.Array:
-    """Texts to exact decimals; more than ten places are rounded half even.
-
-    `plain`: no text has an exponent or more than 38 characters. pyarrow's cast ends the process on exponents like
-    1e-999999999, and overflows silently on very long digits.
-
-    Raises:
-        InvalidOperation, ArrowInvalid: a text is no number, or too large a one.
-    """
-    if plain:
-        try:
-            return pc.cast(spelled, NUMBER)
-        except pa.ArrowInvalid:
-            pass  # more than ten places, or no number at all
-    return pa.array([None if text is None else exact(text) for text in spelled.to_pylist()], NUMBER)
-
-
-def integers(values: Sequence[float | None]) -> pa.Array:
-    """Whole numbers; 5.0 is 5, 5.5 is an error (a typed `pa.array` would cut it silently)."""
-    found = pa.array(values)
-    return found if found.type == pa.int64() else pc.cast(found, pa.int64())
-
-
-def exact(text: str) -> Decimal:
-    """One number with at most ten decimal places; quoted digits are accepted (dataverse-api §11.2)."""
-    with localcontext() as context:
-        context.prec = 60
-        return Decimal(text.strip('"')).quantize(_TENTH)
 
 
 def read(system: str, body: bytes | msgspec.Raw, decode: Callable[[bytes | msgspec.Raw], T]) -> T:

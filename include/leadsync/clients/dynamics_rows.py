@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from include.leadsync.clients.decode import Column, Wire, rows, together
 from include.leadsync.clients.dynamics_session import (
+    GUID,
     TOO_LARGE,
     DynamicsSession,
     decoded,
@@ -171,6 +172,8 @@ def _finished(table: pa.Table, columns: Mapping[str, Wire]) -> pa.Table:
     for name in ("id", *filter(is_lookup, columns)):
         at = table.column_names.index(name)
         table = table.set_column(at, table.schema.field(at), pc.utf8_lower(table[name]))
+    if not pc.all(pc.match_substring_regex(table["id"], f"^{GUID}$"), min_count=0).as_py():
+        raise AnswerMalformed(System.DYNAMICS, "a row whose key is no GUID", "")
     return table
 
 

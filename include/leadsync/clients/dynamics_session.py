@@ -40,7 +40,8 @@ TOO_LARGE: Final = "413"
 
 _RETRY: Final = RetryPolicy()
 _TOO_LARGE_CODE: Final = "0x8004418a"
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+GUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_GUID = re.compile(GUID)
 _PORTS: Final = {"https": 443, "http": 80}
 _ACTIVITIES: Final = frozenset({"activitypointer", "appointment", "email", "fax", "letter", "phonecall", "task"})
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")

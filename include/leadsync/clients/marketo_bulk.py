@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from include.leadsync.clients.decode import ARROW, Column, Wire, decimals, excerpt, schema
+from include.leadsync.clients.cells import ARROW, Wire, decimals
+from include.leadsync.clients.decode import Column, excerpt, schema
 from include.leadsync.clients.exchange import Call
 from include.leadsync.clients.marketo_persons import person_columns
 from include.leadsync.clients.marketo_session import Envelope, MarketoSession, typed
@@ -232,4 +233,4 @@ def _typed(texts: pa.Array, wire: Wire) -> pa.Array:
         return pc.fill_null(pc.cast(texts, ARROW[wire]), False)
     if wire != "number":
         return pc.cast(texts, ARROW[wire])
-    return decimals(texts, plain=not pc.any(pc.match_substring_regex(texts, r"[eE]|.{39}")).as_py())
+    return decimals(texts)
