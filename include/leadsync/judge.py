@@ -42,12 +42,31 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
             )
             dropped = pl.concat([dropped, lost.filter(~pl.col("op_id").is_in(verdicts.failed_ops))])
     failures, refused = _collected(sections)
+    closed = _closed(plan, staging.read("closed"))
+    failures = pl.concat([failures.filter(~pl.col("op_id").is_in(closed["op_id"].to_list())), closed])
+    refused = sorted({*refused, *closed["op_id"].to_list()})
     staging.write("failures", failures)
     staging.write("refused", pl.DataFrame({"op_id": refused}, schema={"op_id": pl.String}))
     staging.write("dropped", dropped)
     summary = staging.read_json("plan_summary")
     report = staging.write_text(REPORT, render_report(run.run_id, sections, made_at=engine.now()))
     return {"operations": summary["operations"], "refused": len(refused), "failures": failures.height, "report": report}
+
+
+def _closed(plan: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
+    """One failure for each operation that would write to a CRM record that is closed (D59)."""
+    outbound = pl.col("direction") == Direction.OUTBOUND.value
+    rows = plan.filter(outbound & (pl.col("kind") == OperationKind.UPDATE.value))
+    told = rows.unique("op_id", keep="first", maintain_order=True).join(closed, on="link_id")
+    nothing = pl.lit(None, pl.String)
+    return told.select(
+        "op_id",
+        nothing.alias("field"),
+        nothing.alias("value"),
+        pl.lit("closed_record").alias("code"),
+        "message",
+        pl.lit("D59").alias("rule"),
+    )
 
 
 def _collected(sections: list[ReportSection]) -> tuple[pl.DataFrame, list[str]]:

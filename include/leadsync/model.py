@@ -109,9 +109,12 @@ class OperationKind(StrEnum):
     LINK = "link"  # Microsoft Id and Type on the person that a CRM record belongs to (D11, D12)
     FLAG_DELETED = "flag_deleted"  # Microsoft is Deleted on the person (R75)
     ACTIVITY = "activity"  # custom activity on the person (D96)
+    MERGE_PERSONS = "merge_persons"  # the loser into the person of the link (D37, D42)
 
 
-STANDING = frozenset({OperationKind.LINK, OperationKind.FLAG_DELETED, OperationKind.ACTIVITY})
+STANDING = frozenset(
+    {OperationKind.LINK, OperationKind.FLAG_DELETED, OperationKind.ACTIVITY, OperationKind.MERGE_PERSONS}
+)
 """Kinds that state a fact about a link: no newer plan replaces them, and they may be sent again."""
 
 

@@ -2,7 +2,7 @@
 
 Every call is taken as full: 300 persons per Marketo read or write and 300 rows of a feed per page (M27, M34, M55),
 5,000 rows per page of Dynamics change tracking (V19), the configured size per `$batch` (DECISIONS 23). A cycle
-without work still has to ask each of its four feeds once (DECISIONS 34).
+without work still has to ask each of its five feeds once (DECISIONS 34).
 """
 
 from __future__ import annotations
@@ -47,14 +47,13 @@ class Echo:
 def floor(scenario: Scenario, batch: int, echo: Echo = Echo()) -> dict[str, int]:
     """Calls per kind; their sum is the floor."""
     tracked = {
-        f"dynamics changed {table}": _pages(
-            scenario.rows.get(table, 0) + echo.rows.get(table, 0), TRACKED_ROWS_A_PAGE
-        )
+        f"dynamics changed {table}": _pages(scenario.rows.get(table, 0) + echo.rows.get(table, 0), TRACKED_ROWS_A_PAGE)
         for table in TABLES
     }
     return {
         "marketo changed values": _pages(scenario.persons + echo.feed_rows, FEED_ROWS_A_PAGE),
         "marketo deleted persons": 1,
+        "marketo merged persons": 1,
         **tracked,
         "marketo read persons": ceil(scenario.persons / PERSONS_A_CALL),
         "marketo write persons": ceil(sum(scenario.rows.values()) / PERSONS_A_CALL),

@@ -70,9 +70,7 @@ def row_by_row(records: Sequence[tuple[Record, Record, Record]], one_map: FieldM
 Decided = tuple[str, str | None, str | None]
 
 
-def _decide(
-    field: SyncField, entity: Entity, base: str | None, person: str | None, crm: str | None
-) -> Decided | None:
+def _decide(field: SyncField, entity: Entity, base: str | None, person: str | None, crm: str | None) -> Decided | None:
     person_moved, crm_moved = person != base, crm != base
     if not person_moved and not crm_moved:
         return None

@@ -37,6 +37,7 @@ _KINDS: Final = (
     ("marketo token", r"^\w+ /identity/"),
     ("marketo changed values", r"^GET /rest/v1/activities/leadchanges"),
     ("marketo deleted persons", r"^GET /rest/v1/activities/deletedleads"),
+    ("marketo merged persons", r"^GET /rest/v1/activities\.json"),
     ("marketo paging token", r"^GET /rest/v1/activities/pagingtoken"),
     ("marketo read persons", r"^GET /rest/v1/leads\.json|^POST /rest/v1/leads\.json _method=GET"),
     ("marketo write persons", r"^POST /rest/v1/leads\.json"),
@@ -164,9 +165,7 @@ class Systems:
     def _open_engine(self) -> Engine:
         document = yaml.safe_load(_CONFIG.read_text("utf-8"))
         document["limits"] = {"marketo": {**_NO_LIMIT, "concurrent": 100}, "dynamics": {**_NO_LIMIT, "concurrent": 100}}
-        document["policies"]["brake"] = {
-            kind: {"count": 1_000_000, "share": 1.0} for kind in ("deletes", "overwrites")
-        }
+        document["policies"]["brake"] = {kind: {"count": 1_000_000, "share": 1.0} for kind in ("deletes", "overwrites")}
         config = self.folder / "leadsync.yaml"
         config.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
         state, staging = f"sqlite:///{self.state_file}", str(self.folder / "staging")
@@ -259,7 +258,12 @@ class Systems:
 
 
 def linked_people(systems: Systems) -> Iterator[tuple[int, str, str]]:
-    """Every link: person id, table, CRM id, in the order of link ids."""
+    """Every link to an open record: person id, table, CRM id, in the order of link ids.
+
+    What changes on the person of a closed record is not written (D59).
+    """
     with systems.engine.store.engine.connect() as connection:
-        statement = "SELECT person_id, entity, crm_id FROM link WHERE status = 'active' ORDER BY link_id"
+        statement = """
+            SELECT person_id, entity, crm_id FROM link WHERE status = 'active' AND crm_state = 0 ORDER BY link_id
+        """
         yield from connection.exec_driver_sql(statement).fetchall()

@@ -17,10 +17,11 @@ def total(scenario: Scenario, batch: int = 100, echo: Echo | None = None) -> int
     return sum(floor(scenario, batch, echo or Echo()).values())
 
 
-def test_a_cycle_without_work_asks_each_of_its_four_feeds_once() -> None:
+def test_a_cycle_without_work_asks_each_of_its_five_feeds_once() -> None:
     assert floor(Scenario(), 100) == {
         "marketo changed values": 1,
         "marketo deleted persons": 1,
+        "marketo merged persons": 1,
         "dynamics changed lead": 1,
         "dynamics changed contact": 1,
         "marketo read persons": 0,
@@ -32,13 +33,13 @@ def test_a_cycle_without_work_asks_each_of_its_four_feeds_once() -> None:
 @pytest.mark.parametrize(
     ("scenario", "batch", "calls"),
     [
-        (Scenario(persons=1), 100, 4 + 1 + 1),  # read it, write it in one batch
-        (Scenario(rows={"lead": 1}), 100, 4 + 1),  # the tracked page brings it, one call writes it
-        (Scenario(persons=300), 100, 4 + 1 + 3),
-        (Scenario(persons=301), 100, 5 + 2 + 4),  # one row more: a page, a read, a batch more
-        (Scenario(persons=301), 1000, 5 + 2 + 1),
-        (Scenario(rows={"lead": 5_000, "contact": 5_001}), 100, 5 + 34),  # 10,001 persons in calls of 300
-        (Scenario(persons=5_000, rows={"lead": 3_000, "contact": 2_000}), 100, (17 + 1 + 1 + 1) + 17 + 17 + 50),
+        (Scenario(persons=1), 100, 5 + 1 + 1),  # read it, write it in one batch
+        (Scenario(rows={"lead": 1}), 100, 5 + 1),  # the tracked page brings it, one call writes it
+        (Scenario(persons=300), 100, 5 + 1 + 3),
+        (Scenario(persons=301), 100, 6 + 2 + 4),  # one row more: a page, a read, a batch more
+        (Scenario(persons=301), 1000, 6 + 2 + 1),
+        (Scenario(rows={"lead": 5_000, "contact": 5_001}), 100, 6 + 34),  # 10,001 persons in calls of 300
+        (Scenario(persons=5_000, rows={"lead": 3_000, "contact": 2_000}), 100, (17 + 1 + 1 + 1 + 1) + 17 + 17 + 50),
     ],
 )
 def test_every_call_is_taken_as_full(scenario: Scenario, batch: int, calls: int) -> None:
@@ -46,8 +47,8 @@ def test_every_call_is_taken_as_full(scenario: Scenario, batch: int, calls: int)
 
 
 def test_what_the_cycle_before_wrote_fills_pages_but_needs_no_read_and_no_write() -> None:
-    assert total(Scenario(), echo=Echo(300, {"lead": 5_000})) == 4
-    assert total(Scenario(), echo=Echo(301, {"lead": 5_001})) == 6
+    assert total(Scenario(), echo=Echo(300, {"lead": 5_000})) == 5
+    assert total(Scenario(), echo=Echo(301, {"lead": 5_001})) == 7
 
 
 @pytest.mark.parametrize(

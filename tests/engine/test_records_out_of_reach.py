@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
@@ -10,11 +12,20 @@ from tests.engine.play import linked_lead, shown
 from tests.world import World
 
 
-def test_a_person_that_was_merged_away_is_reported_once_and_not_written_to_in_every_cycle(world: World) -> None:
+def test_a_person_that_cannot_be_found_is_reported_once_and_not_written_to_in_every_cycle(world: World) -> None:
     person, lead = linked_lead(world)
     other = world.add_person(email="other@example.com", lastName="Other")
     world.settle()
     world._marketo("POST", f"/rest/v1/leads/{other}/merge.json", f"leadId={person}")
+
+    def no_merges(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if "activityTypeIds=32" not in request.url:
+            return response
+        token = json.loads(response.body)["nextPageToken"]
+        body = {"requestId": "1#1", "success": True, "nextPageToken": token, "moreResult": False}
+        return HttpResponse(200, response.headers, json.dumps(body).encode())
+
+    world.transport.after.append(no_merges)
     for title in ("CTO", "CEO"):
         world.edit_row("lead", lead, jobtitle=title)
         world.settle()

@@ -42,6 +42,7 @@ def link_rows(
         pl.col("version").alias("expected_version"),
         pl.lit(layout_id).alias("layout_id"),
         pl.col("etag").alias("crm_etag"),
+        "crm_state",
         pl.lit(hash_tag()).alias("hash_tag"),
         pl.lit(None, pl.String).alias("dirty"),
         pl.lit(now).alias("changed_at"),

@@ -6,6 +6,8 @@ from datetime import datetime
 
 import polars as pl
 
+from include.leadsync.enqueue.fates import KINDS
+from include.leadsync.link.frames import DELETED_UNTOLD
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, OperationState
 from include.leadsync.plan.brake import Held
@@ -107,21 +109,24 @@ def held_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.Data
         .otherwise(pl.lit(Direction.INBOUND.value))
         .alias("direction"),
         pl.when(outbound).then(pl.lit("sync_person")).otherwise(pl.lit("link")).alias("operation"),
-        pl.lit(None, pl.String).alias("field"),
-        pl.lit(None, pl.String).alias("value"),
         pl.lit(None, pl.String).alias("op_id"),
     )
     return _activities(rows, "held", run_id, now)
 
 
 def notice_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.DataFrame:
-    """Closed activity rows: what somebody should know, but nothing waits for (D30)."""
-    rows = events.filter(pl.col("kind") == "notice").with_columns(
-        pl.lit(Direction.OUTBOUND.value).alias("direction"),
-        pl.lit("sync_person").alias("operation"),
-        *(pl.lit(None, pl.String).alias(name) for name in ("field", "value", "op_id")),
+    """Closed activity rows: what somebody should know, but nothing waits for (D30, D36–D44)."""
+    rows = events.filter(pl.col("kind").is_in(["notice", *KINDS])).with_columns(
+        pl.when(pl.col("kind") == "notice")
+        .then(pl.lit(Direction.OUTBOUND.value))
+        .otherwise(pl.lit(Direction.INBOUND.value))
+        .alias("direction"),
+        pl.coalesce("operation", pl.lit("sync_person")).alias("operation"),
+        pl.lit(None, pl.String).alias("op_id"),
     )
-    return _activities(rows, "notice", run_id, now).with_columns(pl.lit(value=False).alias("open"))
+    untold = pl.when(rows["code"] == DELETED_UNTOLD).then(pl.lit(now).cast(pl.Datetime("us", "UTC")))
+    notices = _activities(rows, "notice", run_id, now)
+    return notices.with_columns(pl.lit(value=False).alias("open"), untold.alias("delivered_at"))
 
 
 def _activities(rows: pl.DataFrame, outcome: str, run_id: str, now: datetime) -> pl.DataFrame:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.enqueue.fates import ended_links, fate_ledger, history_links
 from include.leadsync.enqueue.links import link_rows
 from include.leadsync.enqueue.operations import (
     decision_ledger,
@@ -14,6 +17,7 @@ from include.leadsync.enqueue.operations import (
     notice_activities,
     operation_rows,
 )
+from include.leadsync.extract.merges import survivors
 from include.leadsync.link.step import slices
 from include.leadsync.model import LinkStatus
 from include.leadsync.plan.brake import Held
@@ -33,6 +37,7 @@ from include.leadsync.state import (
 )
 
 STREAMS = ("dynamics:lead", "dynamics:contact", "marketo:changes", "marketo:deletes", "marketo:overlap")
+MERGES = "marketo:merges"
 
 
 def enqueue(engine: Engine, run: RunRequest) -> dict[str, Json]:
@@ -52,6 +57,7 @@ class _Enqueue:
         self._links = Links(self._store)
         self._real: dict[int, int] = {}  # provisional link id → stored one
         self._lost: set[int] = set()  # links that another run changed meanwhile
+        self._touched: list[int] = []
 
     def store(self) -> dict[str, Json]:
         staging = self._staging
@@ -61,19 +67,24 @@ class _Enqueue:
         reasons = tuple(summary["held_because"])
         held = Held(frozenset(summary["held_ops"]), summary["plan_hash"], reasons, summary["kept_ops"])
         events = staging.read("events")
+        waiting = set(plan.filter(pl.col("op_id").is_in(held.every))["link_id"].to_list())
         with self._store.begin() as tx:
-            self._advance_cursors(tx)
+            self._advance_cursors(STREAMS, tx)
+            self._end_links(events, waiting, tx)  # first: what they held may go to others
             ledger = self._store_links(tx)
             plan, events = self._settled_ids(plan), self._settled_ids(events)
+            self._moved_links(events, tx)
             left_out = self._settled_ids(staging.read(LEFT_OUT))["link_id"].to_list()
             self._links.set_dirty(left_out, "fields that a backfill left out wait for a cycle", tx)
             operations = operation_rows(plan, failures, refused, held, self._run.run_id, self._now)
-            self._links_after_events(events, operations, held, tx)
+            self._links_after_events(events, waiting, tx)
             outbox = Outbox(self._store)
             outbox.supersede(sorted(set(self._touched)), tx)
             outbox.add(_arrow(operations), tx)
             Ledger(self._store).add(_arrow(ledger), tx)
+            Ledger(self._store).add(_arrow(fate_ledger(events, self._run.run_id, self._now)), tx)
             log = ActivityLog(self._store)
+            self._over(log, events, tx)
             activities = failure_activities(plan, failures, self._run.run_id, self._now)
             written = log.record(_arrow(activities), tx)
             written += log.record(_arrow(held_activities(events, self._run.run_id, self._now)), tx)
@@ -94,18 +105,17 @@ class _Enqueue:
             "dropped_for_newer": len(self._lost),
         }
 
-    def _advance_cursors(self, tx: Transaction) -> None:
+    def _advance_cursors(self, streams: Sequence[str], tx: Transaction) -> None:
         if not self._run.incremental:
             return
         cursors = Cursors(self._store)
-        for stream in STREAMS:
+        for stream in streams:
             staged = self._staging.read_json(f"cursor.{stream.replace(':', '_')}")
             if staged:
                 cursors.advance(stream, staged["token"], staged["as_of"], staged["version"], tx)
 
     def _store_links(self, tx: Transaction) -> pl.DataFrame:
         ledgers: list[pl.DataFrame] = []
-        self._touched: list[int] = []
         for entity, number in slices(self._engine, self._run):
             field_map = self._schema.map(entity)
             layout = self._links.layout(entity, [(f.name, f.rule.type.value) for f in field_map.fields], tx)
@@ -147,10 +157,37 @@ class _Enqueue:
             ~pl.col("link_id").is_in(list(self._lost)).fill_null(value=False)
         )
 
-    def _links_after_events(self, events: pl.DataFrame, operations: pl.DataFrame, held: Held, tx: Transaction) -> None:
-        waiting = (
-            set(operations.filter(pl.col("op_id").is_in(held.every))["link_id"].to_list()) if held.every else set()
-        )
+    def _end_links(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
+        """Links whose record or person another link has now; not those whose flag the brake holds."""
+        rows = ended_links(events, waiting, self._now)
+        if rows.height:
+            self._links.update(_arrow(rows), tx)
+            Outbox(self._store).retire(rows["link_id"].to_list(), tx)
+        self._touched = rows["link_id"].to_list()
+
+    def _moved_links(self, events: pl.DataFrame, tx: Transaction) -> None:
+        """The history of links that go on with another record or person; theirs no longer waits for the old ones.
+
+        A merge of persons that could not be stored now is read again: nothing else would tell of it.
+        """
+        history = history_links(events, self._touched, self._run.run_id, self._now)
+        if history.height:
+            self._links.insert(_arrow(history), tx)
+            moved = events.filter((pl.col("kind") == "moved") & pl.col("link_id").is_in(self._touched))
+            Outbox(self._store).retire(moved["link_id"].to_list(), tx)
+        all_events = self._staging.read("events")
+        by_person = all_events.filter((pl.col("kind") == "moved") & (pl.col("code") == LinkStatus.PERSON_MERGED.value))
+        if set(by_person["link_id"].to_list()) <= set(self._touched):
+            self._advance_cursors([MERGES], tx)
+
+    def _over(self, log: ActivityLog, events: pl.DataFrame, tx: Transaction) -> None:
+        """Open rows that what happened settles; and what persons that were merged away were not told yet."""
+        for (code,), rows in events.filter(pl.col("kind") == "over").group_by("code"):
+            persons, crm_ids = rows["person_id"].drop_nulls().to_list(), rows["crm_id"].drop_nulls().to_list()
+            log.over([str(code)], self._run.run_id, persons=persons, crm_ids=crm_ids, tx=tx)
+        log.moved(survivors(self._staging.read("persons_merged")), tx)
+
+    def _links_after_events(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
         ends = {"crm_deleted": LinkStatus.CRM_DELETED, "person_deleted": LinkStatus.PERSON_DELETED}
         for kind, status in ends.items():
             ids = [i for i in events.filter(pl.col("kind") == kind)["link_id"].to_list() if i not in waiting]
@@ -164,6 +201,11 @@ class _Enqueue:
                     tx,
                 )
                 self._touched += ids
+        closed = [i for i in events.filter(pl.col("kind") == "ended")["link_id"].to_list() if i in waiting]
+        if closed:  # merged away, and waiting to be flagged: nothing is written to them meanwhile
+            self._links.update(_arrow(pl.DataFrame({"link_id": closed, "crm_state": [1] * len(closed)})), tx)
+        again = self._staging.read_json("look_again") or []
+        self._links.set_dirty(again, "its record or person has a successor that could not be followed yet", tx)
         still_there = pl.col("kind").is_in(["held", "refreshed"]) | pl.col("link_id").is_in(list(waiting))
         seen = events.filter(still_there & pl.col("link_id").is_not_null())["link_id"].unique().to_list()
         if seen:

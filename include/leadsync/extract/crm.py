@@ -1,9 +1,9 @@
 """Dynamics → staging: one table's changed, deleted and selected rows.
 
 Datasets of entity E:
-`crm.E` rows to merge: link_id (int64, null when unlinked), id, etag, hash (int64), origin (id of the
-lead a contact was qualified from), allowed (bool: the filter of the entity lets the row be synced), then one
-canonical column per field ·
+`crm.E` rows to merge: link_id (int64, null when unlinked), id, etag, hash (int64), allowed (bool: the filter of
+the entity lets the row be synced), what the record says of its fate (see `identity`), then one canonical column
+per field ·
 `crm_seen.E` rows that changed in no mapped field: link_id, etag · `crm_deleted.E` id ·
 `crm_missing.E` ids asked for that do not exist · `crm_ids.E` every id, after a full read only.
 """
@@ -20,14 +20,14 @@ from include.leadsync.clients.dynamics import TrackedPage
 from include.leadsync.clock import iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ReadAgain
-from include.leadsync.fields import canonical_rows, hash_tag, row_hash
+from include.leadsync.extract.identity import IDENTITY_SCHEMA, canonical_records, record_columns
+from include.leadsync.fields import hash_tag
 from include.leadsync.model import Entity, FieldMap, LinkStatus
 from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Cursors, Links
 from include.leadsync.turn import take_turn
 
-ORIGIN = "_originatingleadid_value"
 _SEEN = pa.schema([("link_id", pa.int64()), ("etag", pa.string())])
 _IDS = pa.schema([("id", pa.string())])
 
@@ -67,10 +67,8 @@ class CrmReader:
     def __init__(self, engine: Engine, run: RunRequest, entity: Entity, schema: Schema) -> None:
         self._engine, self._run, self._entity = engine, run, entity
         self._map: FieldMap = schema.map(entity)
-        self._filter = schema.filters[entity]
-        self._columns = schema.row_columns(entity)
-        if entity is Entity.CONTACT:
-            self._columns[ORIGIN] = "text"
+        self._schema, self._reference = schema, engine.settings.lifecycle.conversion_reference
+        self._columns = record_columns(schema, entity, self._reference)
         self._staging: Staging = engine.staging(run)
         self._links = Links(engine.store)
         self._counts = {"changed": 0, "unchanged": 0, "deleted": 0, "missing": 0}
@@ -152,15 +150,18 @@ class CrmReader:
         """Canonical rows with their links; rows whose hash is the one last seen go to the second table."""
         if raw.num_rows == 0:
             return self._row_schema().empty_table(), _SEEN.empty_table()
-        rows = self._canonical(raw)
+        rows = canonical_records(raw, self._schema, self._entity, self._reference)
         known = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))
-        known = known.select("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty")  # type: ignore[union-attr]
+        kept = ("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty", "crm_state")
+        known = known.select(*kept)  # type: ignore[union-attr]
         joined = rows.join(known, left_on="id", right_on="crm_id", how="left", maintain_order="left")
         same = (
             (pl.col("hash") == pl.col("crm_hash"))
             & (pl.col("hash_tag") == hash_tag())
             & pl.col("dirty").is_null()
             & (pl.col("allowed") == (pl.col("status") != LinkStatus.SUSPENDED))
+            & pl.col("@state").eq_missing(pl.col("crm_state"))
+            & pl.col("@master").is_null()
         ).fill_null(value=False)
         names = self._row_schema().names
         if keep_unchanged:
@@ -172,26 +173,8 @@ class CrmReader:
         self._counts["unchanged"] += joined.height - changed.height
         return changed.select(names).to_arrow(), unchanged.to_arrow()
 
-    def _canonical(self, raw: pa.Table) -> pl.DataFrame:
-        canonical = canonical_rows(raw, self._map)
-        frame: pl.DataFrame = pl.from_arrow(canonical)  # type: ignore[assignment]
-        origin = raw[ORIGIN] if ORIGIN in raw.column_names else pa.nulls(raw.num_rows, pa.string())
-        digest = pl.Series("hash", row_hash(canonical, self._map.names), dtype=pl.Int64)
-        allowed = self._filter.allows_rows(raw).alias("allowed")
-        return frame.with_columns(digest, pl.Series("origin", origin, dtype=pl.String), allowed).unique(
-            "id", keep="last", maintain_order=True
-        )
-
     def _row_schema(self) -> pa.Schema:
-        fixed = [
-            ("link_id", pa.int64()),
-            ("id", pa.string()),
-            ("etag", pa.string()),
-            ("hash", pa.int64()),
-            ("origin", pa.string()),
-            ("allowed", pa.bool_()),
-        ]
-        return pa.schema(fixed + [(name, pa.string()) for name in self._map.names])
+        return pa.schema(IDENTITY_SCHEMA + [(name, pa.string()) for name in self._map.names])
 
     def _stage_cursor(self, page: TrackedPage, version: int, as_of: str) -> None:
         if page.delta_link:

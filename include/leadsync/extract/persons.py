@@ -1,7 +1,8 @@
 """Marketo → staging: which persons changed, their full current values, deletions.
 
 Datasets: `persons` id and every mapped and system column as Marketo spells it · `persons_missing`
-ids asked for that do not exist · `persons_deleted` id · `overwritten` as `feed.OVERWRITTEN_SCHEMA` ·
+ids asked for that do not exist · `persons_deleted` id · `persons_merged` as `merges.MERGES_SCHEMA` ·
+`overwritten` as `feed.OVERWRITTEN_SCHEMA` ·
 `echoes` person_id, field, op_id of own writes found again · `activities_seen` guid, at, person_id.
 """
 
@@ -18,6 +19,7 @@ from include.leadsync.clock import iso, parse_iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ReadAgain
 from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA, explain
+from include.leadsync.extract.merges import MERGE_LEADS, MERGES_SCHEMA, merges, survivors
 from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
 from include.leadsync.model import SyncField
@@ -26,6 +28,7 @@ from include.leadsync.state import Cursor, Cursors, Echoes, Links, SeenActivitie
 from include.leadsync.turn import take_turn
 
 CHANGES, DELETES, OVERLAP = "marketo:changes", "marketo:deletes", "marketo:overlap"
+MERGES = "marketo:merges"
 _START_MARGIN = timedelta(minutes=1)
 _READ_CHUNK = 6_000  # persons held in memory at once: 20 calls
 
@@ -55,15 +58,18 @@ class PersonReader:
             names.id: "text",
             names.type: "text",
             names.is_deleted: "boolean",
+            names.merged_into: "text",
         }
         self._known = {field.name for field in schema.marketo}
         self._cursors = Cursors(engine.store)
+        self._asked: set[int] = set()  # survivors of persons that were asked for by name
 
     def extract(self) -> dict[str, Json]:
         """Feeds first, then persons."""
         wanted = set(self._selected())
         overwritten = pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
         deleted: list[int] = []
+        merged = pl.DataFrame(schema=MERGES_SCHEMA)
         if self._run.incremental:
             rows = self._feed_rows()
             echoes = self._echoes(rows)
@@ -71,8 +77,12 @@ class PersonReader:
             overwritten = explained.overwritten
             wanted |= set(explained.foreign) | set(overwritten["person_id"])
             self._staging.write("echoes", pl.concat([explained.matched, self._never_written(echoes)]))
-            deleted = self._deleted()
-            wanted -= set(deleted)
+            merged = self._merged()
+            # Losers are not listed as deleted (R173); where they are, the merge says more.
+            deleted = sorted(set(self._deleted()) - set(merged["loser"]))
+            wanted -= {*deleted, *merged["loser"]}
+            wanted |= self._survivors(merged)
+        self._staging.write("persons_merged", merged)
         self._staging.write("overwritten", overwritten)
         self._staging.write("persons_deleted", pl.DataFrame({"id": deleted}, schema={"id": pl.Int64}))
         read = self._read(sorted(self._linked(wanted)))
@@ -91,7 +101,7 @@ class PersonReader:
         if not ids:
             return []
         linked = set(Links(self._engine.store).by_person(sorted(ids))["person_id"].to_pylist())
-        return ids & (linked | set(self._selected_by_name()))
+        return ids & (linked | set(self._selected_by_name()) | self._asked)
 
     def _selected_by_name(self) -> list[int]:
         return self._staging.read("selection").filter(pl.col("person_id").is_not_null())["person_id"].to_list()
@@ -139,6 +149,8 @@ class PersonReader:
     def _pages(self, stream: str, token: str) -> Iterator[FeedPage]:
         if stream == DELETES:
             return self._engine.marketo.deleted_leads(token)
+        if stream == MERGES:
+            return self._engine.marketo.activities(token, [MERGE_LEADS])
         return self._engine.marketo.lead_changes(token, self._feed_fields())
 
     def _overlap(self) -> Iterator[FeedPage]:
@@ -174,6 +186,23 @@ class PersonReader:
     def _deleted(self) -> list[int]:
         pages = self._follow(DELETES, self._cursors.get(DELETES))
         return sorted({person for page in pages for person in page.rows["person_id"].to_pylist()})
+
+    def _merged(self) -> pl.DataFrame:
+        """Persons merged away since the cursor; those that come a second time with the overlap change nothing."""
+        pages = list(self._follow(MERGES, self._cursors.get(MERGES)))
+        if self._staging.read_json("cursor.marketo_overlap") and self._cursors.get(OVERLAP) is not None:
+            since = self._engine.now() - timedelta(hours=self._engine.settings.marketo.overlap_hours)
+            pages += self._pages(MERGES, self._engine.marketo.paging_token(since))
+        rows = [pl.from_arrow(page.rows) for page in pages if page.rows.num_rows]
+        frames = [frame for frame in rows if isinstance(frame, pl.DataFrame)]
+        return merges(pl.concat(frames)) if frames else pl.DataFrame(schema=MERGES_SCHEMA)
+
+    def _survivors(self, merged: pl.DataFrame) -> set[int]:
+        """Persons that others were merged into: what they show may have changed without a word in the feed."""
+        found = survivors(merged)
+        by_name = set(self._selected_by_name())
+        self._asked = {winner for loser, winner in found.items() if loser in by_name}
+        return set(found.values())
 
     def _read(self, ids: list[int]) -> int:
         """Full current values, in slices, so that memory does not grow with the number of persons."""

@@ -1,13 +1,13 @@
 """CRM records without a link: find their person, or decide that one must be created.
 
-Order: the id that a person carries (D11, restored rows D48), then the e-mail address among persons
-without a link: exactly one → link (D13), several → held and reported, none → create (R31). A link
-is never stolen (D14), and a contact qualified from a linked lead waits for conversion (DECISIONS 21).
+Order: the person that a restored record had (D48), the id that a person carries (D11), then the e-mail address
+among persons without a link: exactly one → link (D13), several → held and reported, none → create (R31). A link is
+never stolen (D14). Records that were met before are sorted out beforehand (`fates`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
@@ -20,22 +20,34 @@ from include.leadsync.state import Links
 class Arrivals:
     """Matches the unlinked CRM records of one entity, slice by slice."""
 
-    def __init__(self, people: People, links: Links, field_map: FieldMap, entity: Entity, claimed: set[int]) -> None:
+    def __init__(
+        self,
+        people: People,
+        links: Links,
+        field_map: FieldMap,
+        entity: Entity,
+        claimed: set[int],
+        restored: Mapping[str, int],
+    ) -> None:
+        """`restored`: records that were deleted once → the person they had then."""
         self._people, self._links, self._map, self._entity = people, links, field_map, entity
+        self._deleted = restored
         self._claimed = claimed  # persons taken in this run; shared by both entities
         self.events: list[pl.DataFrame] = []
 
     def pairs(self, rows: pl.DataFrame, next_id: Iterator[int]) -> pl.DataFrame:
         """First links and persons to create, in the shape of `frames`; held records become events."""
-        rows = self._without_conversions(rows)
-        by_id = self._unclaimed(self._people.by_microsoft_id(rows["id"].to_list()))
+        restored = self._restored(rows)
+        unknown = [crm_id for crm_id in rows["id"].to_list() if crm_id not in restored]
+        by_id = self._unclaimed(self._people.by_microsoft_id(unknown))
         by_id = by_id.filter(~pl.col("sys_id").is_duplicated())
         matched = dict(zip(by_id["sys_id"].to_list(), by_id["id"].to_list(), strict=True))
+        matched |= {crm_id: int(frame["id"][0]) for crm_id, frame in restored.items()}
         self._claimed |= set(matched.values())
         rest = rows.filter(~pl.col("id").is_in(list(matched)))
         by_email, held = self._match_by_email(rest)
         matched |= {crm_id: person for crm_id, (person, _) in by_email.items()}
-        persons = pl.concat([by_id, *(frame for _, frame in by_email.values())])
+        persons = pl.concat([by_id, *restored.values(), *(frame for _, frame in by_email.values())])
         rows = rows.filter(~pl.col("id").is_in(held))
         partner = [matched.get(crm_id) for crm_id in rows["id"].to_list()]
         kept_out = set(persons.filter(~pl.col("sys_allowed"))["id"].to_list())  # by the filter on persons (D73)
@@ -51,19 +63,19 @@ class Arrivals:
         )
         return unlinked_pairs(fixed, persons, rows, self._map.names)
 
-    def _without_conversions(self, rows: pl.DataFrame) -> pl.DataFrame:
-        if self._entity is not Entity.CONTACT or rows["origin"].null_count() == rows.height:
-            return rows
-        origins = rows["origin"].drop_nulls().str.to_lowercase().unique().to_list()
-        linked = set(self._links.by_crm(origins)["crm_id"].to_pylist())
-        waiting = rows.filter(pl.col("origin").str.to_lowercase().is_in(list(linked)))
-        self._hold(
-            waiting["id"].to_list(),
-            "conversion_waits",
-            "contact was qualified from a linked lead; it gets no second person and waits for conversion handling",
-            "DECISIONS 21",
-        )
-        return rows.filter(~pl.col("id").is_in(waiting["id"].to_list()))
+    def _restored(self, rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Records that were deleted and are back, with the person they had, if it has no other record (D48)."""
+        known = {crm_id: person for crm_id in rows["id"].to_list() if (person := self._deleted.get(crm_id))}
+        if not known:
+            return {}
+        persons = self._unclaimed(self._people.by_id(sorted(set(known.values()))))
+        by_person = {person: frame for (person,), frame in persons.group_by("id")}
+        found: dict[str, pl.DataFrame] = {}
+        for crm_id, person in known.items():
+            if person in by_person and person not in self._claimed:
+                self._claimed.add(person)
+                found[crm_id] = by_person[person]
+        return found
 
     def _unclaimed(self, raw: object) -> pl.DataFrame:
         """Canonical persons that have no link and are not taken by this run."""

@@ -98,6 +98,7 @@ class Candidates:
             person = linked.get(crm_id)
             owner = (f"person {person}" if person else "a person that is being created") if crm_id in linked else None
             master = more["_masterid_value"] if more["merged"] else None
-            row, state = rows[position : position + 1], more["statecode"]
+            state = more["statecode"]
+            row = rows[position : position + 1].with_columns(pl.lit(state, pl.Int64).alias("@state"))
             candidate = Candidate(entity, crm_id, owner, state == _OPEN_STATE, row, state, master, allowed[position])
             yield (more["emailaddress1"] or "").lower(), candidate

@@ -35,10 +35,15 @@ PAIR_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "person_open": pl.String,
     "crm_side": pl.String,
     "crm_open": pl.String,
+    "crm_state": pl.Int64,
+    "sys_merged": pl.String,
 }
 
+SYSTEM = ("sys_id", "sys_type", "sys_deleted", "sys_merged")
+"""What a person shows in the fields that the sync itself keeps."""
+
 EVENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "kind": pl.String,  # crm_deleted, person_deleted, held, notice, request, refreshed
+    "kind": pl.String,  # crm_deleted, person_deleted, ended, moved, held, over, notice, request, refreshed
     "entity": pl.String,
     "link_id": pl.Int64,
     "person_id": pl.Int64,
@@ -48,12 +53,28 @@ EVENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "rule": pl.String,
     "request_id": pl.String,
     "outcome": pl.String,
+    "status": pl.String,
+    "became_crm": pl.String,
+    "became_person": pl.Int64,
+    "operation": pl.String,
+    "field": pl.String,
+    "value": pl.String,
 }
-"""What happened to links besides field changes; `request_id` with `outcome` settles a request."""
+"""What happened to links besides field changes; `request_id` with `outcome` settles a request.
+
+`ended` and `moved` carry the link's old entity, person and CRM record, the `status` under which these become history,
+and what took their place. `over` closes open rows of the activity log with its code about its person or CRM record.
+"""
 
 
 DELETED_UNTOLD = "crm_deleted_kept_out"
 """Code of the deletion of a record that its filter kept out: nobody is told (R119)."""
+
+FLAGGED = "flagged"
+"""Outcome of an ended link whose person is told so by its Microsoft fields."""
+
+MERGED_AWAY, SUPERSEDED = "crm_merged", "superseded"
+"""Codes of links whose record went into another one that has a person: merged in Dynamics, or qualified (D42, D37)."""
 
 
 def events(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
@@ -66,7 +87,7 @@ def unlinked_pairs(
 ) -> pl.DataFrame:
     """Pairs without baseline: `fixed` has PAIR_SCHEMA columns (some may be missing); the sides are joined by id.
 
-    `persons` has `id` and canonical columns plus `sys_*`; `rows` has `id`, `etag` and canonical columns.
+    `persons` has `id` and canonical columns plus `sys_*`; `rows` has `id`, `etag`, `@state` and canonical columns.
     """
     frame = _completed(fixed)
     person_side = frame.select(pl.col("person_id").alias("id")).join(
@@ -81,9 +102,9 @@ def unlinked_pairs(
             person_side[name].alias(f"p.{name}"),
             crm_side[name].alias(f"c.{name}"),
         ]
-    system = [person_side[column] for column in ("sys_id", "sys_type", "sys_deleted")]
-    etag = crm_side["etag"] if "etag" in crm_side.columns else pl.Series("etag", [None] * frame.height, dtype=pl.String)
-    return frame.with_columns(*system, etag.alias("etag")).hstack(wide)
+    system = [person_side[column] for column in SYSTEM]
+    record = [crm_side["etag"], crm_side["@state"].alias("crm_state")]
+    return frame.with_columns(*system, *record).hstack(wide)
 
 
 def _completed(fixed: pl.DataFrame) -> pl.DataFrame:
@@ -103,6 +124,6 @@ def _completed(fixed: pl.DataFrame) -> pl.DataFrame:
 
 def empty_side(names: Sequence[str], key: type[pl.DataType]) -> pl.DataFrame:
     """A side with no records: `id`, the field columns, and what goes with either side."""
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {"id": key, "etag": pl.String, "sys_id": pl.String}
-    schema |= {"sys_type": pl.String, "sys_deleted": pl.Boolean}
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {"id": key, "etag": pl.String, "@state": pl.Int64}
+    schema |= {"sys_id": pl.String, "sys_type": pl.String, "sys_deleted": pl.Boolean, "sys_merged": pl.String}
     return pl.DataFrame(schema=schema | dict.fromkeys(names, pl.String))

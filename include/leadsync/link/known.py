@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from include.leadsync.baseline import decode_links, refresh
 from include.leadsync.fields import hash_tag, row_hash
-from include.leadsync.link.frames import PAIR_SCHEMA
+from include.leadsync.link.frames import PAIR_SCHEMA, SYSTEM
 from include.leadsync.model import FieldMap, Lane, LinkStatus
 
 
@@ -40,11 +40,11 @@ def known_pairs(
     status = _filtered(wide, rows, persons)
     turned = (status == LinkStatus.SUSPENDED) != (wide["status"] == LinkStatus.SUSPENDED)
     keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | turned | wide["link_id"].is_in(list(forced))
-    etags = wide.select("crm_id").join(
-        rows.select("id", "etag"), left_on="crm_id", right_on="id", how="left", maintain_order="left"
+    record = wide.select("crm_id").join(
+        rows.select("id", "etag", "@state"), left_on="crm_id", right_on="id", how="left", maintain_order="left"
     )
     system = wide.select("person_id").join(
-        persons.select("id", "sys_id", "sys_type", "sys_deleted"),
+        persons.select("id", *SYSTEM),
         left_on="person_id",
         right_on="id",
         how="left",
@@ -59,13 +59,14 @@ def known_pairs(
     )
     empty = pl.col("create").eq_missing("person") & ~pl.col("c_fresh")  # gone before its person could be made
     fixed = wide.with_columns(
-        pl.coalesce(etags["etag"], wide["crm_etag"]).alias("etag"),
+        pl.coalesce(record["etag"], wide["crm_etag"]).alias("etag"),
+        pl.coalesce(record["@state"], wide["crm_state"]).alias("crm_state"),
         missing.alias("create"),
         status,
         pl.lit(int(lane)).alias("lane"),
         pl.lit(None, pl.String).alias("request_id"),
         pl.lit(None, pl.String).alias("binds"),
-        *(system[name] for name in ("sys_id", "sys_type", "sys_deleted")),
+        *(system[name] for name in SYSTEM),
     )
     value_columns = [
         name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}
@@ -98,3 +99,21 @@ def _filtered(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> 
 
 def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pa.Table:
     return wide.select(pl.col(f"p.{name}").alias(name) for name in names).to_arrow()
+
+
+def exchanged(pairs: pl.DataFrame, records: Sequence[int], persons: Sequence[int], field_map: FieldMap) -> pl.DataFrame:
+    """Pairs of which one side is another record now keep their baseline, with two exceptions (D36, D43, D44).
+
+    What the new record leaves empty is nobody's clearing, and an opt-out on either side stands: these fields are
+    treated as on a first link. `records`, `persons`: links whose CRM record or person was exchanged.
+    """
+    if not records and not persons:
+        return pairs
+    by_record, by_person = pl.col("link_id").is_in(list(records)), pl.col("link_id").is_in(list(persons))
+    columns = []
+    for field in field_map.fields:
+        name = field.name
+        blank = (by_record & pl.col(f"c.{name}").is_null()) | (by_person & pl.col(f"p.{name}").is_null())
+        new = (by_record | by_person) if field.rule.consent else blank
+        columns.append((pl.col(f"n.{name}") | new).alias(f"n.{name}"))
+    return pairs.with_columns(columns)

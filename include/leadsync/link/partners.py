@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine
-from include.leadsync.fields import canonical_rows
+from include.leadsync.extract.identity import canonical_records, record_columns
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, FieldMap, LinkStatus
 from include.leadsync.schema import Schema
@@ -46,13 +46,13 @@ def rows_to_add(
     engine: Engine, schema: Schema, entity: Entity, links: pl.DataFrame, known: pl.DataFrame
 ) -> pl.DataFrame:
     """Canonical CRM records of links that `known` lacks, in the columns that both have; `known` with them."""
-    field_map, columns = schema.map(entity), schema.row_columns(entity)
-    shared = ["id", "etag", "allowed", *field_map.names]
+    field_map, reference = schema.map(entity), engine.settings.lifecycle.conversion_reference
+    columns = record_columns(schema, entity, reference)
+    shared = ["id", "etag", "allowed", "@state", *field_map.names]
     known = known.select(shared)
     wanted = links.filter(~pl.col("crm_id").is_in(known["id"].to_list()))["crm_id"].drop_nulls().to_list()
     raw = engine.dynamics.rows(entity, wanted, columns) if wanted else None
     if raw is None or raw.num_rows == 0:
         return known
-    more: pl.DataFrame = pl.from_arrow(canonical_rows(raw, field_map))  # type: ignore[assignment]
-    more = more.with_columns(schema.filters[entity].allows_rows(raw).alias("allowed"))
+    more = canonical_records(raw, schema, entity, reference)
     return pl.concat([known, more.select(pl.col(name).cast(known.schema[name]) for name in shared)])

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine
 from include.leadsync.fields import Wire, canonical_persons
-from include.leadsync.link.frames import empty_side
+from include.leadsync.link.frames import SYSTEM, empty_side
 from include.leadsync.model import Entity
 from include.leadsync.schema import Schema
 
@@ -26,6 +26,7 @@ class People:
             self._names.id: "text",
             self._names.type: "text",
             self._names.is_deleted: "boolean",
+            self._names.merged_into: "text",
             "email": "text",
         }
         self.columns = {name: wire for name, wire in wanted.items() if name in known}
@@ -34,20 +35,20 @@ class People:
     def canonical(self, raw: pa.Table, entity: Entity) -> pl.DataFrame:
         """`id`, one column per field of the entity, and the `sys_` columns.
 
-        `sys_id`, `sys_type`, `sys_deleted`, `sys_email` (lower case), `sys_allowed` (the filter on persons).
+        `sys_id`, `sys_type`, `sys_deleted`, `sys_merged`, `sys_email` (lower case), `sys_allowed` (the filter on
+        persons).
         """
         field_map = self._schema.map(entity)
         if raw.num_rows == 0:
             nobody = empty_side(field_map.names, pl.Int64).with_columns(pl.lit(None, pl.String).alias("sys_email"))
             nobody = nobody.with_columns(pl.lit(None, pl.Boolean).alias("sys_allowed"))
-            return nobody.select(
-                "id", *field_map.names, "sys_id", "sys_type", "sys_deleted", "sys_email", "sys_allowed"
-            )
+            return nobody.select("id", *field_map.names, *SYSTEM, "sys_email", "sys_allowed")
         frame: pl.DataFrame = pl.from_arrow(canonical_persons(raw, field_map))  # type: ignore[assignment]
         texts = {
             "sys_id": (self._names.id, pl.String),
             "sys_type": (self._names.type, pl.String),
             "sys_deleted": (self._names.is_deleted, pl.Boolean),
+            "sys_merged": (self._names.merged_into, pl.String),
             "sys_email": ("email", pl.String),
         }
         system = []

@@ -11,7 +11,10 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.arrivals import Arrivals
+from include.leadsync.link.carrying import hand_over
+from include.leadsync.link.closed import closed_pairs
 from include.leadsync.link.creations import with_requests
+from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
@@ -46,22 +49,35 @@ class _LinkStep:
         self._next_id = (-number for number in count(1))
         self._slices: list[tuple[str, int]] = []
         self._events: list[pl.DataFrame] = []
+        self._closed: list[pl.DataFrame] = []
         self._counts: dict[str, Json] = {"pairs": 0}
 
     def stage(self) -> dict[str, Json]:
         raw_persons: pa.Table = self._staging.read("persons").to_arrow()
         selection = self._staging.read("selection")
-        for entity in Entity:
-            rows = self._rows(entity)
-            self._removed(entity, rows["id"].to_list())
-            self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
-            self._arrived(entity, rows.filter(pl.col("link_id").is_null() & pl.col("allowed")))
-        self._requested(raw_persons)
         deleted = self._staging.read("persons_deleted")["id"].to_list()
         missing = self._staging.read("persons_missing")["id"].to_list()
+        read = {entity: self._rows(entity) for entity in Entity}
+        merged = self._staging.read("persons_merged")
+        self._fates = decide(self._engine, self._schema, read, merged, deleted, missing)
+        carried, told = hand_over(self._engine, self._schema, self._people, self._fates)
+        self._claimed |= {move.person_id for move in self._fates.moves.values() if move.person_id is not None}
+        self._paired |= {move.crm_id: move.person_id for move in self._fates.moves.values()}
+        for entity in Entity:
+            rows = self._fates.rows(read[entity])
+            self._removed(entity, rows["id"].to_list())
+            self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
+            new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
+            self._arrived(entity, rows.filter(new))
+        self._requested(raw_persons)
         self._events.append(removed_persons(self._engine, deleted, missing))
+        self._events.append(events([*self._fates.events, *told]))
         all_events = pl.concat([events([]), *self._events])
         self._staging.write("events", all_events)
+        self._staging.write("carried", carried)
+        self._staging.write("closed", pl.concat([closed_pairs(), *self._closed]))
+        self._staging.write("merging", self._fates.merging_frame())
+        self._staging.write_json("look_again", sorted(self._fates.again))
         self._staging.write_json("slices", self._slices)
         return {**self._counts, "events": all_events.height}
 
@@ -76,16 +92,20 @@ class _LinkStep:
         by_person_frame: pl.DataFrame = pl.from_arrow(by_person)  # type: ignore[assignment]
         of_entity = by_person_frame.filter(pl.col("entity") == entity.value)["link_id"].to_list()
         chosen = selection.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
-        overwritten = self._staging.read("overwritten")["person_id"].to_list()
+        # Persons that others were merged into may have taken over values, also in the fields that are ours.
+        again = [*self._staging.read("overwritten")["person_id"].to_list(), *self._fates.survivors.values()]
         gone = [i for name in ("persons_missing", "persons_deleted") for i in self._staging.read(name)["id"].to_list()]
         nowhere = pl.col("person_id").is_in(gone) | pl.col("link_id").is_in(list(self._without_row))
         forced = set(chosen["link_id"].to_list())
-        forced |= set(by_person_frame.filter(pl.col("person_id").is_in(overwritten))["link_id"].to_list())
-        link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list()})
+        forced |= set(by_person_frame.filter(pl.col("person_id").is_in(again))["link_id"].to_list())
+        changed = self._fates.changed(entity)
+        forced |= changed
+        link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list(), *changed})
         lane = Lane.INCREMENT if self._run.incremental else Lane.BACKFILL
         layouts = self._links.layouts()
         for start in range(0, len(link_ids), SLICE):
             links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
+            links = self._fates.links(links)
             links = links.filter(~nowhere.fill_null(value=False))  # one side is gone, the other collects nowhere (D46)
             links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
             field_map = self._schema.map(entity)
@@ -94,13 +114,15 @@ class _LinkStep:
                 unknown = pl.col("link_id").is_in(late["link_id"].to_list()) | pl.col("dirty").is_not_null()
                 links, late = links.filter(~unknown), late.clear()
             here = self._people.canonical(self._of(raw_persons, links), entity)
-            late = pl.concat([late, resuming(links, rows, here)]).unique("link_id", maintain_order=True)
+            exchanged_now = links.filter(pl.col("link_id").is_in(list(changed)))
+            late = pl.concat([late, resuming(links, rows, here), exchanged_now]).unique("link_id", maintain_order=True)
             more = self._people.canonical(persons_to_add(self._people, late, here), entity)
             persons = pl.concat([self._people.canonical(extra, entity), here, more]).unique(
                 "id", keep="first", maintain_order=True
             )
             fresh = rows_to_add(self._engine, self._schema, entity, late, rows)
             pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
+            pairs = self._fates.settled(pairs, field_map)
             pairs, answered = with_requests(self._engine.store, pairs)
             self._events.append(answered)
             self._publish(entity, pairs)
@@ -131,7 +153,8 @@ class _LinkStep:
         return joined.with_columns(person).drop("_found"), raw
 
     def _arrived(self, entity: Entity, rows: pl.DataFrame) -> None:
-        arrivals = Arrivals(self._people, self._links, self._schema.map(entity), entity, self._claimed)
+        restored = self._fates.restored
+        arrivals = Arrivals(self._people, self._links, self._schema.map(entity), entity, self._claimed, restored)
         for part in rows.iter_slices(SLICE):
             pairs = arrivals.pairs(part, self._next_id)
             self._paired |= dict(pairs.select("crm_id", "person_id").iter_rows())
@@ -148,6 +171,7 @@ class _LinkStep:
             living = living or present[:SLICE]
         if suspects:
             removed = removed_rows(self._engine, entity, suspects, living)
+            removed = removed.filter(~pl.col("link_id").is_in(list(self._fates.touched)))
             self._without_row |= set(removed.filter(pl.col("kind") == "crm_deleted")["link_id"].to_list())
             self._events.append(removed)
 
@@ -155,6 +179,9 @@ class _LinkStep:
         requests = self._staging.read("requests")
         if requests.is_empty():
             return
+        survivors = dict(self._fates.survivors)
+        if survivors:  # what was asked for a person that was merged away is asked for its survivor
+            requests = requests.with_columns(pl.col("person_id").replace(survivors))
         answers = Requests(self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id)
         outcome = answers.answer(requests, raw_persons)
         self._events.append(outcome.events)
@@ -166,6 +193,7 @@ class _LinkStep:
         if pairs.is_empty():
             return
         number = len(self._slices)
+        self._closed.append(closed_pairs(pairs, entity))
         self._staging.write(f"pairs.{entity.value}.{number}", pairs)
         self._slices.append((entity.value, number))
         self._counts["pairs"] += pairs.height

@@ -25,11 +25,31 @@ def send_to_marketo(
     """
     outcomes: dict[str, Outcome] = {}
     creates = [op for op in operations if op.kind == OperationKind.CREATE]
-    updates = [op for op in operations if op.kind != OperationKind.CREATE]
+    updates = [op for op in operations if op.kind not in {OperationKind.CREATE, OperationKind.MERGE_PERSONS}]
     for group, action, lookup in ((creates, "createOrUpdate", key_field), (updates, "updateOnly", "id")):
         for outcome in _send(client, schema, group, action, lookup):
             outcomes[outcome.operation.op_id] = outcome
+    for operation in operations:
+        if operation.kind == OperationKind.MERGE_PERSONS:
+            outcomes[operation.op_id] = _merge(client, operation)
     return [outcomes[operation.op_id] for operation in operations]
+
+
+def _merge(client: MarketoClient, operation: Operation) -> Outcome:
+    """Merge persons into that of the link; a loser that is not there any more was merged before (M49)."""
+    losers = [int(write.after or 0) for write in operation.writes]
+    try:
+        client.merge_persons(int(operation.person_id or 0), losers)
+    except RowFailed as failed:
+        gone = failed.code == _NOT_FOUND and any(f"'{loser}'" in failed.message for loser in losers)
+        if gone:
+            return Outcome(operation, Fate.DONE)
+        return Outcome(operation, Fate.REFUSED, failed.code, failed.message)
+    except ConnectionBroken as broken:
+        return _unanswered(operation, broken)
+    except RetryLater as later:
+        return Outcome(operation, Fate.LATER, type(later).__name__, str(later), retry_after=later.after)
+    return Outcome(operation, Fate.DONE)
 
 
 def _send(client: MarketoClient, schema: Schema, group: list[Operation], action: str, lookup: str) -> list[Outcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -76,11 +76,14 @@ class Settling:
         if not done:
             return
         rows = {row["link_id"]: row for row in links.by_id([o.operation.link_id for o in done], tx).to_pylist()}
+        written = [o for o in done if o.operation.link_id in rows and o.operation.kind not in STANDING]
+        elsewhere = {o.operation.link_id for o in written if _went_on(rows[o.operation.link_id], o)}
+        links.set_dirty(sorted(elsewhere), "written to the record it had before", tx)
         layouts = links.layouts(tx)
         states: dict[int, LinkState] = {}
-        for outcome in done:
-            row = rows.get(outcome.operation.link_id)
-            if row is None or outcome.operation.kind in STANDING:
+        for outcome in written:
+            row = rows[outcome.operation.link_id]
+            if row["link_id"] in elsewhere:
                 continue
             if row["link_id"] not in states:
                 names = self.schema.map(row["entity"]).names
@@ -217,6 +220,14 @@ class Settling:
             elif o.fate is Fate.REFUSED:
                 answers.append(about(outcome="failed", code=str(o.code), message=str(o.message), rule="R110"))
         answer(self.engine.store, answers, self.run_id, self.engine.now(), tx)
+
+
+def _went_on(row: Mapping[str, Any], outcome: Outcome) -> bool:
+    """The link has another record or person by now than the one that was written to (D36, D43, D44)."""
+    written = outcome.operation
+    other_record = written.crm_id is not None and row["crm_id"] != written.crm_id
+    other_person = None not in {written.person_id, row["person_id"]} and row["person_id"] != written.person_id
+    return other_record or other_person
 
 
 def _is_activity(outcome: Outcome) -> bool:

@@ -7,8 +7,7 @@ from string import Formatter
 
 import polars as pl
 
-from include.leadsync.config import SyncFilter
-from include.leadsync.link.frames import DELETED_UNTOLD
+from include.leadsync.config import SyncFilter, SystemFields
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
 from include.leadsync.plan.consent import LIFT, consent_update
@@ -62,7 +61,7 @@ def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
         .alias("rule"),
         pl.when(differs).then(loser).alias("lost"),
     )
-    return _shaped(joined)
+    return shaped(joined)
 
 
 def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
@@ -70,7 +69,7 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     pairs = pairs.filter(pl.col("create").is_not_null())
     if pairs.is_empty():
         return pl.DataFrame(schema=PLAN_SCHEMA)
-    parts = [_shaped(_creations(pairs, field, field_map)) for field in field_map.fields]
+    parts = [shaped(_creations(pairs, field, field_map)) for field in field_map.fields]
     return pl.concat(parts) if parts else pl.DataFrame(schema=PLAN_SCHEMA)
 
 
@@ -109,7 +108,7 @@ def filter_rows(pairs: pl.DataFrame, one: SyncFilter) -> pl.DataFrame:
     made = pairs.filter(pl.col("create") == "crm")
     if not one.set_on_create or made.is_empty():
         return pl.DataFrame(schema=PLAN_SCHEMA)
-    return _shaped(
+    return shaped(
         made.with_columns(
             pl.lit("false" if one.keeps_out else "true").alias("after"),
             pl.lit(one.column).alias("field"),
@@ -135,10 +134,10 @@ def default_value(template: str, field_map: FieldMap) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]) -> pl.DataFrame:
-    """Microsoft Id, Type and is Deleted on persons that gain a CRM record (R8, R9, D12, D47).
+def system_rows(pairs: pl.DataFrame, entity: Entity, names: SystemFields) -> pl.DataFrame:
+    """Microsoft Id, Type, is Deleted and Merged Into on persons that gain a CRM record (R8, R9, D12, D36, D47).
 
-    `names`: the Marketo names of the three fields. Only what differs from what the person shows, also where
+    `names`: the Marketo names of the fields. Only what differs from what the person shows, also where
     somebody changed them: users cannot edit them (R9). Where the CRM record is still to be created they follow
     its acknowledgement (`load.announce`).
     """
@@ -146,10 +145,11 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]
     new = (pl.col("link_id") < 0) | (pl.col("status") == "creating") | pl.col("p_fresh")
     new = new & pl.col("create").ne_missing("crm")
     wanted = [
-        (names[0], pl.col("crm_id"), pl.col("sys_id"), pl.lit(value=True)),
-        (names[1], pl.lit(type_text), pl.col("sys_type"), pl.lit(value=True)),
+        (names.id, pl.col("crm_id"), pl.col("sys_id"), pl.lit(value=True)),
+        (names.type, pl.lit(type_text), pl.col("sys_type"), pl.lit(value=True)),
+        (names.merged_into, pl.lit(None, pl.String), pl.col("sys_merged"), pl.col("create").ne_missing("person")),
         (
-            names[2],
+            names.is_deleted,
             pl.lit("false"),
             pl.when(pl.col("sys_deleted").fill_null(value=False)).then(pl.lit("true")).otherwise(pl.lit("false")),
             pl.col("create").ne_missing("person"),
@@ -171,30 +171,8 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: tuple[str, str, str]
             pl.lit(None, pl.String).alias("lost"),
             pl.lit("D12").alias("rule"),
         )
-        parts.append(_shaped(rows))
+        parts.append(shaped(rows))
     return pl.concat(parts)
-
-
-def flag_rows(events: pl.DataFrame, deleted_name: str) -> pl.DataFrame:
-    """Microsoft is Deleted = true for confirmed deletions (R75)."""
-    told = (pl.col("kind") == "crm_deleted") & (pl.col("code") != DELETED_UNTOLD)
-    gone = events.filter(told & pl.col("person_id").is_not_null())
-    return _shaped(
-        gone.with_columns(
-            pl.lit(0, pl.Int64).alias("version"),
-            pl.lit(_IN).alias("direction"),
-            pl.lit(OperationKind.FLAG_DELETED.value).alias("kind"),
-            pl.lit(int(Lane.CONSENT)).alias("lane"),
-            pl.lit(deleted_name).alias("field"),
-            pl.lit(value=True).alias("system"),
-            pl.lit(None, pl.String).alias("base"),
-            pl.lit("false").alias("before"),
-            pl.lit("true").alias("after"),
-            pl.lit("deleted").alias("change"),
-            pl.lit(None, pl.String).alias("lost"),
-            pl.lit(None, pl.String).alias("binds"),
-        )
-    )
 
 
 def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
@@ -234,7 +212,8 @@ def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     return decisions.join(fixed.with_row_index("row"), on="row", how="left", maintain_order="left")
 
 
-def _shaped(frame: pl.DataFrame) -> pl.DataFrame:
+def shaped(frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of `PLAN_SCHEMA`; those that are not there are null."""
     return frame.select(
         (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
         for name, dtype in PLAN_SCHEMA.items()

@@ -14,11 +14,11 @@ from include.leadsync.model import Direction, LinkStatus, OperationState, System
 from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.consent import spread
+from include.leadsync.plan.endings import flag_rows, merge_rows
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
     create_rows,
     filter_rows,
-    flag_rows,
     system_rows,
     update_rows,
     with_operation_ids,
@@ -39,7 +39,7 @@ _PERSONS_A_CALL = 300
 def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage `decisions.E.N` for every slice of pairs; returns how often each kind of change occurred."""
     staging, schema = engine.staging(run), staged_schema(engine, run)
-    overwritten = staging.read("overwritten")
+    overwritten = pl.concat([staging.read("overwritten"), staging.read("carried")])
     policy = engine.settings.policies.first_link
     first_link = None if policy == "by_type" else System(policy)
     counts: dict[str, int] = dict.fromkeys(Change, 0)
@@ -81,8 +81,10 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         synced = pairs.filter(pl.col("status") != LinkStatus.SUSPENDED)
         parts.append(create_rows(synced, field_map))
         parts.append(filter_rows(synced, schema.filters[entity]))
-        parts.append(system_rows(synced, entity, (system.id, system.type, system.is_deleted)))
-    parts.append(flag_rows(staging.read("events"), system.is_deleted))
+        parts.append(system_rows(synced, entity, system))
+    named = any(field.name == system.merged_into for field in schema.marketo)
+    parts.append(flag_rows(staging.read("events"), system, merged_into=named))
+    parts.append(merge_rows(staging.read("merging")))
     rows = with_operation_ids(spread(pl.concat(parts), pl.concat(addresses)), run.run_id)
     brake = engine.settings.policies.brake
     approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()

@@ -82,7 +82,7 @@ class Links:
         return self.by_crm(ids, tx, TOMBSTONES)
 
     def last_by_crm(self, ids: Sequence[str], tx: Transaction | None = None) -> dict[str, dict[str, Any]]:
-        """CRM record → the link of it that ended last, as a row; records that have a live link or never had any lack."""
+        """CRM record → the link of it that ended last, as a row; records with a live link, or without any, lack."""
         rows = self.by_crm(ids, tx, (*HISTORY, *LIVE)).to_pylist()
         alive = {row["crm_id"] for row in rows if row["status"] in LIVE}
         ended = sorted(rows, key=lambda row: (row["changed_at"], row["link_id"]))

@@ -1,0 +1,89 @@
+"""What a CRM record says of its own fate: open or closed, merged into which record, made of which lead.
+
+Columns beside the fields have names that no Marketo field can have: `@state` (int64, statecode) · `@master`
+(the record that took the place of one that was merged away) · `@contact` (of a qualified lead: the contact it was
+qualified into, when the lead names it) · `origin` (of a contact: the lead it came from).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+import pyarrow as pa
+
+from include.leadsync.fields import Wire, canonical_rows, row_hash
+from include.leadsync.model import DynamicsAttribute, Entity
+from include.leadsync.schema import Schema
+
+STATE, MERGED, MASTER = "statecode", "merged", "_masterid_value"
+ORIGIN, CONTACT = "_originatingleadid_value", "_parentcontactid_value"
+OPEN, QUALIFIED = 0, 1
+"""statecode of open leads and active contacts, and of qualified leads (dataverse-api §14)."""
+
+_GUID = r"([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})"
+
+IDENTITY_SCHEMA = [
+    ("link_id", pa.int64()),
+    ("id", pa.string()),
+    ("etag", pa.string()),
+    ("hash", pa.int64()),
+    ("origin", pa.string()),
+    ("allowed", pa.bool_()),
+    ("@state", pa.int64()),
+    ("@master", pa.string()),
+    ("@contact", pa.string()),
+]
+"""Columns of an extracted CRM record before those of its fields."""
+
+
+def record_columns(schema: Schema, entity: Entity, reference: str | None) -> dict[str, Wire]:
+    """Columns to read for records of one entity. `reference`: the configured one from contact to lead (D40)."""
+    wanted: dict[str, Wire] = {STATE: "integer", MERGED: "boolean", MASTER: "text"}
+    wanted |= {CONTACT: "text"} if entity is Entity.LEAD else {ORIGIN: "text"}
+    named = reference_column(schema, reference) if entity is Entity.CONTACT else None
+    return {**schema.row_columns(entity), **wanted, **({named: "text"} if named else {})}
+
+
+def reference_column(schema: Schema, reference: str | None) -> str | None:
+    """The configured reference as it is read: a look-up as `_x_value` (V14); None when contacts have none."""
+    attributes: Mapping[str, DynamicsAttribute] = {a.name: a for a in schema.dynamics[Entity.CONTACT]}
+    found = attributes.get(reference or "")
+    if found is None or not found.readable:
+        return None
+    return f"_{found.name}_value" if found.type in {"Lookup", "Customer", "Owner"} else found.name
+
+
+def canonical_records(raw: pa.Table, schema: Schema, entity: Entity, reference: str | None) -> pl.DataFrame:
+    """Records as read → `IDENTITY_SCHEMA` without link_id, then the fields in canonical form; each once."""
+    field_map = schema.map(entity)
+    canonical = canonical_rows(raw, field_map)
+    frame: pl.DataFrame = pl.from_arrow(canonical)  # type: ignore[assignment]
+    contact = entity is Entity.CONTACT
+    named = reference_column(schema, reference) if contact else None
+    origin = _text(raw, ORIGIN) if contact else _text(raw, "")
+    if named:  # a text may have braces around the id, or say something else altogether
+        of_its_own = _text(raw, named).str.extract(_GUID)
+        origin = pl.select(pl.coalesce(origin, of_its_own)).to_series()
+    merged = _column(raw, MERGED, pl.Boolean).fill_null(value=False)
+    state = _column(raw, STATE, pl.Int64)
+    nothing = _text(raw, "")
+    qualified = _text(raw, CONTACT).zip_with((state == QUALIFIED).fill_null(value=False), nothing)
+    master = _text(raw, MASTER).zip_with(merged, nothing)
+    return frame.with_columns(
+        pl.Series("hash", row_hash(canonical, field_map.names), dtype=pl.Int64),
+        origin.str.to_lowercase().alias("origin"),
+        schema.filters[entity].allows_rows(raw).alias("allowed"),
+        state.alias("@state"),
+        master.alias("@master"),
+        qualified.alias("@contact"),
+    ).unique("id", keep="last", maintain_order=True)
+
+
+def _column(raw: pa.Table, name: str, dtype: type[pl.DataType]) -> pl.Series:
+    values = raw[name].combine_chunks() if name in raw.column_names else pa.nulls(raw.num_rows)
+    return pl.Series(name, values).cast(dtype)
+
+
+def _text(raw: pa.Table, name: str) -> pl.Series:
+    return _column(raw, name, pl.String)

@@ -1,0 +1,186 @@
+"""What happens to links because their persons or CRM records were converted or merged (R66-R73, D36-D44).
+
+`decide` looks at everything a run has read and says which links go on with other records, which end, and which
+CRM records must not be taken for new ones. It writes nothing: the rest of the link step works with the links as they
+will be, and the enqueue step stores them together with the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from include.leadsync.context import Engine
+from include.leadsync.extract.merges import survivors
+from include.leadsync.link import reports
+from include.leadsync.link.known import exchanged
+from include.leadsync.link.resolution import Claim, End, Move, Successor, resolve
+from include.leadsync.link.returning import Returning
+from include.leadsync.link.successors import Successors
+from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.schema import Schema
+from include.leadsync.settings.lifecycle import Lifecycle
+from include.leadsync.state import Links
+
+Event = dict[str, object]
+
+
+@dataclass
+class Fates:
+    """The decisions of one run. `away`: unlinked CRM records that are nobody's first appearance."""
+
+    moves: dict[int, Move] = field(default_factory=dict)
+    ends: dict[int, End] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)  # links to be looked at once more in the next run
+    away: set[str] = field(default_factory=set)
+    restored: dict[str, int] = field(default_factory=dict)  # CRM record that was deleted → the person it had (D48)
+    survivors: Mapping[int, int] = field(default_factory=dict)  # persons merged away → who is left of them
+    events: list[Event] = field(default_factory=list)
+    merging: list[tuple[int, int, int]] = field(default_factory=list)  # link, person that stays, person to be merged
+
+    def rows(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Extracted CRM records with the links they have now."""
+        if not self.moves and not self.ends:
+            return frame
+        taken = {move.crm_id: move.claim.link_id for move in self.moves.values()}
+        mine = pl.col("id").replace_strict(taken, default=None, return_dtype=pl.Int64)
+        kept = pl.when(~pl.col("id").is_in(list(self.left))).then(pl.col("link_id"))
+        return frame.with_columns(pl.coalesce(mine, kept).alias("link_id"))
+
+    @property
+    def left(self) -> set[str]:
+        """CRM records whose link went on without them."""
+        moved = {move.claim.crm_id for move in self.moves.values() if move.successor}
+        return moved | {end.move.claim.crm_id for end in self.ends.values()}
+
+    def links(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Stored links as they will be; those that end are left out."""
+        frame = frame.filter(~pl.col("link_id").is_in(list(self.ends)))
+        if not self.moves:
+            return frame
+        moved = pl.col("link_id").is_in(list(self.moves))
+        changed = pl.DataFrame(
+            [(i, m.entity.value, m.person_id, m.crm_id) for i, m in self.moves.items()],
+            schema={"link_id": pl.Int64, "_entity": pl.String, "_person": pl.Int64, "_crm": pl.String},
+            orient="row",
+        )
+        joined = frame.join(changed, on="link_id", how="left", maintain_order="left")
+        return joined.with_columns(
+            pl.coalesce("_entity", "entity").alias("entity"),
+            pl.when(moved).then("_person").otherwise("person_id").alias("person_id"),
+            pl.coalesce("_crm", "crm_id").alias("crm_id"),
+        ).drop("_entity", "_person", "_crm")
+
+    def changed(self, entity: Entity) -> set[int]:
+        """Links of an entity to be read afresh: those that moved, and those that keep what others had."""
+        kept = {end.kept for end in self.ends.values() if end.record_taken}
+        return {move.claim.link_id for move in {*self.moves.values(), *kept} if move.entity is entity}
+
+    def settled(self, pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+        """Pairs of moved links, ready to be merged; those whose new side could not be read wait for the next run."""
+        records = [i for i, move in self.moves.items() if move.successor]
+        persons = [i for i, move in self.moves.items() if move.person_moved]
+        unread = (pl.col("link_id").is_in(records) & ~pl.col("c_fresh")) | (
+            pl.col("link_id").is_in(persons) & ~pl.col("p_fresh")
+        )
+        self.again |= set(pairs.filter(unread)["link_id"].to_list())
+        return exchanged(pairs.filter(~unread), records, persons, field_map)
+
+    def merging_frame(self) -> pl.DataFrame:
+        """Merges to be carried out in Marketo: link_id, winner, loser."""
+        schema = {"link_id": pl.Int64, "winner": pl.Int64, "loser": pl.Int64}
+        return pl.DataFrame(self.merging, schema=schema, orient="row")
+
+    @property
+    def touched(self) -> set[int]:
+        """Links that are not what the store says they are."""
+        return {*self.moves, *self.ends}
+
+
+def decide(
+    engine: Engine,
+    schema: Schema,
+    rows: Mapping[Entity, pl.DataFrame],
+    merged: pl.DataFrame,
+    deleted: Sequence[int],
+    missing: Sequence[int],
+) -> Fates:
+    """`merged`: `extract.merges.MERGES_SCHEMA`. `deleted`, `missing`: persons deleted, or asked for and not found."""
+    fates = Fates(survivors=survivors(merged))
+    chained = Successors(engine, schema, rows)
+    record_of = chained.find()
+    claims = _claims(Links(engine.store), fates.survivors, record_of)
+    _leave_out(fates, claims, record_of, {*deleted}, {*missing}, chained)
+    moved, ended = resolve(claims, fates.survivors, record_of)
+    fates.moves = {move.claim.link_id: move for move in moved}
+    fates.ends = {end.move.claim.link_id: end for end in ended}
+    for move in moved:
+        fates.events += reports.moved(move)
+    _end(fates, engine.settings.lifecycle)
+    fates.events += [reports.persons_merged(loser) for loser in sorted(fates.survivors)]
+    fates.events += [reports.circle(claim) for claim in claims if claim.crm_id in chained.circular]
+    returning = Returning(engine, rows, {move.crm_id for move in moved})
+    fates.away |= returning.away | fates.left
+    fates.restored = returning.restored
+    fates.events += returning.events
+    return fates
+
+
+def _claims(links: Links, persons: Mapping[int, int], record_of: Mapping[str, Successor]) -> list[Claim]:
+    """Every live link of the persons and records involved."""
+    by_person = links.by_person(sorted({*persons, *persons.values()})) if persons else None
+    records = {*record_of, *(step.crm_id for step in record_of.values())}
+    tables = [by_person, links.by_crm(sorted(records)) if records else None]
+    found = {row["link_id"]: row for table in tables if table is not None for row in table.to_pylist()}
+    return [
+        Claim(row["link_id"], Entity(row["entity"]), row["person_id"], row["crm_id"], row["status"], row["version"])
+        for _, row in sorted(found.items())
+    ]
+
+
+def _leave_out(
+    fates: Fates,
+    claims: list[Claim],
+    record_of: dict[str, Successor],
+    deleted: Collection[int],
+    missing: Collection[int],
+    chained: Successors,
+) -> None:
+    """Links that do not move now, though something took their record's place."""
+    for claim in list(claims):
+        survivor = fates.survivors.get(claim.person_id or 0, claim.person_id)
+        if survivor != claim.person_id and survivor in deleted:
+            claims.remove(claim)
+            fates.events.append(reports.survivor_deleted(claim))
+            continue
+        step = record_of.get(claim.crm_id)
+        if step is None:
+            continue
+        creating = claim.status == LinkStatus.CREATING and claim.person_id is None
+        if survivor in deleted:  # the contact is somebody's next update: it makes a new person (R77)
+            del record_of[claim.crm_id]
+        elif creating or survivor in missing:  # who its person is will be known in the next run
+            del record_of[claim.crm_id]
+            fates.again.add(claim.link_id)
+            fates.away.add(step.crm_id)
+        elif not chained.read(step.entity, [step.crm_id]):
+            del record_of[claim.crm_id]
+            fates.events.append(reports.unreadable_successor(claim, step))
+
+
+def _end(fates: Fates, settings: Lifecycle) -> None:
+    for end in fates.ends.values():
+        left, stays = end.move.claim.person_id, end.kept.person_id
+        two_persons = end.record_taken and end.person_left and stays is not None
+        kept_out = end.move.claim.status == LinkStatus.SUSPENDED  # by its filter: nobody is told (R119)
+        choice = settings.conversion_into_linked if end.move.converted else settings.dynamics_merge
+        merging = two_persons and not kept_out and choice == "merge_in_marketo"
+        fates.events += reports.ended(
+            end, flagged=end.record_taken and end.person_left and not kept_out and not merging
+        )
+        if merging and left is not None and stays is not None:
+            fates.merging.append((end.kept.claim.link_id, stays, left))
+        elif two_persons and not kept_out:
+            fates.events.append(reports.proposal(end))

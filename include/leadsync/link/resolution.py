@@ -1,0 +1,129 @@
+"""Who keeps which link after persons and CRM records were merged or converted: a pure function of the facts.
+
+A link is a claim of a person on a CRM record. A merge or conversion says where a person or record went; the claim
+follows both. Where two claims meet, one link stays and the others end: a person and a record have one link each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from include.leadsync.model import Entity, LinkStatus
+
+_STATUSES = (LinkStatus.ACTIVE, LinkStatus.SUSPENDED, LinkStatus.CREATING)
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """The record that took another one's place, after so many merges and conversions."""
+
+    entity: Entity
+    crm_id: str
+    steps: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One live link."""
+
+    link_id: int
+    entity: Entity
+    person_id: int | None
+    crm_id: str
+    status: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A link that goes on with another person, another CRM record, or both."""
+
+    claim: Claim
+    person_id: int | None
+    successor: Successor | None
+
+    @property
+    def crm_id(self) -> str:
+        """The record it has afterwards."""
+        return self.successor.crm_id if self.successor else self.claim.crm_id
+
+    @property
+    def entity(self) -> Entity:
+        """What that record is."""
+        return self.successor.entity if self.successor else self.claim.entity
+
+    @property
+    def converted(self) -> bool:
+        """Whether a lead's link has a contact now."""
+        return self.entity is not self.claim.entity
+
+    @property
+    def person_moved(self) -> bool:
+        """Whether its person was merged into another one."""
+        return self.person_id != self.claim.person_id
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A link that ends because `kept` has its record, its person, or both."""
+
+    move: Move
+    kept: Move
+    record_taken: bool
+    person_taken: bool
+
+    @property
+    def person_left(self) -> bool:
+        """Whether a living person is left without a CRM record."""
+        return self.move.claim.person_id is not None and not self.move.person_moved and not self.person_taken
+
+
+def resolve(
+    claims: Iterable[Claim], person_of: Mapping[int, int], record_of: Mapping[str, Successor]
+) -> tuple[list[Move], list[End]]:
+    """Links that move, and links that end; the others stay as they are.
+
+    `claims` must hold every live link of every person and record involved. Preferred are links that need not move
+    (D37, D42, D44: who has a link keeps it), then those with fewer steps to go, contacts before leads, the oldest.
+    """
+    moves = [
+        Move(claim, person_of.get(claim.person_id or 0, claim.person_id), record_of.get(claim.crm_id))
+        for claim in claims
+    ]
+    kept_records: dict[str, Move] = {}
+    kept_persons: dict[int, Move] = {}
+    moved, ended = [], []
+    for move in sorted(moves, key=_preference):
+        by_record, by_person = kept_records.get(move.crm_id), kept_persons.get(move.person_id or 0)
+        kept = by_record or by_person
+        if kept is not None:
+            ended.append(End(move, kept, by_record is not None, by_person is not None))
+            continue
+        kept_records[move.crm_id] = move
+        if move.person_id is not None:
+            kept_persons[move.person_id] = move
+        if move.successor is not None or move.person_moved:
+            moved.append(move)
+    return moved, ended
+
+
+def _preference(move: Move) -> tuple[int, int, int, int]:
+    steps = (move.successor.steps if move.successor else 0) + move.person_moved
+    return steps, move.entity is Entity.LEAD, _STATUSES.index(LinkStatus(move.claim.status)), move.claim.link_id
+
+
+def chains(direct: Mapping[str, Successor]) -> tuple[dict[str, Successor], set[str]]:
+    """Each record's last successor; and the records whose successors lead round in a circle, which have none."""
+    last: dict[str, Successor] = {}
+    circular: set[str] = set()
+    for crm_id, step in direct.items():
+        seen, here, count = {crm_id}, step, 1
+        while here.crm_id in direct and here.crm_id not in seen:
+            seen.add(here.crm_id)
+            here, count = direct[here.crm_id], count + 1
+        if here.crm_id in seen:
+            circular.add(crm_id)
+        else:
+            last[crm_id] = Successor(here.entity, here.crm_id, count)
+    return last, circular

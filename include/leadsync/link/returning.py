@@ -1,0 +1,93 @@
+"""CRM records without a link that were met before, or whose person is found another way: no first appearances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from include.leadsync.context import Engine
+from include.leadsync.extract.identity import OPEN, QUALIFIED
+from include.leadsync.link import reports
+from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.state import Links
+
+_SLICE = 50_000
+_HOPS = 10
+
+
+class Returning:
+    """Sorts the unlinked records of a run.
+
+    `away`: records to leave alone: merged away, turned into a contact, or of a person that was merged away.
+    `restored`: records that were deleted and are back, with the person they had (D48). `events`: what to say.
+    """
+
+    def __init__(self, engine: Engine, rows: Mapping[Entity, pl.DataFrame], moved_to: set[str]) -> None:
+        """`moved_to`: records that got a link in this run."""
+        self._links = Links(engine.store)
+        self.away: set[str] = set()
+        self.restored: dict[str, int] = {}
+        self.events: list[dict[str, object]] = []
+        unlinked = {entity: frame.filter(pl.col("link_id").is_null()) for entity, frame in rows.items()}
+        for frame in unlinked.values():
+            strangers = frame.filter(~pl.col("id").is_in(list(moved_to)))
+            self.away |= set(strangers.filter(pl.col("@master").is_not_null())["id"].to_list())
+            for part in strangers.select("id", "@state", "@master").iter_slices(_SLICE):
+                self._met_before(part)
+        reopened = rows[Entity.LEAD].filter(pl.col("@state") == OPEN)["id"].to_list()
+        self._reopened(reopened, rows[Entity.CONTACT].filter(pl.col("id").is_in(list(moved_to))))
+        self.away |= self._qualified_before(rows, unlinked[Entity.LEAD])
+
+    def _met_before(self, rows: pl.DataFrame) -> None:
+        facts = {row["id"]: row for row in rows.to_dicts()}
+        for crm_id, last in self._links.last_by_crm(list(facts)).items():
+            status = LinkStatus(last["status"])
+            if status is LinkStatus.CRM_DELETED and last["person_id"] is not None:
+                self.restored[crm_id] = last["person_id"]
+            elif status is LinkStatus.CONVERTED:
+                self.away.add(crm_id)
+                is_open = facts[crm_id]["@state"] == OPEN
+                self.events.append(reports.reactivated(crm_id, last) if is_open else _over(reports.REACTIVATED, crm_id))
+            elif status is LinkStatus.CRM_MERGED or (
+                status is LinkStatus.PERSON_MERGED and self._lives_on(last["became_person"])
+            ):
+                self.away.add(crm_id)
+            if facts[crm_id]["@master"]:
+                self.events.append(_over(reports.DUPLICATES, crm_id))
+
+    def _lives_on(self, person: int | None) -> bool:
+        """Whether the survivor of a merge was not deleted since: then it would be R77 that holds."""
+        for _ in range(_HOPS):
+            if person is None:
+                return False
+            statuses = [LinkStatus.ACTIVE, LinkStatus.CREATING, LinkStatus.SUSPENDED, LinkStatus.PERSON_DELETED]
+            met = self._links.by_person([person], statuses=[*statuses, LinkStatus.PERSON_MERGED]).to_pylist()
+            last = max(met, key=lambda row: (row["changed_at"], row["link_id"]), default=None)
+            if last is None or last["status"] != LinkStatus.PERSON_MERGED:
+                return last is None or last["status"] != LinkStatus.PERSON_DELETED
+            person = last["became_person"]
+        return True
+
+    def _reopened(self, leads: list[str], contacts: pl.DataFrame) -> None:
+        """Leads opened again before this run saw that they had become contacts (D41)."""
+        known = contacts.filter(pl.col("origin").is_in(leads)).select("origin", "id")
+        links = {row["crm_id"]: row for row in self._links.by_crm(known["origin"].to_list()).to_pylist()}
+        for lead, contact in known.iter_rows():
+            if lead in links:
+                became = {"became_crm": contact, "person_id": links[lead]["person_id"]}
+                self.events.append(reports.reactivated(lead, became))
+
+    def _qualified_before(self, rows: Mapping[Entity, pl.DataFrame], leads: pl.DataFrame) -> set[str]:
+        """Leads that were contacts already when they were first met: their person is that of the contact (R67)."""
+        closed = leads.filter(pl.col("@state") == QUALIFIED)
+        contacts = rows[Entity.CONTACT].filter(pl.col("allowed"))
+        here = set(contacts["id"].to_list())
+        linked = set(self._links.by_crm(closed["@contact"].drop_nulls().to_list())["crm_id"].to_pylist())
+        named = closed.filter(pl.col("@contact").is_in([*here, *linked]))["id"].to_list()
+        born = closed.filter(pl.col("id").is_in(contacts["origin"].drop_nulls().to_list()))["id"].to_list()
+        return {*named, *born}
+
+
+def _over(code: str, crm_id: str) -> dict[str, object]:
+    return {"kind": "over", "code": code, "crm_id": crm_id}

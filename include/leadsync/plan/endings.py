@@ -1,0 +1,67 @@
+"""Rows of the plan about links that end: flags on their persons, and merges of persons in Marketo."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from include.leadsync.config import SystemFields
+from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, SUPERSEDED
+from include.leadsync.model import Direction, Lane, OperationKind
+from include.leadsync.plan.rows import shaped
+
+LOSER = "mergedPerson"
+"""Stands for the field in rows that merge a person into another one; the value is the loser's id."""
+
+
+def flag_rows(events: pl.DataFrame, names: SystemFields, *, merged_into: bool) -> pl.DataFrame:
+    """What persons without a CRM record are marked with.
+
+    Microsoft is Deleted = true for deletions and records merged away (R75, D42); for the latter, and for leads
+    qualified into a contact that has a person (D37), also the record that took the place of theirs, where Marketo
+    has that field (`merged_into`).
+    """
+    deleted = (pl.col("kind") == "crm_deleted") & (pl.col("code") != DELETED_UNTOLD)
+    ended = (pl.col("kind") == "ended") & (pl.col("outcome") == FLAGGED)
+    known = events.filter(pl.col("person_id").is_not_null())
+    gone = known.filter(deleted | (ended & (pl.col("code") != SUPERSEDED)))
+    parts = [_flags(gone, names.is_deleted, pl.lit("true"), pl.lit("false"))]
+    if merged_into:
+        parts.append(_flags(known.filter(ended), names.merged_into, pl.col("became_crm"), pl.lit(None, pl.String)))
+    return pl.concat(parts)
+
+
+def _flags(rows: pl.DataFrame, name: str, after: pl.Expr, before: pl.Expr) -> pl.DataFrame:
+    return shaped(
+        rows.with_columns(
+            pl.lit(0, pl.Int64).alias("version"),
+            pl.lit(Direction.INBOUND.value).alias("direction"),
+            pl.lit(OperationKind.FLAG_DELETED.value).alias("kind"),
+            pl.lit(int(Lane.CONSENT)).alias("lane"),
+            pl.lit(name).alias("field"),
+            pl.lit(value=True).alias("system"),
+            before.alias("before"),
+            after.alias("after"),
+            pl.lit("deleted").alias("change"),
+            pl.lit(None, pl.String).alias("request_id"),
+        )
+    )
+
+
+def merge_rows(merging: pl.DataFrame) -> pl.DataFrame:
+    """Persons to be merged in Marketo, where the configuration wants that (D37, D42)."""
+    return shaped(
+        merging.select(
+            "link_id",
+            pl.col("winner").alias("person_id"),
+            pl.lit("contact").alias("entity"),
+            pl.lit(0, pl.Int64).alias("version"),
+            pl.lit(Direction.INBOUND.value).alias("direction"),
+            pl.lit(OperationKind.MERGE_PERSONS.value).alias("kind"),
+            pl.lit(int(Lane.INCREMENT)).alias("lane"),
+            pl.lit(LOSER).alias("field"),
+            pl.lit(value=True).alias("system"),
+            pl.col("loser").cast(pl.String).alias("after"),
+            pl.lit("merged").alias("change"),
+            pl.lit("D42").alias("rule"),
+        )
+    )
