@@ -37,6 +37,7 @@ _EXPORT: Final = "/bulk/v1/leads/export"
 _LONGEST: Final = timedelta(days=31)
 _SECOND: Final = timedelta(seconds=1)
 _PIECE: Final = 16 * 1024 * 1024
+_NAP: Final = 20.0
 _UNDER_WAY: Final = {"Created", "Queued", "Processing"}
 
 
@@ -59,12 +60,14 @@ class MarketoBulk(MarketoSession):
         filter: Literal["createdAt", "updatedAt"] = "updatedAt",  # noqa: A002 - Marketo's own word
         poll_seconds: float = 60.0,
         patience: float = 4 * 3600.0,
+        while_waiting: Callable[[], None] = lambda: None,
     ) -> Iterator[pa.Table]:
         """Persons created or updated within `window`, or the members of the static list with that id.
 
         Tables with `id` int64, then `columns`. A window is cut into slices of at most 31 days that share no second; a
         person may still come twice, so the last one counts (§9.2). `updatedAt` moves with any field here, unlike the
-        visible one (§7). Waits `poll_seconds` between looks, as Marketo refreshes a job's status once a minute.
+        visible one (§7). Waits `poll_seconds` between looks, as Marketo refreshes a job's status once a minute;
+        `while_waiting` is called every 20 s or so.
 
         Raises:
             AccessRefused: 1035, the subscription cannot filter by updatedAt; 1003 names unknown columns as `RowFailed`.
@@ -77,10 +80,17 @@ class MarketoBulk(MarketoSession):
             spans = slices(window, self._clock.now())
             filters = [{filter: {"startAt": iso(first), "endAt": iso(last)}} for first, last in spans]
         for each in filters:
-            job = self._finished(each, [column.key for column in wanted], poll_seconds, patience)
+            job = self._finished(each, [column.key for column in wanted], poll_seconds, patience, while_waiting)
             yield from self._tables(job, wanted)
 
-    def _finished(self, filter_by: Mapping[str, object], fields: list[str], poll: float, patience: float) -> _Job:
+    def _finished(
+        self,
+        filter_by: Mapping[str, object],
+        fields: list[str],
+        poll: float,
+        patience: float,
+        while_waiting: Callable[[], None],
+    ) -> _Job:
         deadline = self._clock.monotonic() + patience
         body = {"format": "CSV", "fields": fields, "filter": filter_by}
         job = self._write(f"{_EXPORT}/create.json", body, _job, repeat=REPEATS["create export"])
@@ -91,7 +101,9 @@ class MarketoBulk(MarketoSession):
                 with suppress(LeadSyncError):  # a job that goes on all the same harms nobody
                     self._write(f"{base}/cancel.json", None, _job, repeat=REPEATS["cancel export"])
                 raise ServiceUnavailable(f"the bulk extract was not done after {patience:.0f} s", after=poll)
-            self._clock.sleep(poll)
+            for wait in [_NAP] * int(poll // _NAP) + [poll % _NAP] * bool(poll % _NAP):
+                self._clock.sleep(wait)
+                while_waiting()
             job = _job(self._read(f"{base}/status.json"))
         if job.status != "Completed":
             raise ServiceUnavailable(f"the bulk extract ended as {job.status}: {job.error_msg}")

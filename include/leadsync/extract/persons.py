@@ -8,6 +8,7 @@ ids asked for that do not exist · `persons_deleted` id · `persons_merged` as `
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -17,15 +18,18 @@ import pyarrow as pa
 from include.leadsync.clients.marketo import FeedPage
 from include.leadsync.clock import iso, parse_iso
 from include.leadsync.context import Engine, Json, RunRequest
-from include.leadsync.errors import ReadAgain
+from include.leadsync.errors import AnswerMalformed, FixConfiguration, ReadAgain, RetryLater, RowFailed
+from include.leadsync.extract import backlog
 from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA, explain
 from include.leadsync.extract.merges import MERGE_LEADS, MERGES_SCHEMA, merges, survivors
 from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
-from include.leadsync.model import SyncField
+from include.leadsync.model import SyncField, Window
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, SeenActivities
 from include.leadsync.turn import take_turn
+
+log = logging.getLogger("leadsync.extract")
 
 CHANGES, DELETES, OVERLAP = "marketo:changes", "marketo:deletes", "marketo:overlap"
 MERGES = "marketo:merges"
@@ -206,14 +210,34 @@ class PersonReader:
 
     def _read(self, ids: list[int]) -> int:
         """Full current values, in slices, so that memory does not grow with the number of persons."""
-        found: set[int] = set()
+        window = backlog.extract_window(len(ids), len(self._columns), self._since(), self._engine.now())
+        if window is not None:
+            try:
+                return self._stage(ids, window)
+            except (RetryLater, FixConfiguration, RowFailed, AnswerMalformed) as error:
+                log.warning("reading %d persons by id, because the bulk extract failed: %s", len(ids), error)
+        return self._stage(ids, None)
+
+    def _since(self) -> datetime | None:
+        """From when on everybody who is to be read has changed, apart from those who were asked for by name."""
+        if not self._run.incremental:
+            return self._run.window.since
+        cursor = self._cursors.get(CHANGES)
+        return parse_iso(cursor.as_of) if cursor else None
+
+    def _stage(self, ids: list[int], window: Window | None) -> int:
         columns = {name: wire for name, wire in self._columns.items() if name in self._known}
         schema = pa.schema(
             [("id", pa.int64()), *((name, _ARROW[wire]) for name, wire in columns.items() if name != "id")]
         )
+        found: set[int] = set()
         with self._staging.writer("persons", schema) as writer:
-            for start in range(0, len(ids), _READ_CHUNK):
-                chunk = [str(person) for person in ids[start : start + _READ_CHUNK]]
+            if window is not None:
+                for table in self._extracted(window, columns, set(ids), found):
+                    writer.write(table.select(schema.names))
+            left = [person for person in ids if person not in found]
+            for start in range(0, len(left), _READ_CHUNK):
+                chunk = [str(person) for person in left[start : start + _READ_CHUNK]]
                 table = self._engine.marketo.persons("id", chunk, columns)
                 found.update(table["id"].to_pylist())
                 writer.write(table.select(schema.names))
@@ -221,6 +245,25 @@ class PersonReader:
         missing = [person for person in ids if person not in found]
         self._staging.write("persons_missing", pl.DataFrame({"id": missing}, schema={"id": pl.Int64}))
         return len(found)
+
+    def _extracted(
+        self, window: Window, columns: dict[str, Wire], wanted: set[int], found: set[int]
+    ) -> Iterator[pa.Table]:
+        """The wanted persons of a bulk extract, each once; `found` learns their ids."""
+        tables = self._engine.marketo.extract_persons(
+            columns,
+            window,
+            patience=backlog.PATIENCE.total_seconds(),
+            while_waiting=lambda: take_turn(self._engine, self._run),
+        )
+        for table in tables:
+            keep = []
+            for row, person in enumerate(table["id"].to_pylist()):
+                if person in wanted and person not in found:
+                    found.add(person)
+                    keep.append(row)
+            yield table.take(pa.array(keep, pa.int64()))
+            take_turn(self._engine, self._run)
 
 
 _ROWS: dict[str, pl.DataType | type[pl.DataType]] = {
