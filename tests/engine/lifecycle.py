@@ -24,15 +24,21 @@ class Scene:
 
     world: World
 
+    def __post_init__(self) -> None:
+        """Remember who is who; addresses may change."""
+        self._pairs: dict[str, tuple[int, str]] = {}
+        for name, entity in PEOPLE.items():
+            (row,) = self.world.rows(entity, f"emailaddress1 eq '{name}@example.com'")
+            (person,) = self.world.persons_by("email", f"{name}@example.com")
+            self._pairs[name] = (int(person["id"]), str(row[f"{entity}id"]))
+
     def person(self, name: str) -> int:
-        """The person that has the address of this name in Marketo; the oldest of several."""
-        return min(int(row["id"]) for row in self.world.persons_by("email", f"{name}@example.com"))
+        """The person of this name."""
+        return self._pairs[name][0]
 
     def record(self, name: str) -> str:
-        """The CRM record made first with the address of this name."""
-        entity = PEOPLE[name]
-        found = self.world.rows(entity, f"emailaddress1 eq '{name}@example.com'")
-        return str(min(found, key=lambda row: row["createdon"])[f"{entity}id"])
+        """The CRM record of this name."""
+        return self._pairs[name][1]
 
     def qualify(self, lead: str, **options: Json) -> str | None:
         """A salesperson qualifies a lead; returns the contact that was made."""

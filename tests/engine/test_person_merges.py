@@ -1,0 +1,183 @@
+"""Persons merged in Marketo: told by the merge activity alone; the survivor keeps or takes a link (R73, R173, D44)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest
+from include.leadsync.requests import request_persons
+from include.leadsync.state import Requests
+from tests.engine.lifecycle import PEOPLE, Scene, copy_of, prepare
+from tests.engine.play import column, shown
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pairs of `PEOPLE`."""
+    return prepare(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
+    """A copy of them."""
+    with copy_of(prepared, tmp_path / "scene") as made:
+        yield made
+
+
+def kept(scene: Scene, name: str) -> dict[str, object]:
+    """What a person in step with the record of this name shows."""
+    kind = PEOPLE[name].capitalize()
+    return {"Id": scene.record(name), "Type": kind, "IsDeleted": False, "MergedInto": None}
+
+
+def stranger(scene: Scene, name: str = "Stray") -> int:
+    """A person without a CRM record."""
+    return scene.world.add_person(email=f"{name.lower()}@example.com", lastName=name)
+
+
+@pytest.mark.parametrize(
+    ("loser", "winner", "survives"),
+    [
+        ("ann", "bo", "bo"),  # lead into lead: the survivor keeps its own
+        ("ann", "cy", "cy"),
+        ("cy", "ann", "ann"),  # contact into lead: no type is better than what the marketer chose
+        ("cy", "di", "di"),
+        ("ann", None, "ann"),  # the link goes to the survivor
+        ("cy", None, "cy"),
+        (None, "ann", "ann"),
+        (None, None, None),
+    ],
+)
+def test_the_merge_matrix(scene: Scene, loser: str | None, winner: str | None, survives: str | None) -> None:
+    lost = scene.person(loser) if loser else stranger(scene)
+    survivor = scene.person(winner) if winner else stranger(scene, "Free")
+    rows = {name: scene.world.row(PEOPLE[name], scene.record(name)) for name in PEOPLE}
+    people = scene.world.marketo.control("people_count", {})["people"]
+    scene.merge_persons(survivor, lost)
+    scene.settled()
+    if survives:
+        assert scene.shown(survivor) == kept(scene, survives)
+        assert (PEOPLE[survives], survivor, scene.record(survives)) in scene.live()
+    assert lost not in {link[1] for link in scene.live()}
+    both = bool(loser and winner)
+    assert scene.said(open_only=True) == ([("crm_duplicates", "D44")] if both else [])
+    if both:
+        assert loser
+        assert (PEOPLE[loser], lost, scene.record(loser), "person_merged") in scene.links()
+        assert scene.world.row(PEOPLE[loser], scene.record(loser)) == rows[loser]  # not touched
+        scene.world.edit_row(PEOPLE[loser], scene.record(loser), jobtitle="ignored")
+        scene.settled()
+        assert shown(scene.world, survivor, "title") is None
+        assert scene.world.marketo.control("people_count", {})["people"] == people - 1
+    elif survives:
+        scene.world.edit_row(PEOPLE[survives], scene.record(survives), jobtitle="crosses")
+        scene.world.edit_person(survivor, city="crosses")
+        scene.settled()
+        assert shown(scene.world, survivor, "title") == "crosses"
+        assert column(scene.world, PEOPLE[survives], scene.record(survives), "address1_city") == "crosses"
+
+
+def test_the_marketers_choice_of_values_reaches_the_record_and_an_opt_out_stands(scene: Scene) -> None:
+    ann, lead = scene.person("ann"), scene.record("ann")
+    scene.world.edit_person(ann, title="Engineer", unsubscribed=True)
+    scene.world.settle()
+    free = scene.world.add_person(email="free@example.com", lastName="Free", title="CTO")
+    scene.merge_persons(free, ann)
+    scene.settled()
+    assert column(scene.world, "lead", lead, "jobtitle") == "CTO"
+    assert column(scene.world, "lead", lead, "donotbulkemail") is True
+    assert shown(scene.world, free, "unsubscribed") is True
+    assert [row["rule"] for row in scene.world.ledger(ann) if row["kind"] == "person_merged"] == ["D44"]
+
+
+def test_of_several_losers_one_link_goes_on_contacts_first(scene: Scene) -> None:
+    free, ann, cy, di = stranger(scene), scene.person("ann"), scene.person("cy"), scene.person("di")
+    scene.merge_persons(free, ann, di, cy)
+    scene.settled()
+    (link,) = (link for link in scene.live() if link[1] == free)
+    assert link in {("contact", free, scene.record("cy")), ("contact", free, scene.record("di"))}
+    assert sorted(code for code, _ in scene.said(open_only=True)) == ["crm_duplicates"] * 2
+
+
+@pytest.mark.parametrize("cycles_between", [False, True], ids=["in one cycle", "one after another"])
+def test_a_winner_that_is_merged_away_later_hands_the_link_on(scene: Scene, cycles_between: bool) -> None:
+    first, last = stranger(scene), stranger(scene, "Last")
+    scene.merge_persons(first, scene.person("ann"))
+    if cycles_between:
+        scene.settled()
+    scene.merge_persons(last, first)
+    scene.settled()
+    assert scene.shown(last) == kept(scene, "ann")
+    assert [link for link in scene.live() if link[2] == scene.record("ann")] == [("lead", last, scene.record("ann"))]
+
+
+def test_persons_merged_while_we_write_to_one_of_them_lose_nothing(scene: Scene) -> None:
+    ann, free = scene.person("ann"), stranger(scene)
+    scene.world.edit_row("lead", scene.record("ann"), jobtitle="on its way")
+
+    def merge_first(request: HttpRequest) -> None:
+        if request.method == "POST" and request.url.endswith("/rest/v1/leads.json"):
+            scene.world.transport.before.clear()
+            scene.merge_persons(free, ann)
+
+    scene.world.transport.before.append(merge_first)
+    scene.world.run()
+    scene.settled()
+    assert scene.shown(free) == kept(scene, "ann")
+    assert shown(scene.world, free, "title") == "on its way"
+    assert scene.said(open_only=True) == []
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["survivor unlinked", "survivor linked"])
+def test_what_was_asked_for_a_loser_is_asked_for_its_survivor(scene: Scene, linked: bool) -> None:
+    loser = stranger(scene)
+    survivor = scene.person("ann") if linked else stranger(scene, "Free")
+    (request_id,) = request_persons(scene.world.engine, [loser], "lead", source="test", token="1")
+    scene.merge_persons(survivor, loser)
+    scene.settled()
+    (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
+    assert row["outcome"] == ("no_action" if linked else "created")
+    assert len([link for link in scene.live() if link[1] == survivor]) == 1
+
+
+def test_a_merge_that_is_read_twice_changes_nothing(scene: Scene) -> None:
+    scene.merge_persons(stranger(scene), scene.person("ann"))
+    scene.settled()
+    links, said = scene.links(), scene.said()
+    scene.world.movable.advance(3700)  # the feeds are read again, with an overlap
+    scene.settled()
+    assert (scene.links(), scene.said()) == (links, said)
+
+
+def test_merged_in_both_systems_the_wrong_way_round_one_pair_is_left(scene: Scene) -> None:
+    ann, bo, kept_row, lost_row = scene.person("ann"), scene.person("bo"), scene.record("ann"), scene.record("bo")
+    scene.merge_persons(bo, ann)
+    scene.merge_rows("lead", kept_row, lost_row)
+    scene.settled()
+    assert [link for link in scene.live() if link[0] == "lead"] == [("lead", bo, kept_row)]
+    assert scene.shown(bo) == {"Id": kept_row, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
+    assert scene.said(open_only=True) == []
+
+
+def test_duplicates_that_are_merged_in_dynamics_after_all_are_reported_as_done(scene: Scene) -> None:
+    scene.merge_persons(scene.person("bo"), scene.person("ann"))
+    scene.settled()
+    assert scene.said(open_only=True) == [("crm_duplicates", "D44")]
+    scene.merge_rows("lead", scene.record("bo"), scene.record("ann"))
+    scene.settled()
+    assert scene.said(open_only=True) == []
+
+
+def test_when_the_survivor_is_deleted_the_losers_record_makes_a_new_person_at_its_next_update(scene: Scene) -> None:
+    ann, bo, lead = scene.person("ann"), scene.person("bo"), scene.record("ann")
+    scene.merge_persons(bo, ann)
+    scene.settled()
+    scene.world.delete_person(bo)
+    scene.settled()
+    scene.world.edit_row("lead", lead, jobtitle="CTO")
+    scene.settled()
+    (again,) = scene.world.persons_by("microsoftId", lead)
+    assert again["id"] not in {ann, bo}
