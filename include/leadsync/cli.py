@@ -66,10 +66,17 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="print plan and report as one JSON object on the last line"
     )
     backfill = add("backfill", commands.run_backfill, "read a window or chosen persons afresh, by the usual rules")
-    backfill.add_argument("--since", metavar="WHEN", help="ISO 8601 date or date-time")
-    backfill.add_argument("--until", metavar="WHEN", help="ISO 8601 date or date-time")
+    backfill.add_argument("--since", metavar="WHEN", help="what changed from then on; ISO 8601 date or date-time")
+    backfill.add_argument("--until", metavar="WHEN", help="end of the window that --since begins; else until now")
     backfill.add_argument("--entity", choices=["lead", "contact"])
-    backfill.add_argument("--person", metavar="MARKETO_ID", type=_marketo_id, action="append", default=[])
+    backfill.add_argument(
+        "--person",
+        metavar="MARKETO_ID",
+        type=_marketo_id,
+        action="append",
+        default=[],
+        help="these linked persons, whenever they changed",
+    )
     backfill.add_argument(
         "--field", metavar="NAME", action="append", default=[], help="only these fields (Marketo names)"
     )

@@ -64,9 +64,6 @@ def run_plan(options: argparse.Namespace) -> int:
 
 def run_backfill(options: argparse.Namespace) -> int:
     """Read a selection afresh."""
-    if not (options.since or options.until or options.person):
-        print("a backfill needs --since, --until or --person", file=sys.stderr)
-        return COULD_NOT_RUN
     run = RunRequest(
         new_run_id(SystemClock()),
         kind="backfill",
@@ -77,6 +74,7 @@ def run_backfill(options: argparse.Namespace) -> int:
         fields=tuple(options.field),
         dry_run=options.dry_run,
     )
+    run.require_selection()
     return _run(run, as_json=options.json)
 
 
@@ -230,6 +228,7 @@ def _printed(report: dict[str, Json], *, as_json: bool) -> int:
     if report["outcome"] == "skipped":
         print(f"skipped: {report['reason']}")
     elif not as_json:
+        _print_unlinked(report["steps"]["recover"].get("unlinked"))
         summary = report["steps"].get("plan", {})
         print(
             f"run {report['run_id']}: {report['outcome']}, {summary.get('operations', 0)} operations, {failed} failed"
@@ -237,6 +236,12 @@ def _printed(report: dict[str, Json], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report | {"failed": failed}, default=str, ensure_ascii=False))
     return FAILED_ROWS if failed else DONE
+
+
+def _print_unlinked(unlinked: Mapping[str, Json] | None) -> None:
+    if unlinked:
+        some = ", ".join(map(str, unlinked["first"])) + (", …" if unlinked["persons"] > len(unlinked["first"]) else "")
+        print(f"{unlinked['persons']} left out, not linked to such a CRM record: {some}; `sync-person` links a person")
 
 
 def failed_rows(report: Mapping[str, Json]) -> int:

@@ -50,11 +50,19 @@ class RunRequest:
 
     @property
     def window(self) -> Window:
-        """The selected span of time; open ends are None. Raises `FixConfiguration` when it is none."""
+        """The selected span of time; an open end is None. Raises `FixConfiguration` when it is none."""
         since, until = _moment("since", self.since), _moment("until", self.until)
+        if until and not since:
+            raise FixConfiguration(f"the window has an end ({self.until}) but no beginning; say since when")
         if since and until and since >= until:
             raise FixConfiguration(f"the window ends ({self.until}) before it begins ({self.since}); swap them")
         return Window(since, until)
+
+    def require_selection(self) -> None:
+        """Raises `FixConfiguration` when the window is none, or when a backfill would read nothing at all."""
+        if self.window.since or self.persons or self.fields or self.kind != "backfill":
+            return
+        raise FixConfiguration("a backfill needs a beginning (since), persons or fields; else it would read nothing")
 
     @property
     def entities(self) -> tuple[Entity, ...]:

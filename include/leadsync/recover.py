@@ -23,6 +23,7 @@ from include.leadsync.turn import take_turn
 
 _DIRTY_AT_ONCE = 20_000
 _REQUESTS_AT_ONCE = 1_000
+_TOLD = 20  # ids that a report names
 _SELECTION = pl.Schema(
     {
         "link_id": pl.Int64,
@@ -43,7 +44,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """
     take_turn(engine, run)
     Runs(engine.store).start(run.run_id, run.kind, run.to_json())
-    _ = run.window  # raises before anything is read
+    run.require_selection()
     schema = current_schema(engine)
     require_setup(engine, schema)
     _require_fields(run, schema)
@@ -71,6 +72,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
         "recovered": recovered,
         "read_again": selection.height,
         "requests": requests.height,
+        **({"unlinked": unlinked} if (unlinked := _unlinked(run, selection)) else {}),
         **({"filter_changed": again} if again else {}),
         **({"stopped": stopped} if (stopped := _stopped(schema)) else {}),
         **({"asked_in_marketo": asked_inside} if asked_inside.get("new") or len(asked_inside) > 1 else {}),
@@ -167,9 +169,16 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
     if run.kind != "backfill" or not run.persons:
         return pl.DataFrame(schema=_SELECTION)
     linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
-    return linked.select("link_id", "entity", "person_id", "crm_id", pl.lit("backfill").alias("reason")).cast(
+    wanted = linked.filter(pl.col("entity").is_in([entity.value for entity in run.entities]))
+    return wanted.select("link_id", "entity", "person_id", "crm_id", pl.lit("backfill").alias("reason")).cast(
         _SELECTION
     )
+
+
+def _unlinked(run: RunRequest, selection: pl.DataFrame) -> dict[str, Json]:
+    """Persons a backfill was asked for that have no CRM record (of the entity asked for): nothing is read for them."""
+    left = sorted(set(run.persons) - set(selection["person_id"].to_list())) if run.kind == "backfill" else []
+    return {"persons": len(left), "first": left[:_TOLD]} if left else {}
 
 
 def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:

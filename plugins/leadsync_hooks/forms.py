@@ -16,10 +16,10 @@ _MOMENT = {"format": "date-time", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\
 
 
 def window() -> dict[str, Param]:
-    """`since`, `until`: half-open, ISO 8601; empty ends are open."""
+    """`since`, `until`: half-open, ISO 8601; the engine refuses an end without a beginning."""
     return {
-        "since": _text("Since", "Changes from this moment on. Empty: from the beginning.", **_MOMENT),
-        "until": _text("Until", "Changes before this moment. Empty: until now.", **_MOMENT),
+        "since": _text("Since", "Changes from this moment on. Empty: no window.", **_MOMENT),
+        "until": _text("Until", "Changes before this moment; needs Since. Empty: until now.", **_MOMENT),
     }
 
 

@@ -97,6 +97,8 @@ def fill(day: Day) -> None:
     day.say("backfill past", "backfill", *past, "--json")
     day.say("backfill contacts", "backfill", "--since", iso(now - timedelta(days=1)), "--entity", "contact", "--json")
     day.say("backfill", "backfill", *only, "--json")
+    day.say("backfill unlinked", "backfill", *only, "--person", "2147483646")
+    day.say("backfill other kind", "backfill", *only, "--entity", "contact", "--json")
     day.say("backfill no field", "backfill", *only[:2], "--field", "shoeSize")
     day.say("backfill no time", "backfill", "--since", "yesterday")
     day.say("backfill backwards", "backfill", "--since", "2026-02-01", "--until", "2026-01-01")
@@ -120,6 +122,7 @@ def test_check_names_every_point_once_all_is_there(day: Day) -> None:
     assert [line[6:].partition(":")[0] for line in lines] == [
         "state store", "staging", "Marketo connection", "Dynamics connection", "change tracking of lead",
         "change tracking of contact", "field map against both systems", "Marketo set-up",
+        "request channels",
     ]  # fmt: skip
     assert {line[:2] for line in lines} == {"ok"}
     assert day.wrote["check"] == []
@@ -219,6 +222,18 @@ def test_a_backfill_reads_what_was_selected_and_nothing_else(day: Day) -> None:
     person = day.line.person_of(day.rows["bo"])
     assert day.said["backfill"].status == 0
     assert person["title"] == "CTO"
+
+
+def test_a_backfill_names_the_persons_that_have_no_crm_record_of_that_kind(day: Day) -> None:
+    said = day.said["backfill unlinked"]
+    assert (said.status, said.out.splitlines()[0]) == (
+        0,
+        "1 left out, not linked to such a CRM record: 2147483646; `sync-person` links a person",
+    )
+    steps = day.said["backfill other kind"].report["steps"]
+    assert steps["recover"]["unlinked"] == {"persons": 1, "first": [day.people["bo"]]}
+    assert steps["extract"]["lead"]["changed"] == 0
+    assert "unlinked" not in day.said["backfill"].report["steps"]["recover"]
 
 
 def test_a_backfill_of_what_does_not_exist_says_so(day: Day) -> None:

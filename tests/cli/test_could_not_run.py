@@ -55,7 +55,7 @@ OBSTACLES = {
         changes={
             "LEADSYNC_CONFIG": config(
                 lambda text: text.replace("on_invalid: record", "on_invalid: maybe").replace(
-                    "\n  contact:\n", "\n  contact:\n    nosuch: {dynamics: firstname, type: sting}\n"
+                    "\n  contact:\n", "\n  contact:\n    nosuch: {dynamics: firstname, type: sting}\n", 1
                 )
             )
         },
@@ -65,7 +65,7 @@ OBSTACLES = {
         changes={
             "LEADSYNC_CONFIG": config(
                 lambda text: text.replace(
-                    "\n  lead:\n", "\n  lead:\n    nosuch: {dynamics: new_nosuch, type: string}\n"
+                    "\n  lead:\n", "\n  lead:\n    nosuch: {dynamics: new_nosuch, type: string}\n", 1
                 )
             )
         },
@@ -101,7 +101,11 @@ OBSTACLES = {
     "unknown command": Obstacle(r"invalid choice: 'sync'", ("sync",)),
     "no command": Obstacle(r"required: COMMAND", ()),
     "id that is none": Obstacle(r"'99999999999999999999' is no Marketo id", ("why", "99999999999999999999")),
-    "backfill of everything": Obstacle(r"needs --since, --until or --person", ("backfill",)),
+    "backfill of everything": Obstacle(r"needs a beginning \(since\), persons or fields", ("backfill",)),
+    "backfill of one entity, no window": Obstacle(r"needs a beginning", ("backfill", "--entity", "lead")),
+    "backfill without a beginning": Obstacle(
+        r"an end \(2026-01-01\) but no beginning; say since when", ("backfill", "--until", "2026-01-01")
+    ),
     "owner without a name": Obstacle(r"' ' is no owner", ("sync-person", "1", "--owner", " ")),
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from include.leadsync.errors import FixConfiguration
 from tests.engine.play import column, linked_lead, shown
 from tests.world import World
 
@@ -32,4 +35,16 @@ def test_a_backfill_of_a_window_carries_what_changed_in_it_on_both_sides(world: 
     world.edit_row("lead", lead, address1_city="Lund")
     world.run(kind="backfill", since=since)
     assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "city")) == ("CTO", "Lund")
+    assert world.settle() == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [({"until": "2026-01-01"}, "no beginning"), ({"entity": "lead"}, "would read nothing"), ({}, "would read nothing")],
+)
+def test_a_form_that_selects_nothing_is_refused_instead_of_ending_well(
+    world: World, asked: dict[str, str], message: str
+) -> None:
+    with pytest.raises(FixConfiguration, match=message):
+        world.run(kind="backfill", **asked)
     assert world.settle() == 1
