@@ -1,9 +1,9 @@
 """When a backlog of changed persons is cheaper by bulk extract than by their ids (DECISIONS 18).
 
 By id costs one call per 300 persons, and seconds. An extract costs a handful of calls per 31 days whatever it holds,
-but minutes of waiting and a part of the 500 MB that all systems together may extract in a day (marketo-api §9.1, §11). The
-rule: extract when that saves at least `WORTH` calls and the file is expected to stay below `MOST_BYTES`. Whatever goes
-wrong with it, and whoever is not in the file, is read by id.
+but minutes of waiting, and a part of the 500 MB that all systems together may extract in a day (marketo-api §9.1, §11).
+The rule: extract when that saves at least `WORTH` calls and the file is expected to stay below `MOST_BYTES`. Whatever
+goes wrong with it, and whoever is not in the file, is read by id.
 """
 
 from __future__ import annotations

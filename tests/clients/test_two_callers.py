@@ -1,0 +1,39 @@
+"""The shared budget against limits that the services really enforce: two processes, 606 and 429 (DECISIONS 34).
+
+It takes half a minute: Marketo's window is 20 seconds by the clock on the wall, and that is the point.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+from include.leadsync.clock import SystemClock
+from include.leadsync.model import System
+from include.leadsync.state import StateStore
+from include.sandbox.server import SandboxServer
+from tests.clients.callers import Limits, refused, report
+
+LIMITS = {System.MARKETO: Limits(100, 20), System.DYNAMICS: Limits(100, 5)}
+CALLS = 55  # of each service by each process: together more than a window holds
+
+
+def test_two_processes_never_hear_606_or_429_where_calls_without_budget_do(tmp_path: Path) -> None:
+    state = f"sqlite:///{tmp_path / 'state.db'}"
+    StateStore.open(state, SystemClock()).close()
+    spawn = multiprocessing.get_context("spawn")
+    with SandboxServer(tmp_path / "sandbox") as server:
+        server.control("set_options", {"limit_requests": 100, "limit_window": 5}, service="dynamics")
+        urls = {System.MARKETO: server.marketo_url, System.DYNAMICS: server.dynamics_url}
+        results: Queue[dict[System, int]] = spawn.Queue()
+        callers = [spawn.Process(target=report, args=(urls, LIMITS, state, CALLS, results)) for _ in range(2)]
+        for caller in callers:
+            caller.start()
+        heard = [results.get(timeout=120) for _ in callers]
+        for caller in callers:
+            caller.join()
+        assert heard == [dict.fromkeys(System, 0)] * 2
+        # The limits were on: the same calls without a budget run into both.
+        alone = refused(urls, LIMITS, None, 2 * CALLS)
+        assert all(alone[system] > 0 for system in System)
