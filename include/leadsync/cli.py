@@ -80,7 +80,18 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument(
         "--field", metavar="NAME", action="append", default=[], help="only these fields (Marketo names)"
     )
-    backfill.add_argument("--dry-run", action="store_true", help="plan only")
+    backfill.add_argument(
+        "--direction",
+        choices=["inbound", "outbound", "by_type"],
+        help="with --field: which side fills the other where no baseline decides",
+    )
+    backfill.add_argument(
+        "--on",
+        choices=["modified", "created"],
+        default="modified",
+        help="with --field and a window: when the CRM record was modified or created",
+    )
+    backfill.add_argument("--dry-run", action="store_true", help="plan only; with --field count first")
     backfill.add_argument("--json", action="store_true")
     request = add("sync-person", commands.run_sync_person, "create a CRM record for persons that have none")
     request.add_argument("persons", metavar="MARKETO_ID", type=_marketo_id, nargs="+")

@@ -7,9 +7,10 @@ import csv
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from include.leadsync.backfills import jobs_of, open_jobs
 from include.leadsync.check import check
 from include.leadsync.clock import SystemClock
 from include.leadsync.config import Paths, connections_from_environment, load_settings
@@ -73,9 +74,28 @@ def run_backfill(options: argparse.Namespace) -> int:
         persons=tuple(options.person),
         fields=tuple(options.field),
         dry_run=options.dry_run,
+        direction=options.direction,
+        window_on=options.on,
     )
     run.require_selection()
-    return _run(run, as_json=options.json)
+    return _run_of_fields(run, as_json=options.json) if run.of_fields else _run(run, as_json=options.json)
+
+
+def _run_of_fields(run: RunRequest, *, as_json: bool) -> int:
+    """Stretch after stretch until the backfill is at its end; what an interruption leaves, the cycles go on with."""
+    if run.dry_run:
+        return _run(run, as_json=as_json)
+    status = DONE
+    with open_engine() as engine:
+        report = run_cycle(engine, run)
+        while True:
+            status = max(status, _printed(report, as_json=as_json))
+            job = next(iter(jobs_of(engine.store, run.fields)), None)
+            if job is None or report["outcome"] == "skipped":
+                return status
+            if not as_json:
+                print(f"{job.entity.value} {', '.join(job.fields)}: {job.done} of {job.total} records looked at")
+            report = run_cycle(engine, replace(run, run_id=new_run_id(engine.clock), job=job.job_id))
 
 
 def run_sync_person(options: argparse.Namespace) -> int:
@@ -107,6 +127,7 @@ def run_status(options: argparse.Namespace) -> int:
             "last_run": asdict(latest) if latest else None,
             "backlog": Outbox(engine.store).depth().to_pylist(),
             "held_plans": Outbox(engine.store).held().to_pylist(),
+            "field_backfills": open_jobs(engine.store),
             "open_failures": ActivityLog(engine.store).open_count(),
             "budgets": {system.value: asdict(engine.budget(system).usage()) for system in System},
         }
@@ -121,6 +142,9 @@ def run_status(options: argparse.Namespace) -> int:
     for row in status["held_plans"]:
         size = f"{row['ops']} operations on {row['links']} links"
         print(f"held plan    {row['plan_hash']}: {size}; `cycle --approve {row['plan_hash']}`")
+    for job in status["field_backfills"]:
+        names = ", ".join(job["fields"])
+        print(f"backfill     {job['entity']} {names}: {job['done']} of {job['total']} records, {job['direction']}")
     print(f"failures     {status['open_failures']} open; `errors` lists them")
     for system, usage in status["budgets"].items():
         print(f"budget       {system:9} {_budget_line(usage)}")
@@ -219,6 +243,7 @@ def _run(run: RunRequest, *, as_json: bool) -> int:
             if as_json:
                 report["plan"] = plan
             else:
+                _print_estimate(report)
                 _print_plan(plan)
     return _printed(report, as_json=as_json)
 
@@ -260,6 +285,13 @@ def _planned_rows(engine: Engine, run: RunRequest) -> list[dict[str, Json]]:
     refused = set(staging.read("refused")["op_id"].to_list())
     plan = staging.read("plan").sort("entity", "link_id", "direction", "field").select(_PLAN_COLUMNS)
     return [row | {"refused": row["op_id"] in refused} for row in plan.iter_rows(named=True)]
+
+
+def _print_estimate(report: Mapping[str, Json]) -> None:
+    """What backfills of fields would read; the plan that follows is that of their first stretch."""
+    for row in report["steps"]["recover"].get("backfill", ()):
+        calls = f"{row['dynamics_calls']} calls to Dynamics, {row['marketo_calls']} to Marketo"
+        print(f"{row['entity']} {', '.join(row['fields'])}: {row['records']} records ({row['direction']}), {calls}")
 
 
 def _print_plan(plan: list[dict[str, Json]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.leadsync.settings.environment import Paths, connection_from_parts, connections_from_environment
 from include.leadsync.settings.filter_resolution import SyncFilter, resolve_filters
 from include.leadsync.settings.loading import load_settings
-from include.leadsync.settings.resolution import field_warnings, resolve_fields
+from include.leadsync.settings.resolution import field_warnings, resolve_fields, shape_of
 from include.leadsync.settings.setup import setup_fields
 from include.leadsync.settings.tree import Settings, SystemFields, SystemLimits
 
@@ -22,4 +22,5 @@ __all__ = [
     "resolve_fields",
     "resolve_filters",
     "setup_fields",
+    "shape_of",
 ]

@@ -41,12 +41,21 @@ class RunRequest:
     fields: tuple[str, ...] = ()
     dry_run: bool = False
     approve: str | None = None
+    direction: str | None = None  # of a backfill of fields: inbound, outbound, by_type
+    window_on: str = "modified"  # of a backfill of fields: when CRM records were "modified" or "created"
+    job: int | None = None  # the backfill of fields that this run goes on with
+    limit: int | None = None  # records of one run of it
     stream: str | None = None  # of a mapped extract: "lead", "contact" or "person"
 
     @property
     def incremental(self) -> bool:
         """Whether this run follows the cursors, and so may advance them."""
         return self.kind == "cycle"
+
+    @property
+    def of_fields(self) -> bool:
+        """Whether this is a backfill of fields over all links, not of chosen records."""
+        return self.kind == "backfill" and bool(self.fields) and not self.persons
 
     @property
     def window(self) -> Window:

@@ -15,7 +15,7 @@ from include.leadsync.activity import tell_persons
 from include.leadsync.config import Paths, load_settings
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.enqueue import enqueue
-from include.leadsync.errors import AnotherRunAtWork, LeadSyncError, StopRun, redact
+from include.leadsync.errors import AnotherRunAtWork, LeadSyncError, NameUnknown, StopRun, redact
 from include.leadsync.extract.crm import extract_crm
 from include.leadsync.extract.persons import extract_persons
 from include.leadsync.judge import validate
@@ -24,6 +24,7 @@ from include.leadsync.load import load
 from include.leadsync.model import Connection, Entity, System
 from include.leadsync.plan import merge, plan
 from include.leadsync.recover import recover
+from include.leadsync.schema import refresh_staged
 from include.leadsync.staging import sweep
 from include.leadsync.state import Retention, Runs
 from include.leadsync.turn import end_turn, take_turn
@@ -40,10 +41,17 @@ def extract(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage the changed records; all streams, or the one that `run.stream` names."""
     counts: dict[str, Json] = {}
     for stream in [run.stream] if run.stream else STREAMS:
-        counts[stream] = (
-            extract_persons(engine, run) if stream == "person" else extract_crm(engine, run, Entity(stream))
-        )
+        try:
+            counts[stream] = _extracted(engine, run, stream)
+        except NameUnknown as unknown:
+            log.warning("reading the metadata again, because %s", unknown)
+            refresh_staged(engine, run)
+            counts[stream] = _extracted(engine, run, stream)
     return counts
+
+
+def _extracted(engine: Engine, run: RunRequest, stream: str) -> dict[str, Json]:
+    return extract_persons(engine, run) if stream == "person" else extract_crm(engine, run, Entity(stream))
 
 
 def finish(engine: Engine, run: RunRequest) -> dict[str, Json]:

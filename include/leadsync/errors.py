@@ -3,6 +3,7 @@
 LeadSyncError
 ├── FixConfiguration     a human must change something; exit status 2, no retry
 │   ├── ConfigurationInvalid   leadsync.yaml or the environment; lists every problem at once
+│   ├── NameUnknown            a service does not know a field or column that was there; its metadata is read again
 │   └── AccessRefused          wrong secret, missing right, unknown tenant
 ├── RetryLater           the same call may succeed later, nothing was lost
 │   ├── Throttled              429, 606, 607, 615, or our own budget is used up
@@ -73,6 +74,10 @@ class ConfigurationInvalid(FixConfiguration):
 
     def __reduce__(self) -> tuple[type[ConfigurationInvalid], tuple[list[Problem]]]:
         return type(self), (self.problems,)
+
+
+class NameUnknown(FixConfiguration):
+    """A field or column of the map is not there. One that was there before is set aside, and the rest goes on (D67)."""
 
 
 class AccessRefused(FixConfiguration):

@@ -220,16 +220,30 @@ class SyncField:
 
 @dataclass(frozen=True, slots=True)
 class FieldMap:
-    """The active fields of one entity, in layout order, and those set aside with the reason."""
+    """The active fields of one entity, in layout order, and those set aside with the reason.
+
+    `kept`: (name, type) of those that worked before and do not at the moment; links keep their baseline (D67).
+    """
 
     entity: Entity
     fields: tuple[SyncField, ...]
     quarantined: Mapping[str, str] = field(default_factory=dict)
+    kept: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Field ids in layout order."""
         return tuple(f.name for f in self.fields)
+
+    @property
+    def layout(self) -> list[tuple[str, str]]:
+        """(name, type) of everything a link stores a baseline of, in order."""
+        return [*((f.name, f.rule.type.value) for f in self.fields), *self.kept]
+
+    @property
+    def layout_names(self) -> tuple[str, ...]:
+        """The names of `layout`."""
+        return tuple(name for name, _ in self.layout)
 
 
 @dataclass(frozen=True, slots=True)

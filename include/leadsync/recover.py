@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from include.leadsync.backfills import REASON, begin, estimate, take_stretch
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ConfigurationInvalid, FixConfiguration, Problem
+from include.leadsync.field_memory import remember_fields
 from include.leadsync.filter_memory import remember
 from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
@@ -48,17 +50,20 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     schema = current_schema(engine)
     require_setup(engine, schema)
     _require_fields(run, schema)
-    recovered, again = 0, list[str]()
+    recovered, again, told = 0, list[str](), dict[str, list[str]]()
     if not run.dry_run:
         _schema_changes(engine, schema)
         with engine.store.begin() as tx:
             again = remember(engine.store, dict(schema.filters), run.run_id, tx)
+            told = remember_fields(engine.store, engine.settings, schema.maps, run.run_id, tx)
         recovered = _unknown_outcomes(engine, run)
         if run.approve:
             _release(engine, run.approve)
     asked_inside = Channels(engine).collect(run) if run.incremental and not run.dry_run else {}
     stage_schema(engine, run, schema)
     selection, requests = _selection(engine, run), _requests(engine, run)
+    stretch = _stretch(engine, run, schema)
+    selection = pl.concat([selection, stretch.filter(~pl.col("link_id").is_in(selection["link_id"].to_list()))])
     asked = requests.select(
         pl.lit(None, pl.Int64).alias("link_id"),
         pl.lit(None, pl.String).alias("entity"),
@@ -73,6 +78,8 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
         "read_again": selection.height,
         "requests": requests.height,
         **({"unlinked": unlinked} if (unlinked := _unlinked(run, selection)) else {}),
+        **told,
+        **({"backfill": estimate(engine, run, schema)} if run.of_fields and run.dry_run else {}),
         **({"filter_changed": again} if again else {}),
         **({"stopped": stopped} if (stopped := _stopped(schema)) else {}),
         **({"asked_in_marketo": asked_inside} if asked_inside.get("new") or len(asked_inside) > 1 else {}),
@@ -149,6 +156,19 @@ def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
             return left.height
     finally:
         leases.release(lease)
+
+
+def _stretch(engine: Engine, run: RunRequest, schema: Schema) -> pl.DataFrame:
+    """Links that a backfill of fields has come to."""
+    if run.of_fields and not run.dry_run and run.job is None:
+        begin(engine, run, schema)
+    if not run.of_fields and (run.dry_run or not run.incremental):
+        return pl.DataFrame(schema=_SELECTION)
+    return (
+        take_stretch(engine, run, schema)
+        .select(*list(_SELECTION)[:-1], pl.lit(REASON).alias("reason"))
+        .cast(_SELECTION)
+    )
 
 
 def _release(engine: Engine, plan_hash: str) -> None:

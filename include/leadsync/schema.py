@@ -8,8 +8,8 @@ of a run then works with the one copy that the run staged.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from include.leadsync.config import Settings, SyncFilter, resolve_fields, resolve_filters
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.errors import RetryLater
+from include.leadsync.field_memory import shapes_proven
 from include.leadsync.fields import Wire, dynamics_columns, marketo_columns
 from include.leadsync.filter_memory import columns_seen
 from include.leadsync.model import DynamicsAttribute, Entity, FieldMap, MarketoField, System
@@ -34,6 +35,7 @@ class Schema:
     maps: Mapping[Entity, FieldMap]
     filters: Mapping[Entity, SyncFilter]
     seen: Mapping[Entity, list[str]]  # filter columns that were there before (D68)
+    proven: Mapping[Entity, Mapping[str, str]]  # name → shape of fields that worked before (D67)
 
     def map(self, entity: Entity | str) -> FieldMap:
         """The field map of one entity."""
@@ -70,7 +72,7 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
             kept.put(System.DYNAMICS, entity.value, _dump(tables[entity]))
         else:
             tables[entity] = msgspec.json.decode(body, type=list[DynamicsAttribute])
-    return _resolved(engine.settings, fields, tables, columns_seen(engine.store))
+    return _resolved(engine.settings, fields, tables, columns_seen(engine.store), shapes_proven(engine.store))
 
 
 def _resolved(
@@ -78,9 +80,29 @@ def _resolved(
     fields: list[MarketoField],
     tables: dict[Entity, list[DynamicsAttribute]],
     seen: Mapping[Entity, list[str]],
+    proven: Mapping[Entity, Mapping[str, str]],
+    only: Mapping[Entity, Collection[str]] | None = None,
 ) -> Schema:
-    maps = resolve_fields(settings, fields, tables)
-    return Schema(fields, tables, maps, resolve_filters(settings, fields, tables, maps, seen), seen)
+    maps = resolve_fields(settings, fields, tables, proven)
+    if only is not None:
+        maps = {
+            entity: replace(one, fields=tuple(field for field in one.fields if field.name in only[entity]))
+            for entity, one in maps.items()
+        }
+    return Schema(fields, tables, maps, resolve_filters(settings, fields, tables, maps, seen), seen, proven)
+
+
+def refresh_staged(engine: Engine, run: RunRequest) -> Schema:
+    """In the middle of a run: read both systems' metadata again; fields may leave the run, none can join it.
+
+    What other streams of the run have read already lacks the columns of a field that joined.
+    """
+    before = staged_schema(engine, run)
+    now = current_schema(engine, refresh=True)
+    only = {entity: before.map(entity).names for entity in Entity}
+    narrowed = _resolved(engine.settings, now.marketo, now.dynamics, now.seen, now.proven, only)
+    stage_schema(engine, run, narrowed)
+    return narrowed
 
 
 def stage_schema(engine: Engine, run: RunRequest, schema: Schema) -> None:
@@ -89,6 +111,8 @@ def stage_schema(engine: Engine, run: RunRequest, schema: Schema) -> None:
         "marketo": json.loads(_dump(schema.marketo)),
         "dynamics": {entity.value: json.loads(_dump(columns)) for entity, columns in schema.dynamics.items()},
         "seen": {entity.value: list(columns) for entity, columns in schema.seen.items()},
+        "proven": {entity.value: dict(shapes) for entity, shapes in schema.proven.items()},
+        "fields": {entity.value: list(one.names) for entity, one in schema.maps.items()},
     }
     engine.staging(run).write_json(DATASET, document)
     engine.opened[DATASET] = (run.run_id, schema)
@@ -107,7 +131,9 @@ def staged_schema(engine: Engine, run: RunRequest) -> Schema:
         Entity(name): msgspec.convert(rows, list[DynamicsAttribute]) for name, rows in document["dynamics"].items()
     }
     seen = {Entity(name): columns for name, columns in document["seen"].items()}
-    schema = _resolved(engine.settings, fields, tables, seen)
+    proven = {Entity(name): shapes for name, shapes in document["proven"].items()}
+    only = {Entity(name): names for name, names in document["fields"].items()}
+    schema = _resolved(engine.settings, fields, tables, seen, proven, only)
     engine.opened[DATASET] = (run.run_id, schema)
     return schema
 

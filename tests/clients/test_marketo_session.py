@@ -19,6 +19,7 @@ from include.leadsync.errors import (
     ConnectionBroken,
     FixConfiguration,
     LeadSyncError,
+    NameUnknown,
     RowFailed,
     ServiceUnavailable,
     Throttled,
@@ -93,8 +94,8 @@ def test_midnight_central_follows_daylight_saving(now: datetime, hours: float) -
     ("response", "error", "says"),
     [
         (refused("603", "Access denied"), AccessRefused, "permissions"),
-        (refused("1006", "Field 'x' not found"), FixConfiguration, "map"),
-        (refused("1011", "Field 'x' not supported"), FixConfiguration, "searched"),
+        (refused("1006", "Field 'x' not found"), NameUnknown, "map"),
+        (refused("1011", "Field 'x' not supported"), NameUnknown, "searched"),
         (refused("1035", "Unsupported filter type"), AccessRefused, "createdAt"),
         (refused("609", "Invalid JSON"), FixConfiguration, "report"),
         (refused("1003", "filterValues not specified"), RowFailed, "filterValues"),

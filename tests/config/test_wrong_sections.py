@@ -16,8 +16,8 @@ from tests.config.files import FIELDS, mistakes, write
             "polices: {on_invalid: field}",
             (
                 ":7: polices: found the unknown key 'polices'; expected one of: fields, language,"
-                " metadata_minutes, marketo, limits, filter, policies, requests, lifecycle, batches, retention;"
-                " did you mean 'policies'?"
+                " metadata_minutes, marketo, limits, filter, backfill, policies, requests, lifecycle, batches,"
+                " retention; did you mean 'policies'?"
             ),
         ),
         (

@@ -14,7 +14,7 @@ from tests.world import DEFAULT_CONFIG, World
 def add_field(world: World, entity: str, name: str, **entry: str) -> None:
     fields: dict[str, dict[str, Any]] = yaml.safe_load(DEFAULT_CONFIG.read_text("utf-8"))["fields"]
     fields[entity][name] = entry
-    world.configure({"fields": fields})
+    world.configure({"fields": fields, "backfill": {"direction": "by_type"}})
     world.reopen()
 
 

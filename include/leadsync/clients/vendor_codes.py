@@ -14,6 +14,7 @@ from include.leadsync.errors import (
     AccessRefused,
     FixConfiguration,
     LeadSyncError,
+    NameUnknown,
     RetryLater,
     RowFailed,
     ServiceUnavailable,
@@ -70,7 +71,7 @@ def refusal(system: str, meaning: VendorCode, message: str, *, after: float | No
         return passing(text, after=wait)
     match meaning.action:
         case Action.CONFIGURATION if meaning.code in WRONG_NAMES:
-            return FixConfiguration(text)
+            return NameUnknown(text)
         case Action.CONFIGURATION | Action.RENEW_TOKEN:
             return AccessRefused(system, meaning.code, message, meaning.text)
         case Action.BUG | Action.RESYNC:

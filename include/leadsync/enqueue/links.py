@@ -47,7 +47,7 @@ def link_rows(
         pl.lit(None, pl.String).alias("dirty"),
         pl.lit(now).alias("changed_at"),
         "create",
-    ).with_columns(encode_base(based, names))
+    ).with_columns(encode_base(_with_kept(based, field_map), field_map.layout_names))
     for prefix, side, missing in (("p", "person", "person"), ("c", "crm", "crm")):
         shown = pairs.select(pl.col(f"{prefix}.{name}").alias(name) for name in names)
         digest = pl.Series(row_hash(shown.to_arrow(), names), dtype=pl.Int64)
@@ -63,6 +63,12 @@ def _never_agreed(rows: pl.DataFrame, pairs: pl.DataFrame, names: tuple[str, ...
     blank = first & (pairs["status"] == LinkStatus.SUSPENDED)
     columns = ("base", "layout_id", "person_hash", "crm_hash", "person_side", "person_open", "crm_side", "crm_open")
     return rows.with_columns(pl.when(~blank).then(pl.col(name)).alias(name) for name in columns)
+
+
+def _with_kept(based: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+    """A column for the baseline of every field that is set aside, also where a pair has none (D67)."""
+    missing = [name for name, _ in field_map.kept if f"b.{name}" not in based.columns]
+    return based.with_columns(pl.lit(None, pl.String).alias(f"b.{name}") for name in missing)
 
 
 def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:

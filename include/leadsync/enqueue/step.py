@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 import pyarrow as pa
 
+from include.leadsync.backfills import DATASET as STRETCH
+from include.leadsync.backfills import note_progress
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.enqueue.fates import ended_links, fate_ledger, history_links
 from include.leadsync.enqueue.links import link_rows
@@ -96,6 +98,7 @@ class _Enqueue:
             asked = plan.unique("op_id").select("op_id", "request_id")
             self._requests(events, plan, first.join(asked, on="op_id"), tx)
             self._bookkeeping(tx)
+            backfilled = note_progress(self._store, self._staging.read_json(STRETCH), tx)
         return {
             "operations": operations.height,
             "parked": len(refused),
@@ -103,6 +106,7 @@ class _Enqueue:
             "failures_logged": written,
             "recovered": recovered,
             "dropped_for_newer": len(self._lost),
+            **({"backfill_done": True} if backfilled else {}),
         }
 
     def _advance_cursors(self, streams: Sequence[str], tx: Transaction) -> None:
@@ -118,7 +122,7 @@ class _Enqueue:
         ledgers: list[pl.DataFrame] = []
         for entity, number in slices(self._engine, self._run):
             field_map = self._schema.map(entity)
-            layout = self._links.layout(entity, [(f.name, f.rule.type.value) for f in field_map.fields], tx)
+            layout = self._links.layout(entity, field_map.layout, tx)
             pairs = self._staging.read(f"pairs.{entity.value}.{number}")
             decisions = self._staging.read(f"decisions.{entity.value}.{number}")
             rows = link_rows(pairs, decisions, field_map, layout, self._now)

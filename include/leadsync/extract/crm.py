@@ -21,6 +21,7 @@ from include.leadsync.clock import iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ReadAgain
 from include.leadsync.extract.identity import IDENTITY_SCHEMA, canonical_records, record_columns
+from include.leadsync.extract.older import unchanged_under_older_map
 from include.leadsync.fields import hash_tag
 from include.leadsync.model import Entity, FieldMap, LinkStatus
 from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
@@ -117,6 +118,7 @@ class CrmReader:
         window = self._run.window
         if (
             self._run.persons
+            or self._run.of_fields
             or (window.since is None and window.until is None)
             or self._entity not in self._run.entities
         ):
@@ -151,13 +153,16 @@ class CrmReader:
         if raw.num_rows == 0:
             return self._row_schema().empty_table(), _SEEN.empty_table()
         rows = canonical_records(raw, self._schema, self._entity, self._reference)
-        known = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))
+        links: pl.DataFrame = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))  # type: ignore[assignment]
         kept = ("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty", "crm_state")
-        known = known.select(*kept)  # type: ignore[union-attr]
+        known = links.select(*kept)
+        as_before = [] if keep_unchanged else unchanged_under_older_map(rows, links, self._links.layouts(), self._map)
         joined = rows.join(known, left_on="id", right_on="crm_id", how="left", maintain_order="left")
         same = (
-            (pl.col("hash") == pl.col("crm_hash"))
-            & (pl.col("hash_tag") == hash_tag())
+            (
+                (pl.col("hash") == pl.col("crm_hash")) & (pl.col("hash_tag") == hash_tag())
+                | pl.col("id").is_in(as_before)
+            )
             & pl.col("dirty").is_null()
             & (pl.col("allowed") == (pl.col("status") != LinkStatus.SUSPENDED))
             & pl.col("@state").eq_missing(pl.col("crm_state"))

@@ -96,7 +96,7 @@ class PersonReader:
         selection = self._staging.read("selection")
         selected = selection.filter(pl.col("person_id").is_not_null())["person_id"].to_list()
         window = self._run.window
-        if not self._run.incremental and not self._run.persons and window.since:
+        if not self._run.incremental and not self._run.persons and not self._run.of_fields and window.since:
             selected += self._changed_between(window.since, window.until)
         return selected
 

@@ -30,7 +30,7 @@ def known_pairs(
     CRM record changed too or the link is in `forced` (facts: performance, "Hash first").
     """
     names = field_map.names
-    wide = decode_links(links, layouts, names)
+    wide = decode_links(links, layouts, field_map.layout_names)
     wide = refresh(wide, rows, "crm_id", "id", "c", names)
     wide = refresh(wide, persons, "person_id", "id", "p", names)
     seen_hash = row_hash(_person_values(wide, names), names)

@@ -114,8 +114,8 @@ class _LinkStep:
                 unknown = pl.col("link_id").is_in(late["link_id"].to_list()) | pl.col("dirty").is_not_null()
                 links, late = links.filter(~unknown), late.clear()
             here = self._people.canonical(self._of(raw_persons, links), entity)
-            exchanged_now = links.filter(pl.col("link_id").is_in(list(changed)))
-            late = pl.concat([late, resuming(links, rows, here), exchanged_now]).unique("link_id", maintain_order=True)
+            unsure = links.filter(pl.col("link_id").is_in(list(changed)) | pl.col("dirty").is_not_null())
+            late = pl.concat([late, resuming(links, rows, here), unsure]).unique("link_id", maintain_order=True)
             more = self._people.canonical(persons_to_add(self._people, late, here), entity)
             persons = pl.concat([self._people.canonical(extra, entity), here, more]).unique(
                 "id", keep="first", maintain_order=True

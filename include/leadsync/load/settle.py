@@ -86,8 +86,8 @@ class Settling:
             if row["link_id"] in elsewhere:
                 continue
             if row["link_id"] not in states:
-                names = self.schema.map(row["entity"]).names
-                states[row["link_id"]] = LinkState(row, layouts.get(row["layout_id"], names), names)
+                stored = layouts.get(row["layout_id"]) or self.schema.map(row["entity"]).layout_names
+                states[row["link_id"]] = LinkState(row, stored, stored)
             states[row["link_id"]].acknowledge(outcome)
         for entity in Entity:
             mine = [state for state in states.values() if state.row["entity"] == entity]
@@ -98,16 +98,13 @@ class Settling:
     def _link_rows(self, entity: Entity, states: list[LinkState], tx: Transaction) -> pa.Table:
         field_map = self.schema.map(entity)
         names = field_map.names
-        layout = Links(self.engine.store).layout(entity, [(f.name, f.rule.type.value) for f in field_map.fields], tx)
-        hashes = {
-            side: row_hash(_texts([state.seen(side) for state in states], names), names).to_pylist()
-            for side in ("person", "crm")
-        }
+        layout = Links(self.engine.store).layout(entity, field_map.layout, tx)
+        hashes = {side: _hashes([state.seen(side) for state in states], names) for side in ("person", "crm")}
         rows: list[dict[str, Any]] = []
         for position, state in enumerate(states):
             columns = {name: state.row[name] for name in _CARRIED} | {
                 "version": state.row["version"] + 1,
-                "layout_id": layout,
+                "layout_id": state.row["layout_id"] or layout,  # the fields it was planned with
                 "hash_tag": hash_tag(),
                 "changed_at": self.engine.now(),
                 "person_hash": hashes["person"][position] if state.row["person_hash"] is not None else None,
@@ -259,5 +256,8 @@ ACTIVITY_SCHEMA = _schema(
 _RECOVERED_SCHEMA = _schema("direction field", "link_id")
 
 
-def _texts(records: list[dict[str, str | None]], names: Sequence[str]) -> pa.Table:
-    return pa.table({name: pa.array([record[name] for record in records], pa.string()) for name in names})
+def _hashes(records: list[dict[str, str | None]], names: Sequence[str]) -> list[int | None]:
+    """Row hashes over the fields of the map; none for a link that was stored when the map had others."""
+    known = [set(names) <= set(record) for record in records]
+    table = pa.table({name: pa.array([record.get(name) for record in records], pa.string()) for name in names})
+    return [digest if fits else 0 for digest, fits in zip(row_hash(table, names).to_pylist(), known, strict=True)]

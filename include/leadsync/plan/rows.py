@@ -11,6 +11,7 @@ from include.leadsync.config import SyncFilter, SystemFields
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
 from include.leadsync.plan.consent import LIFT, consent_update
+from include.leadsync.plan.refresh import joined_or_refreshed
 
 PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "op_id": pl.String,
@@ -52,7 +53,12 @@ def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
     joined = _with_pair(pairs, writes).with_columns(
         pl.lit(field_map.entity.value).alias("entity"),
         pl.lit(OperationKind.UPDATE.value).alias("kind"),
-        pl.when(pl.col("field").is_in(consent)).then(pl.lit(int(Lane.CONSENT))).otherwise(pl.col("lane")).alias("lane"),
+        pl.when(pl.col("field").is_in(consent))
+        .then(pl.lit(int(Lane.CONSENT)))
+        .when(joined_or_refreshed())
+        .then(pl.lit(int(Lane.BACKFILL)))
+        .otherwise(pl.col("lane"))
+        .alias("lane"),
         pl.lit(value=False).alias("system"),
         loser.alias("before"),
         pl.when(pl.col("field").is_in(consent) & (pl.col("after") == "false"))

@@ -6,6 +6,7 @@ import math
 
 import polars as pl
 
+from include.leadsync.backfills import staged_stretch
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.step import slices
 from include.leadsync.merge import DECISION_SCHEMA, Change
@@ -15,6 +16,7 @@ from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.consent import spread
 from include.leadsync.plan.endings import flag_rows, merge_rows
+from include.leadsync.plan.refresh import refreshed
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
     create_rows,
@@ -40,6 +42,7 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage `decisions.E.N` for every slice of pairs; returns how often each kind of change occurred."""
     staging, schema = engine.staging(run), staged_schema(engine, run)
     overwritten = pl.concat([staging.read("overwritten"), staging.read("carried")])
+    moved = staging.read("events").filter(pl.col("kind") == "moved")["link_id"].to_list()
     policy = engine.settings.policies.first_link
     first_link = None if policy == "by_type" else System(policy)
     counts: dict[str, int] = dict.fromkeys(Change, 0)
@@ -51,6 +54,8 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
         decisions = merge_pairs(both, field_map, first_link)
         restored, taken = restored_edits(both, overwritten, field_map)
         decisions = pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
+        stretch = staged_stretch(engine, run, entity)
+        decisions = refreshed(decisions, both, field_map, engine.settings.backfill.direction, stretch, moved)
         decisions = without_writes(decisions, both, outbound=schema.filters[entity].outbound)
         decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
         if run.fields:

@@ -33,10 +33,21 @@ Mistake = tuple[str, str, str]
 _TEXT_LIKE = {FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL, FieldType.TEXT}
 
 
+def shape_of(rule: FieldRule) -> str:
+    """What a field was when it worked: its column, its type and its direction."""
+    return f"{rule.dynamics}|{rule.type.value}|{rule.flow.value}"
+
+
 def resolve_fields(
-    settings: Settings, marketo: Sequence[MarketoField], dynamics: Mapping[Entity, Sequence[DynamicsAttribute]]
+    settings: Settings,
+    marketo: Sequence[MarketoField],
+    dynamics: Mapping[Entity, Sequence[DynamicsAttribute]],
+    proven: Mapping[Entity, Mapping[str, str]] | None = None,
 ) -> dict[Entity, FieldMap]:
     """The active field map of each entity, in the order of the file.
+
+    `proven`: name → shape of fields that worked before. One that does not any more, with its entry unchanged, is set
+    aside with its reason, whoever wrote the entry (D67).
 
     Raises `ConfigurationInvalid` naming every entry without `optional: true` that either system
     contradicts: existence, direction, type, options, defaults.
@@ -48,20 +59,23 @@ def resolve_fields(
         attributes = {attribute.name: attribute for attribute in dynamics.get(entity, ())}
         active: list[SyncField] = []
         quarantined: dict[str, str] = {}
+        kept: list[tuple[str, str]] = []
         for name, entry in settings.fields.of(entity).items():
             rule = entry.rule(entity, name)
             field, mistakes = _resolve(rule, entry, by_name, attributes)
             if field is not None and not mistakes:
                 active.append(field)
-            elif rule.optional:
+            elif (worked := (proven or {}).get(entity, {}).get(name) == shape_of(rule)) or rule.optional:
                 quarantined[name] = "; ".join(f"{found}, expected {expected}" for _, found, expected in mistakes)
+                if worked:
+                    kept.append((name, rule.type.value))
             else:
                 path = ("fields", entity.value, name)
                 problems += [
                     settings.problem((*path, key) if key else path, found, expected)
                     for key, found, expected in mistakes
                 ]
-        maps[entity] = FieldMap(entity, tuple(active), quarantined)
+        maps[entity] = FieldMap(entity, tuple(active), quarantined, tuple(kept))
     if problems:
         raise ConfigurationInvalid(problems)
     return maps

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from include.leadsync.errors import Problem
 from include.leadsync.model import Entity, FieldRule, FieldType, Flow, System, Winner
+from include.leadsync.settings.backfills import Backfills
 from include.leadsync.settings.filters import Filters
 from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.settings.requests import RequestSettings
@@ -149,6 +150,7 @@ class Settings(Section):
     marketo: MarketoSettings = MarketoSettings()
     limits: Limits = Limits()
     filter: Filters = Filters()
+    backfill: Backfills = Backfills()
     policies: Policies = Policies()
     requests: RequestSettings = RequestSettings()
     lifecycle: Lifecycle = Lifecycle()

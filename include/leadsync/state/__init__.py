@@ -11,6 +11,7 @@ from include.leadsync.state.cursors import Cursor, Cursors
 from include.leadsync.state.echoes import Echoes, SeenActivities
 from include.leadsync.state.erasures import Erasures
 from include.leadsync.state.errors import LinkTaken
+from include.leadsync.state.fields import FieldJob, FieldJobs, SyncedField, SyncedFields
 from include.leadsync.state.leases import WRITER, Lease, Leases
 from include.leadsync.state.ledger import Ledger
 from include.leadsync.state.links import Links
@@ -31,6 +32,8 @@ __all__ = [
     "Cursors",
     "Echoes",
     "Erasures",
+    "FieldJob",
+    "FieldJobs",
     "Lease",
     "Leases",
     "Ledger",
@@ -47,6 +50,8 @@ __all__ = [
     "SeenActivities",
     "SharedBudget",
     "StateStore",
+    "SyncedField",
+    "SyncedFields",
     "Transaction",
     "assert_fits",
 ]

@@ -20,14 +20,14 @@ class LinkCounts:
     def __init__(self, store: StateStore) -> None:
         self._store = store
 
-    def total(self, entity: Entity | str | None, status: LinkStatus | str | None) -> int:
+    def total(self, entity: Entity | str | None, status: LinkStatus | str | None, tx: Transaction | None = None) -> int:
         """Sum of the counters that fit; None fits all."""
         statement = sa.select(sa.func.coalesce(sa.func.sum(link_count.c.links), 0))
         if entity is not None:
             statement = statement.where(link_count.c.entity == str(entity))
         if status is not None:
             statement = statement.where(link_count.c.status == str(status))
-        with self._store.read() as connection:
+        with self._store.look(tx) as connection:
             return int(connection.execute(statement).scalar_one())
 
     def added(self, tx: Transaction, rows: pa.Table) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state.arrow import conform, filled, with_all_columns
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.link_counts import LinkCounts
-from include.leadsync.state.schema import LIVE, MOMENT, NUMBER, layout, link
+from include.leadsync.state.schema import LIVE, MOMENT, NUMBER, layout, link, synced_field
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch, is_writing
 
 EXPECTED = "expected_version"
@@ -205,9 +205,14 @@ class Links:
         with self._store.within(tx) as connection:
             return connection.execute(sa.update(link).where(live).values(dirty=reason)).rowcount
 
-    def count(self, entity: Entity | str | None = None, status: LinkStatus | str | None = None) -> int:
+    def count(
+        self,
+        entity: Entity | str | None = None,
+        status: LinkStatus | str | None = None,
+        tx: Transaction | None = None,
+    ) -> int:
         """How many links there are, of an entity and in a status; read from counters, not counted."""
-        return self._counts.total(entity, status)
+        return self._counts.total(entity, status, tx)
 
     def pages(self, entity: Entity | str | None = None, size: int = _PAGE) -> Iterator[pa.Table]:
         """Every live link, in slices by link_id: for sweeps only, each slice in a transaction of its own."""
@@ -250,7 +255,9 @@ class Links:
 
     def layout(self, entity: Entity | str, fields: Sequence[tuple[str, str]], tx: Transaction | None = None) -> int:
         """The id of a layout: the ordered (field id, type) pairs that a base array of an entity holds."""
-        text = json.dumps([list(pair) for pair in fields], ensure_ascii=False, separators=(",", ":"))
+        generations = self._generations(entity, tx)
+        marked = [[name, _marked(kind, generations.get(name, 1))] for name, kind in fields]
+        text = json.dumps(marked, ensure_ascii=False, separators=(",", ":"))
         digest = hashlib.sha256(f"{entity}\n{text}".encode()).hexdigest()
         known = sa.select(layout.c.layout_id).where(layout.c.digest == digest)
         with self._store.within(tx) as connection:
@@ -262,10 +269,40 @@ class Links:
         return int(found)
 
     def layouts(self, tx: Transaction | None = None) -> dict[int, list[str]]:
-        """Field ids of every layout, in order."""
+        """Field ids of every layout, in order; one of an older generation is named so that nobody asks for it."""
         with self._store.look(tx) as connection:
-            rows = driver_rows(connection, sa.select(layout.c.layout_id, layout.c.fields_json))
-        return {key: [name for name, _ in json.loads(text)] for key, text in rows}
+            statement = sa.select(layout.c.layout_id, layout.c.entity, layout.c.fields_json)
+            rows = driver_rows(connection, statement)
+            now = {entity: self._generations(entity, connection) for entity in {entity for _, entity, _ in rows}}
+        return {
+            key: [_current(name, kind, now[entity]) for name, kind in json.loads(text)] for key, entity, text in rows
+        }
+
+    def _generations(self, entity: Entity | str, tx: Transaction | None) -> dict[str, int]:
+        """Fields that began more than once, with how often."""
+        again = sa.select(synced_field.c.name, synced_field.c.generation).where(
+            synced_field.c.entity == str(entity), synced_field.c.generation > 1
+        )
+        with self._store.look(tx) as connection:
+            return {name: generation for name, generation in driver_rows(connection, again)}  # noqa: C416 - rows are no pairs
+
+    def after(
+        self,
+        entity: Entity | str,
+        link_id: int,
+        limit: int,
+        among: Sequence[str] | None = None,
+        tx: Transaction | None = None,
+    ) -> pa.Table:
+        """Active links of an entity behind `link_id`, lowest first; only those of the CRM records `among`, if given."""
+        active = (
+            (link.c.entity == str(entity)) & (link.c.status == LinkStatus.ACTIVE.value) & (link.c.link_id > link_id)
+        )
+        statement = sa.select(*_COLUMNS).where(active).order_by(link.c.link_id).limit(limit)
+        if among is not None:
+            statement = statement.where(self._store.bulk.one_of(link.c.crm_id, among))
+        with self._store.look(tx) as connection:
+            return fetch(connection, statement)
 
 
 def _lower_guids(rows: pa.Table) -> pa.Table:
@@ -273,3 +310,12 @@ def _lower_guids(rows: pa.Table) -> pa.Table:
     if "crm_id" not in rows.column_names:
         return rows
     return rows.set_column(rows.column_names.index("crm_id"), "crm_id", pc.utf8_lower(rows["crm_id"]))
+
+
+def _marked(kind: str, generation: int) -> str:
+    return kind if generation == 1 else f"{kind}#{generation}"
+
+
+def _current(name: str, kind: str, generations: Mapping[str, int]) -> str:
+    generation = int(kind.partition("#")[2] or 1)
+    return name if generation == generations.get(name, 1) else f"{name}#{generation}"

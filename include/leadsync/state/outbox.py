@@ -151,6 +151,16 @@ class Outbox:
         with self._store.look(tx) as connection:
             return sorted(connection.execute(parked.distinct()).scalars())
 
+    def waiting_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
+        """Links of one entity for which something waits that a change of the field map makes out of date."""
+        waiting = sa.select(operation.c.link_id).where(
+            operation.c.state.in_(WAITING), operation.c.entity == str(entity), operation.c.link_id.is_not(None)
+        )
+        with self._store.look(tx) as connection:
+            return sorted(
+                connection.execute(waiting.where(operation.c.kind.not_in(sorted(STANDING))).distinct()).scalars()
+            )
+
     def in_flight(self, tx: Transaction | None = None) -> pa.Table:
         """All operations marked in flight: at the start of a run their outcome is unknown (§5.1)."""
         with self._store.look(tx) as connection:

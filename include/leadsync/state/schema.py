@@ -287,6 +287,38 @@ request = sa.Table(
     sa.Index("request_queue", "state", "created_at"),
 )
 
+synced_field = sa.Table(
+    "synced_field",
+    metadata,
+    _text("entity", key=True),
+    _text("name", key=True),
+    _text("shape", needed=True),
+    _number("generation", needed=True, default="1"),
+    _text("state", needed=True),
+    _moment("changed_at", needed=True),
+)
+"""Fields that are or were synced; baselines of an older generation count for nothing (R95, R97)."""
+
+field_job = sa.Table(
+    "field_job",
+    metadata,
+    _number("job_id", counted=True),
+    _text("entity", needed=True),
+    _text("fields_json", needed=True),
+    _text("reason", needed=True),
+    _text("direction", needed=True),
+    _text("since"),
+    _text("until"),
+    _text("window_on"),
+    _text("state", needed=True),
+    _number("position", needed=True, default="0"),
+    _number("total", needed=True, default="0"),
+    _number("done", needed=True, default="0"),
+    _moment("created_at", needed=True),
+    _moment("changed_at", needed=True),
+)
+"""Backfills of fields over all links of an entity, a stretch at a time (D69)."""
+
 snapshot = sa.Table(
     "metadata",
     metadata,

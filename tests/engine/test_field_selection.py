@@ -1,0 +1,284 @@
+"""Fields that join the map, leave it, break and come back, and refreshes of single fields (R89–R107, D57–D69)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from include.leadsync.clients.transport import Headers, HttpRequest, HttpResponse
+from include.leadsync.errors import ConfigurationInvalid, ConnectionBroken, RetryLater
+from include.leadsync.state import FieldJobs, Outbox
+from include.leadsync.state.fields import DONE, OPEN
+from tests.engine.play import column, linked_contact, linked_lead, shown
+from tests.world import DEFAULT_CONFIG, World
+
+EMPLOYEES = {"dynamics": "numberofemployees", "type": "integer"}
+
+
+def configure(world: World, entity: str = "lead", backfill: Any = None, **entries: dict[str, Any] | None) -> None:
+    """The shipped map with entries added, replaced, or (None) taken out."""
+    fields: dict[str, dict[str, Any]] = yaml.safe_load(DEFAULT_CONFIG.read_text("utf-8"))["fields"]
+    for name, entry in entries.items():
+        fields[entity].pop(name, None)
+        if entry is not None:
+            fields[entity][name] = entry
+    world.configure({"fields": fields, "backfill": backfill or {}})
+    world.reopen()
+
+
+def pair(world: World, number: int, *, row: int | None, person: int | None) -> tuple[int, str]:
+    """A linked lead whose two sides show different numbers of employees, a field nobody syncs yet."""
+    at = linked_lead(world, numberofemployees=row, emailaddress1=f"p{number}@example.com")
+    if person is not None:
+        world.edit_person(at[0], numberOfEmployees=person)
+        world.settle()
+    return at
+
+
+def both(world: World, at: tuple[int, str]) -> tuple[object, object]:
+    return shown(world, at[0], "numberOfEmployees"), column(world, "lead", at[1], "numberofemployees")
+
+
+NUMBERS = [(5, 7), (5, None), (None, 7), (6, 6)]  # CRM record, person
+FILLED = {
+    "inbound": [(5, 5), (5, 5), (None, None), (6, 6)],
+    "outbound": [(7, 7), (None, None), (7, 7), (6, 6)],
+    "by_type": [(7, 7), (5, 5), (7, 7), (6, 6)],
+}
+"""What both sides show after a field joined the map (person, CRM record); inbound as in the native sync, nulls too."""
+
+
+@pytest.mark.parametrize("direction", FILLED)
+@pytest.mark.parametrize("stretch", [2, 5_000])
+def test_a_field_that_joins_is_filled_on_every_link_from_the_side_that_is_configured(
+    world: World, direction: str, stretch: int
+) -> None:
+    pairs = [pair(world, number, row=row, person=person) for number, (row, person) in enumerate(NUMBERS)]
+    configure(world, numberOfEmployees=EMPLOYEES, backfill={"direction": direction, "records_per_cycle": stretch})
+    report = world.run()
+    assert report["steps"]["recover"]["fields_added"] == ["lead.numberOfEmployees"]
+    for _ in range(3):
+        world.run()
+    assert [both(world, at) for at in pairs] == FILLED[direction]
+    (job,) = FieldJobs(world.engine.store).all((OPEN, DONE))
+    assert (job.state, job.done, job.total) == (DONE, 4, 4)
+    assert world.activities() == []
+
+
+def test_a_value_of_the_person_that_gives_way_is_in_the_ledger(world: World) -> None:
+    at = pair(world, 1, row=5, person=7)
+    configure(world, numberOfEmployees=EMPLOYEES)
+    world.settle()
+    entries = world.ledger(at[0], "numberOfEmployees")
+    assert {(entry["after"], entry["lost"], entry["rule"]) for entry in entries} == {("5", "7", "R95")}
+
+
+def test_a_backfill_goes_on_where_a_run_that_died_left_it(world: World) -> None:
+    pairs = [pair(world, number, row=number + 1, person=None) for number in range(4)]
+    configure(world, numberOfEmployees=EMPLOYEES, backfill={"records_per_cycle": 3})
+
+    def dies(request: HttpRequest) -> HttpResponse | None:
+        if "leads.json" in request.url and request.method == "GET":
+            raise ConnectionBroken("cannot be reached", maybe_committed=False)
+        return None
+
+    world.transport.before.append(dies)
+    with pytest.raises(RetryLater):
+        world.run()
+    world.transport.before.clear()
+    (job,) = FieldJobs(world.engine.store).all()
+    assert (job.position, job.done) == (0, 0)
+    world.reopen()
+    world.run()
+    (job,) = FieldJobs(world.engine.store).all()
+    assert job.done == 3
+    world.settle()
+    assert [both(world, at) for at in pairs] == [(n + 1, n + 1) for n in range(4)]
+
+
+def test_changes_go_before_a_backfill(world: World) -> None:
+    pairs = [pair(world, number, row=number + 1, person=None) for number in range(3)]
+    configure(world, numberOfEmployees=EMPLOYEES)
+    world.edit_row("lead", pairs[2][1], jobtitle="CTO")
+    sent: list[bytes] = []
+
+    def watch(request: HttpRequest) -> None:
+        if "leads.json" in request.url and request.method == "POST":
+            sent.append(request.body or b"")
+
+    world.transport.before.append(watch)
+    world.engine.settings.batches.__dict__["marketo"] = 1
+    world.run()
+    assert b"CTO" in sent[0]
+    assert [b"numberOfEmployees" in body for body in sent] == [False, True, True, True]
+
+
+def test_a_field_that_leaves_the_map_stops_and_what_was_agreed_on_is_forgotten(world: World) -> None:
+    person, lead = linked_lead(world, jobtitle="base")
+    configure(world, title=None)
+    report = world.run()
+    assert report["steps"]["recover"]["fields_removed"] == ["lead.title"]
+    world.edit_person(person, title="typed meanwhile")
+    world.edit_row("lead", lead, address1_city="Lund")
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "base"
+    configure(world)
+    world.settle()  # back in the map: refreshed from Dynamics, not taken for an edit of the person
+    assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == ("base", "base")
+
+
+def test_a_write_that_waits_for_a_field_that_left_is_planned_anew_without_it(world: World) -> None:
+    person, lead = linked_lead(world)
+
+    def unreachable(request: HttpRequest) -> HttpResponse | None:
+        if "$batch" in request.url and b"PATCH" in (request.body or b""):
+            raise ConnectionBroken("cannot be reached", maybe_committed=False)
+        return None
+
+    world.edit_person(person, title="CTO", city="Lund")
+    world.transport.before.append(unreachable)
+    with pytest.raises(RetryLater):
+        world.run()
+    world.transport.before.clear()
+    configure(world, title=None)
+    world.movable.advance(120)
+    world.settle()
+    assert (column(world, "lead", lead, "address1_city"), column(world, "lead", lead, "jobtitle")) == ("Lund", None)
+    assert world.activities() == []
+    assert Outbox(world.engine.store).depth().num_rows == 0
+
+
+def hide(world: World, name: str, *, readable: bool = False, entity: str = "lead") -> None:
+    world.dynamics.control("set_metadata", {"entity": entity, "attribute": name, "changes": {"read": readable}})
+
+
+def retype(world: World, name: str, *, away: bool) -> None:
+    change = {"type": "Memo" if away else "String"}
+    world.dynamics.control("set_metadata", {"entity": "lead", "attribute": name, "changes": change})
+
+
+@pytest.mark.parametrize("own_entry", [True, False])
+def test_a_column_that_cannot_be_read_any_more_is_set_aside_and_catches_up_when_it_is_back(
+    world: World, own_entry: bool
+) -> None:
+    entry = {"dynamics": "jobtitle", "type": "string", "optional": not own_entry}
+    configure(world, title=entry)
+    person, lead = linked_lead(world, jobtitle="base", telephone1="1")
+    other_person, other = linked_lead(world, jobtitle="base", emailaddress1="other@example.com")
+    hide(world, "jobtitle")
+    world.edit_person(person, title="typed meanwhile", city="Lund")
+    world.edit_row("lead", lead, telephone1="2")
+    for _ in range(3):
+        report = world.run()
+    assert (shown(world, person, "phone"), column(world, "lead", lead, "address1_city")) == ("2", "Lund")
+    assert [(row["code"], row["field"]) for row in world.activities(open_only=True)] == [("field_set_aside", "title")]
+    assert "fields_set_aside" not in report["steps"]["recover"]  # told once
+    world.edit_row("lead", other, jobtitle="changed meanwhile")
+    world.settle()
+    hide(world, "jobtitle", readable=True)
+    world.movable.advance(3_700)
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "typed meanwhile"
+    assert shown(world, other_person, "title") == "changed meanwhile"
+    assert [row["outcome"] for row in world.activities()] == ["recovered", "failed"]
+
+
+def refuse_column(request: HttpRequest) -> HttpResponse | None:
+    """Dynamics no longer knows a column of leads, although its delta link was made for it."""
+    if "/leads?" not in request.url or "jobtitle" not in request.url:
+        return None
+    body = b'{"error": {"code": "0x80060888", "message": "Could not find a property named \'jobtitle\'"}}'
+    return HttpResponse(400, Headers({"content-type": "application/json"}), body)
+
+
+def test_an_unknown_column_in_the_middle_of_a_run_has_the_metadata_read_again_and_the_run_goes_on(
+    world: World,
+) -> None:
+    person, lead = linked_lead(world, jobtitle="base")
+    world.edit_person(person, city="Lund")
+    world.settle()
+    hide(world, "jobtitle")
+    world.edit_row("lead", lead, telephone1="2")
+    world.transport.before.append(refuse_column)
+    world.run()
+    assert shown(world, person, "phone") == "2"
+    world.run()
+    assert [row["code"] for row in world.activities(open_only=True)] == ["field_set_aside"]
+
+
+def test_an_entry_that_never_fitted_is_still_a_mistake_of_the_configuration(world: World) -> None:
+    linked_lead(world)
+    configure(world, numberOfEmployees={"dynamics": "numberofemploees", "type": "integer"})
+    with pytest.raises(ConfigurationInvalid, match="numberofemployees"):
+        world.run()
+
+
+@pytest.mark.parametrize("direction", ["inbound", "by_type"])
+def test_a_refresh_of_one_field_repairs_a_drift_and_overrides_no_change(world: World, direction: str) -> None:
+    configure(world, title={"dynamics": "jobtitle", "type": "string", "direction": "inbound"})
+    person, lead = linked_lead(world, jobtitle="base")
+    changed_person, changed = linked_lead(world, emailaddress1="other@example.com", address1_city="Malmö")
+    world.edit_person(person, title="drifted")  # inbound only: nobody minds
+    world.settle()
+    world.edit_person(changed_person, city="Lund")
+    world.run(kind="backfill", fields=("title", "city"), direction=direction)
+    world.settle()
+    assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == ("base", "base")
+    assert column(world, "lead", changed, "address1_city") == "Lund"
+
+
+@pytest.mark.parametrize(("window_on", "hit"), [("modified", {0, 1}), ("created", {1})])
+def test_a_refresh_may_be_narrowed_to_records_modified_or_created_in_a_window(
+    world: World, window_on: str, hit: set[int]
+) -> None:
+    configure(world, title={"dynamics": "jobtitle", "type": "string", "direction": "inbound"})
+    old = linked_lead(world, jobtitle="base", emailaddress1="old@example.com")
+    untouched = linked_lead(world, jobtitle="base", emailaddress1="untouched@example.com")
+    world.movable.advance(3_600)
+    since = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    world.movable.advance(60)
+    new = linked_lead(world, jobtitle="base", emailaddress1="new@example.com")
+    world.edit_row("lead", old[1], fax="1")
+    world.settle()
+    pairs = [old, new, untouched]
+    for person, _ in pairs:
+        world.edit_person(person, title="drifted")
+    world.settle()
+    world.run(kind="backfill", fields=("title",), since=since, window_on=window_on)
+    world.settle()
+    repaired = {number for number, (person, _) in enumerate(pairs) if shown(world, person, "title") == "base"}
+    assert repaired == hit
+
+
+def test_a_dry_run_counts_and_stores_nothing(world: World) -> None:
+    pairs = [pair(world, number, row=number + 1, person=None) for number in range(3)]
+    configure(world, numberOfEmployees=EMPLOYEES, backfill={"records_per_cycle": 0})
+    report = world.run(kind="backfill", fields=("numberOfEmployees",), dry_run=True, limit=2)
+    (estimate,) = report["steps"]["recover"]["backfill"]
+    assert (estimate["records"], estimate["dynamics_calls"], estimate["marketo_calls"]) == (3, 1, 1)
+    assert report["steps"]["plan"]["field_writes"] == 2  # of the stretch that was looked at
+    world.run()
+    assert both(world, pairs[0]) == (None, 1)
+
+
+def test_a_field_on_a_contact_is_filled_too(world: World) -> None:
+    person, contact = linked_contact(world, employeeid="E1")
+    configure(world, "contact", rating={"dynamics": "employeeid", "type": "string"})
+    world.settle()
+    assert (shown(world, person, "rating"), column(world, "contact", contact, "employeeid")) == ("E1", "E1")
+
+
+def test_an_opt_out_of_a_consent_field_that_joins_goes_both_ways_and_none_is_lifted(world: World) -> None:
+    configure(world, unsubscribed=None)
+    pairs = []
+    for number, (row, person) in enumerate([(True, False), (False, True), (False, False), (True, True)]):
+        at = linked_lead(world, donotbulkemail=row, emailaddress1=f"p{number}@example.com")
+        world.edit_person(at[0], unsubscribed=person)
+        pairs.append(at)
+    world.settle()
+    configure(world)
+    world.settle()
+    assert [shown(world, person, "unsubscribed") for person, _ in pairs] == [True, True, False, True]
+    assert [column(world, "lead", lead, "donotbulkemail") for _, lead in pairs] == [True, True, False, True]
