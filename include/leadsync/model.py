@@ -109,11 +109,20 @@ class OperationKind(StrEnum):
     LINK = "link"  # Microsoft Id and Type on the person that a CRM record belongs to (D11, D12)
     FLAG_DELETED = "flag_deleted"  # Microsoft is Deleted on the person (R75)
     ACTIVITY = "activity"  # custom activity on the person (D96)
+    DEACTIVATE = "deactivate"  # a CRM record whose person was deleted (D53)
+    DELETE_ROW = "delete"  # likewise
     MERGE_PERSONS = "merge_persons"  # the loser into the person of the link (D37, D42)
 
 
 STANDING = frozenset(
-    {OperationKind.LINK, OperationKind.FLAG_DELETED, OperationKind.ACTIVITY, OperationKind.MERGE_PERSONS}
+    {
+        OperationKind.LINK,
+        OperationKind.FLAG_DELETED,
+        OperationKind.ACTIVITY,
+        OperationKind.MERGE_PERSONS,
+        OperationKind.DEACTIVATE,
+        OperationKind.DELETE_ROW,
+    }
 )
 """Kinds that state a fact about a link: no newer plan replaces them, and they may be sent again."""
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from include.leadsync.backfills import DATASET as STRETCH
 from include.leadsync.backfills import note_progress
 from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.enqueue.erasure import erase, welcome
 from include.leadsync.enqueue.fates import ended_links, fate_ledger, history_links
 from include.leadsync.enqueue.links import link_rows
 from include.leadsync.enqueue.operations import (
@@ -146,6 +147,7 @@ class _Enqueue:
         )
         stored = self._links.insert(_arrow(new.drop("link_id")), tx)
         ActivityLog(self._store).found(stored, self._run.run_id, tx)
+        welcome(self._engine, stored, tx)
         self._real |= dict(zip(rows["link_id"].to_list(), stored["link_id"].to_pylist(), strict=True))
 
     def _settled_ids(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -205,6 +207,8 @@ class _Enqueue:
                     tx,
                 )
                 self._touched += ids
+                if status is LinkStatus.PERSON_DELETED:
+                    erase(self._engine, ids, tx)
         closed = [i for i in events.filter(pl.col("kind") == "ended")["link_id"].to_list() if i in waiting]
         if closed:  # merged away, and waiting to be flagged: nothing is written to them meanwhile
             self._links.update(_arrow(pl.DataFrame({"link_id": closed, "crm_state": [1] * len(closed)})), tx)

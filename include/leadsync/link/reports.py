@@ -13,6 +13,7 @@ Event = dict[str, object]
 PROPOSAL, DUPLICATES, REACTIVATED = "merge_proposed", "crm_duplicates", "lead_reactivated"
 DROPPED = "dropped_by_conversion"
 _LINK = "link"
+_ENDS = {"deactivate": "deactivated", "delete": "deleted"}
 
 
 def moved(move: Move) -> list[Event]:
@@ -107,6 +108,27 @@ def reactivated(lead: str, became: Mapping[str, object]) -> Event:
     message = f"lead {lead} was opened again after it became contact {contact}; the person stays with the contact"
     about = {"entity": "lead", "person_id": person, "crm_id": lead}
     return {**about, "kind": "held", "code": REACTIVATED, "message": message, "rule": "D41"}
+
+
+def too_many(action: str, found: int, most: int) -> Event:
+    """More records than may be closed or deleted in one cycle: none is (D53)."""
+    message = (
+        f"{found} persons were deleted whose CRM records may be {_ENDS[action]}; more than {most}: none was touched"
+    )
+    return {"kind": "notice", "operation": action, "code": "too_many_deletions", "message": message, "rule": "D53"}
+
+
+def would_end(entity: str, crm_id: str, action: str) -> Event:
+    """What a run in earnest would do (D53)."""
+    message = f"its person was deleted in Marketo; without dry_run {entity} {crm_id} would be {_ENDS[action]}"
+    about: Event = {"kind": "notice", "operation": action, "entity": entity, "crm_id": crm_id}
+    return {**about, "code": f"would_{action}", "message": message, "rule": "D53"}
+
+
+def erased(crm_id: str) -> Event:
+    """A record whose person was deleted in Marketo and is not made anew (D52)."""
+    message = "its person was deleted in Marketo and stays so; a request makes the person known again"
+    return {"kind": "held", "crm_id": crm_id, "code": "person_erased", "message": message, "rule": "D52"}
 
 
 def dropped(move: Move, person: int, field: str, value: str | None) -> Event:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from include.leadsync.context import Engine
+from include.leadsync.erasing import Eraser
 from include.leadsync.extract.identity import OPEN, QUALIFIED
 from include.leadsync.link import reports
 from include.leadsync.model import Entity, LinkStatus
@@ -26,12 +27,15 @@ class Returning:
     def __init__(self, engine: Engine, rows: Mapping[Entity, pl.DataFrame], moved_to: set[str]) -> None:
         """`moved_to`: records that got a link in this run."""
         self._links = Links(engine.store)
+        self._eraser = Eraser(engine)
+        self._closes = engine.settings.lifecycle.delete_in_dynamics.action == "deactivate"
         self.away: set[str] = set()
         self.restored: dict[str, int] = {}
         self.events: list[dict[str, object]] = []
         unlinked = {entity: frame.filter(pl.col("link_id").is_null()) for entity, frame in rows.items()}
         for frame in unlinked.values():
             strangers = frame.filter(~pl.col("id").is_in(list(moved_to)))
+            self._erased(strangers)
             self.away |= set(strangers.filter(pl.col("@master").is_not_null())["id"].to_list())
             for part in strangers.select("id", "@state", "@master").iter_slices(_SLICE):
                 self._met_before(part)
@@ -49,12 +53,26 @@ class Returning:
                 self.away.add(crm_id)
                 is_open = facts[crm_id]["@state"] == OPEN
                 self.events.append(reports.reactivated(crm_id, last) if is_open else _over(reports.REACTIVATED, crm_id))
+            elif status is LinkStatus.PERSON_DELETED and self._closes and facts[crm_id]["@state"] != OPEN:
+                self.away.add(crm_id)  # we closed it ourselves (D53)
+            elif status is LinkStatus.PERSON_DELETED and self._eraser.enabled:
+                self.away.add(crm_id)
+                self.events.append(reports.erased(crm_id))
             elif status is LinkStatus.CRM_MERGED or (
                 status is LinkStatus.PERSON_MERGED and self._lives_on(last["became_person"])
             ):
                 self.away.add(crm_id)
             if facts[crm_id]["@master"]:
                 self.events.append(_over(reports.DUPLICATES, crm_id))
+
+    def _erased(self, rows: pl.DataFrame) -> None:
+        """Records of persons who were deleted and must stay so (D52)."""
+        if not self._eraser.enabled:
+            return
+        email = rows["email"] if "email" in rows.columns else pl.Series([None] * rows.height, dtype=pl.String)
+        erased = self._eraser.erased(list(zip(rows["id"].to_list(), email.to_list(), strict=True)))
+        self.away |= erased
+        self.events += [reports.erased(crm_id) for crm_id in sorted(erased)]
 
     def _lives_on(self, person: int | None) -> bool:
         """Whether the survivor of a merge was not deleted since: then it would be R77 that holds."""

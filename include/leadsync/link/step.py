@@ -21,6 +21,7 @@ from include.leadsync.link.partners import outgrown, persons_to_add, resuming, r
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import removed_persons, removed_rows
 from include.leadsync.link.requests import Requests
+from include.leadsync.link.unwanted import unwanted_records
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Links
@@ -70,7 +71,10 @@ class _LinkStep:
             new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
             self._arrived(entity, rows.filter(new))
         self._requested(raw_persons)
-        self._events.append(removed_persons(self._engine, deleted, missing))
+        without_person = removed_persons(self._engine, deleted, missing)
+        unwanted, said = unwanted_records(self._engine, self._schema, without_person)
+        self._staging.write("unwanted", unwanted)
+        self._events += [without_person, events(said)]
         self._events.append(events([*self._fates.events, *told]))
         all_events = pl.concat([events([]), *self._events])
         self._staging.write("events", all_events)

@@ -12,7 +12,7 @@ from include.leadsync.clients.dynamics import DynamicsClient, RowWrite, WriteRes
 from include.leadsync.errors import ConnectionBroken, RetryLater, RowFailed
 from include.leadsync.fields import canonical_rows, dynamics_value
 from include.leadsync.load.outcome import Fate, Operation, Outcome
-from include.leadsync.model import Entity, OperationKind
+from include.leadsync.model import STANDING, Entity, OperationKind
 from include.leadsync.schema import Schema
 
 _VERSION_MISMATCH = "0x80060882"
@@ -20,6 +20,7 @@ _EXISTS = "0x80040237"
 _GONE = 404
 _THROTTLED = 429
 _SERVER_FAULT = 500
+_ENDS = {OperationKind.DEACTIVATE.value: "update", OperationKind.DELETE_ROW.value: "delete"}
 
 
 def send_to_dynamics(client: DynamicsClient, schema: Schema, operations: Sequence[Operation]) -> list[Outcome]:
@@ -46,16 +47,27 @@ def _send(client: DynamicsClient, schema: Schema, sent: list[Operation], writes:
     try:
         results = client.batch(writes)
     except ConnectionBroken as broken:
-        fate = Fate.UNKNOWN if broken.maybe_committed else Fate.LATER
-        return [Outcome(op, fate, "connection", str(broken), retry_after=broken.after) for op in sent]
+        return [
+            Outcome(op, _unanswered(op) if broken.maybe_committed else Fate.LATER, "connection", str(broken),
+                    retry_after=broken.after)
+            for op in sent
+        ]  # fmt: skip
     except RetryLater as later:
         return [Outcome(op, Fate.LATER, type(later).__name__, str(later), retry_after=later.after) for op in sent]
     shown = _shown(schema, sent, results)
     return [_outcome(op, result, shown.get(op.op_id)) for op, result in zip(sent, results, strict=True)]
 
 
+def _unanswered(operation: Operation) -> Fate:
+    """A fact may be written again; anything else that may have been written must be read first."""
+    return Fate.LATER if operation.kind in STANDING else Fate.UNKNOWN
+
+
 def _row_write(schema: Schema, operation: Operation) -> RowWrite:
     entity = Entity(operation.entity)
+    if operation.kind in _ENDS:
+        closed = {write.field: int(write.after) for write in operation.writes if write.after}
+        return RowWrite(entity=entity, id=str(operation.crm_id), kind=_ENDS[operation.kind], body=closed)
     fields = {field.name: field for field in schema.map(entity).fields}
     body: dict[str, Any] = {}
     for write in operation.writes:
@@ -81,9 +93,13 @@ def _row_write(schema: Schema, operation: Operation) -> RowWrite:
 
 def _outcome(operation: Operation, result: WriteResult, shown: dict[str, str | None] | None) -> Outcome:
     if not result.answered:
-        return Outcome(operation, Fate.UNKNOWN, "unanswered", "the batch was cut off before this part was answered")
+        return Outcome(
+            operation, _unanswered(operation), "unanswered", "the batch was cut off before this part was answered"
+        )
     if result.ok:
         return Outcome(operation, Fate.DONE, etag=result.etag, shown=shown)
+    if operation.kind in _ENDS and result.status == _GONE:
+        return Outcome(operation, Fate.DONE)
     code = (result.code or "").lower()
     message = result.message or f"Dynamics answered {result.status}"
     if (

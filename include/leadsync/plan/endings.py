@@ -6,7 +6,7 @@ import polars as pl
 
 from include.leadsync.config import SystemFields
 from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, SUPERSEDED
-from include.leadsync.model import Direction, Lane, OperationKind
+from include.leadsync.model import Direction, Entity, Lane, OperationKind
 from include.leadsync.plan.rows import shaped
 
 LOSER = "mergedPerson"
@@ -43,6 +43,27 @@ def _flags(rows: pl.DataFrame, name: str, after: pl.Expr, before: pl.Expr) -> pl
             after.alias("after"),
             pl.lit("deleted").alias("change"),
             pl.lit(None, pl.String).alias("request_id"),
+        )
+    )
+
+
+def unwanted_rows(unwanted: pl.DataFrame) -> pl.DataFrame:
+    """CRM records to be closed or deleted, because their person was deleted in Marketo (D53)."""
+    closed = pl.when(pl.col("entity") == Entity.LEAD.value).then(pl.lit("2")).otherwise(pl.lit("1"))
+    return shaped(
+        unwanted.select(
+            "link_id",
+            "entity",
+            "crm_id",
+            pl.lit(0, pl.Int64).alias("version"),
+            pl.lit(Direction.OUTBOUND.value).alias("direction"),
+            pl.col("action").alias("kind"),
+            pl.lit(int(Lane.CONSENT)).alias("lane"),
+            pl.lit("statecode").alias("field"),
+            pl.lit(value=True).alias("system"),
+            pl.when(pl.col("action") == OperationKind.DEACTIVATE.value).then(closed).alias("after"),
+            pl.lit("deleted").alias("change"),
+            pl.lit("D53").alias("rule"),
         )
     )
 

@@ -15,7 +15,7 @@ from include.leadsync.model import Direction, LinkStatus, OperationState, System
 from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.consent import spread
-from include.leadsync.plan.endings import flag_rows, merge_rows
+from include.leadsync.plan.endings import flag_rows, merge_rows, unwanted_rows
 from include.leadsync.plan.refresh import refreshed
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
@@ -90,6 +90,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     named = any(field.name == system.merged_into for field in schema.marketo)
     parts.append(flag_rows(staging.read("events"), system, merged_into=named))
     parts.append(merge_rows(staging.read("merging")))
+    parts.append(unwanted_rows(staging.read("unwanted")))
     rows = with_operation_ids(spread(pl.concat(parts), pl.concat(addresses)), run.run_id)
     brake = engine.settings.policies.brake
     approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()

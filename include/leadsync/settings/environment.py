@@ -27,10 +27,13 @@ class Paths:
     config: Path
     state_url: str = field(repr=False)
     staging_url: str = field(repr=False)
+    erasure_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Paths:
         """LEADSYNC_HOME, LEADSYNC_CONFIG, LEADSYNC_STATE_URL, LEADSYNC_STAGING, each with its default.
+
+        LEADSYNC_ERASURE_KEY has none (see `erasing`).
 
         Raises `ConfigurationInvalid` when the state URL is no URL.
         """
@@ -41,7 +44,8 @@ class Paths:
         if "://" not in state_url:
             expected = "a SQLAlchemy URL: sqlite:////path/state.db or postgresql+psycopg://user@host/database"
             raise ConfigurationInvalid([Problem(ENVIRONMENT, "LEADSYNC_STATE_URL", "a text without ://", expected)])
-        return cls(home, config, state_url, known.get("LEADSYNC_STAGING") or str(home / "staging"))
+        staging_url = known.get("LEADSYNC_STAGING") or str(home / "staging")
+        return cls(home, config, state_url, staging_url, known.get("LEADSYNC_ERASURE_KEY") or None)
 
 
 def connections_from_environment(environment: Mapping[str, str] | None = None) -> tuple[Connection, Connection]:

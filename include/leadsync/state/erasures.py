@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from include.leadsync.state.schema import erasure
+from include.leadsync.model import OperationState
+from include.leadsync.state.schema import activity, echo, erasure, ledger, operation, request
 from include.leadsync.state.store import StateStore, Transaction
 
 
@@ -34,6 +35,17 @@ class Erasures:
         with self._store.within(tx) as connection:
             gone = sa.delete(erasure).where(self._store.bulk.one_of(erasure.c.digest, digests))
             return connection.execute(gone).rowcount if digests else 0
+
+    def forget(self, links: Sequence[int], persons: Sequence[int], tx: Transaction) -> None:
+        """Delete everything that other tables say of links and persons; writes that are under way end by themselves."""
+        for table in (ledger, activity):
+            mine = self._store.bulk.one_of(table.c.link_id, links) | self._store.bulk.one_of(table.c.person_id, persons)
+            tx.execute(sa.delete(table).where(mine))
+        theirs = self._store.bulk.one_of(operation.c.link_id, links)
+        tx.execute(sa.delete(operation).where(theirs, operation.c.state != OperationState.IN_FLIGHT.value))
+        tx.execute(sa.delete(echo).where(self._store.bulk.one_of(echo.c.person_id, persons)))
+        asked = self._store.bulk.one_of(request.c.person_id, persons)
+        tx.execute(sa.delete(request).where(asked, request.c.finished_at.is_not(None)))
 
     def exist(self) -> bool:
         """Whether anything is remembered."""

@@ -1,0 +1,211 @@
+"""The deletion matrix on leads and contacts: who deletes where, what becomes of the other side (R75-R82, D45-D53)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.leadsync.requests import request_persons
+from include.leadsync.state import Ledger
+from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.play import column, shown
+
+ONE_OF_EACH = pytest.mark.parametrize(("name", "entity"), [("ann", "lead"), ("cy", "contact")])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pairs of `PEOPLE`."""
+    return prepare(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
+    """A copy of them."""
+    with copy_of(prepared, tmp_path / "scene") as made:
+        yield made
+
+
+def count(scene: Scene) -> int:
+    """How many persons there are."""
+    return int(scene.world.marketo.control("people_count", {})["people"])
+
+
+def again(scene: Scene, entity: str, row_id: str, **values: Any) -> None:
+    """A deleted row comes back under its own id."""
+    topic = {"subject": "Web form"} if entity == "lead" else {}
+    scene.world.add_row(entity, **{f"{entity}id": row_id, "lastname": "Ax", **topic, **values})
+
+
+@ONE_OF_EACH
+def test_deleted_in_dynamics_the_person_stays_flagged_and_its_edits_go_nowhere(
+    scene: Scene, name: str, entity: str
+) -> None:
+    person, row_id, people = scene.person(name), scene.record(name), count(scene)
+    scene.world.delete_row(entity, row_id)
+    scene.settled()
+    flagged = {"Id": row_id, "Type": entity.capitalize(), "IsDeleted": True, "MergedInto": None}
+    assert scene.shown(person) == flagged
+    assert (entity, person, row_id, "crm_deleted") in scene.links()
+    scene.world.edit_person(person, title="stays here")
+    scene.settled()
+    assert (scene.shown(person), count(scene)) == (flagged, people)
+
+
+@ONE_OF_EACH
+def test_deleted_in_marketo_the_record_is_untouched_and_only_its_next_update_makes_a_new_person(
+    scene: Scene, name: str, entity: str
+) -> None:
+    person, row_id = scene.person(name), scene.record(name)
+    before, people = scene.world.row(entity, row_id), count(scene)
+    scene.world.delete_person(person)
+    scene.settled()
+    assert scene.world.row(entity, row_id) == before
+    assert (entity, person, row_id, "person_deleted") in scene.links()
+    assert count(scene) == people - 1  # nothing happens by itself (R78)
+    scene.world.edit_row(entity, row_id, jobtitle="CTO")
+    scene.settled()
+    (new,) = scene.world.persons_by("microsoftId", row_id)
+    assert new["id"] != person
+    shown_now = {"Id": row_id, "Type": entity.capitalize(), "IsDeleted": False, "MergedInto": None}
+    assert scene.shown(new["id"]) == shown_now
+
+
+@ONE_OF_EACH
+def test_requested_after_a_deletion_the_person_gets_a_new_record_and_is_no_longer_flagged(
+    scene: Scene, name: str, entity: str
+) -> None:
+    person, row_id = scene.person(name), scene.record(name)
+    created = shown(scene.world, person, "microsoftCreatedDate")
+    scene.world.delete_row(entity, row_id)
+    scene.settled()
+    request_persons(scene.world.engine, [person], "contact", source="test", token="again")
+    scene.settled()
+    now = scene.shown(person)
+    assert now
+    assert now == {"Id": now["Id"], "Type": "Contact", "IsDeleted": False, "MergedInto": None}
+    assert now["Id"] != row_id
+    assert shown(scene.world, person, "microsoftCreatedDate") != created
+    again(scene, entity, row_id, emailaddress1=f"{name}@example.com")  # what was deleted is restored after all
+    scene.settled()
+    assert scene.shown(person) == now  # no link is stolen (D14): the other record has a person of its own
+    assert len(scene.world.persons_by("email", f"{name}@example.com")) == 2
+
+
+@ONE_OF_EACH
+def test_deleted_in_both_and_added_later_is_somebody_new(scene: Scene, name: str, entity: str) -> None:
+    person, row_id = scene.person(name), scene.record(name)
+    scene.world.delete_row(entity, row_id)
+    scene.world.delete_person(person)
+    scene.settled()
+    people = count(scene)
+    again(scene, entity, row_id, emailaddress1=f"{name}@example.com")
+    scene.settled()
+    assert count(scene) == people + 1
+    (new,) = scene.world.persons_by("microsoftId", row_id)
+    assert scene.shown(new["id"]) == {
+        "Id": row_id, "Type": entity.capitalize(), "IsDeleted": False, "MergedInto": None,
+    }  # fmt: skip
+
+
+@ONE_OF_EACH
+def test_a_restored_record_finds_its_person_again_whatever_the_person_shows(
+    scene: Scene, name: str, entity: str
+) -> None:
+    person, row_id, people = scene.person(name), scene.record(name), count(scene)
+    scene.world.delete_row(entity, row_id)
+    scene.settled()
+    scene.world.edit_person(person, microsoftId=None, email="moved@example.com", title="meanwhile")
+    again(scene, entity, row_id, address1_city="Oslo")
+    scene.settled()
+    assert count(scene) == people
+    assert scene.shown(person) == {
+        "Id": row_id, "Type": entity.capitalize(), "IsDeleted": False, "MergedInto": None,
+    }  # fmt: skip
+    assert column(scene.world, entity, row_id, "jobtitle") == "meanwhile"  # empty never beats a value (D4)
+    assert shown(scene.world, person, "city") == "Oslo"
+
+
+RESPECT = {"lifecycle": {"respect_marketo_delete": True}}
+
+
+def everything_kept(folder: Path) -> str:
+    """All that the state store holds."""
+    with sqlite3.connect(folder / "state.db") as connection:
+        return "\n".join(connection.iterdump())
+
+
+def test_told_to_respect_it_nobody_deleted_in_marketo_comes_back_and_nothing_of_them_is_kept(
+    prepared: Path, tmp_path: Path
+) -> None:
+    with copy_of(prepared, tmp_path / "scene", RESPECT) as scene:
+        person, row_id, people = scene.person("ann"), scene.record("ann"), count(scene)
+        scene.world.edit_person(person, title="Anonymous no more", city="Nowhere at all")
+        scene.world.settle()
+        scene.world.delete_person(person)
+        scene.settled()
+        kept = everything_kept(scene.world.folder).lower()
+        for secret in ("ann@example.com", "anonymous no more", "nowhere at all", row_id):
+            assert secret not in kept
+        assert (scene.world.folder / "erasure.key").stat().st_mode & 0o077 == 0
+        for title in ("CTO", "CEO"):
+            scene.world.edit_row("lead", row_id, jobtitle=title)
+            scene.settled()
+        scene.world.add_row("contact", lastname="Ax", emailaddress1="Ann@Example.com")
+        scene.settled()
+        assert count(scene) == people - 1
+        assert scene.said(open_only=True) == [("person_erased", "D52")] * 2
+        assert "ann@example.com" not in everything_kept(scene.world.folder).lower()
+        # Back by her own wish: a request makes the person known again.
+        back = scene.world.add_person(email="ann@example.com", firstName="Ann", lastName="Ax")
+        (rival,) = scene.world.rows("contact", "emailaddress1 eq 'ann@example.com'")
+        scene.world.delete_row("contact", rival["contactid"])
+        request_persons(scene.world.engine, [back], "lead", source="test", token="1")
+        scene.settled()
+        assert scene.shown(back) == {"Id": row_id, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
+
+
+def wanted(action: str, **more: Any) -> dict[str, Any]:
+    """A configuration that closes or deletes test leads."""
+    mine = [{"column": "companyname", "operator": "one_of", "values": ["Acme"]}]
+    allow = {"lead": mine, "contact": None}
+    return {"lifecycle": {"delete_in_dynamics": {"action": action, "dry_run": False, "allow": allow, **more}}}
+
+
+@pytest.mark.parametrize("action", ["deactivate", "delete"])
+def test_told_to_the_sync_closes_or_deletes_the_records_of_the_list_and_no_others(
+    prepared: Path, tmp_path: Path, action: str
+) -> None:
+    with copy_of(prepared, tmp_path / "scene", wanted(action)) as scene:
+        scene.world.edit_row("lead", scene.record("bo"), companyname="A customer")
+        scene.world.settle()
+        people = count(scene)
+        for name in ("ann", "bo", "cy"):
+            scene.world.delete_person(scene.person(name))
+        scene.settled()
+        row = scene.world.row("lead", scene.record("ann"))
+        assert (row and row["statecode"]) == (None if action == "delete" else 2)
+        assert column(scene.world, "lead", scene.record("bo"), "statecode") == 0
+        assert column(scene.world, "contact", scene.record("cy"), "statecode") == 0
+        assert count(scene) == people - 3
+        written = Ledger(scene.world.engine.store).of_crm(scene.record("ann")).to_pylist()
+        assert [row["rule"] for row in written if row["kind"] == action] == ["D53"]
+
+
+@pytest.mark.parametrize(
+    ("more", "code"), [({"dry_run": True}, "would_delete"), ({"at_most": 1}, "too_many_deletions")]
+)
+def test_a_dry_run_and_too_many_at_once_touch_nothing_and_say_so(
+    prepared: Path, tmp_path: Path, more: dict[str, Any], code: str
+) -> None:
+    with copy_of(prepared, tmp_path / "scene", wanted("delete", **more)) as scene:
+        for name in ("ann", "bo"):
+            scene.world.delete_person(scene.person(name))
+        scene.settled()
+        assert scene.world.row("lead", scene.record("ann"))
+        assert scene.world.row("lead", scene.record("bo"))
+        assert set(scene.said()) == {(code, "D53")}
