@@ -1,6 +1,6 @@
 """Each scenario runs against the sandbox and, where the environment names one, against the real service.
 
-Read-only unless LEADSYNC_CONTRACT_WRITE=1; the variables are in docs/clients.md.
+Read-only unless CONTRACT_WRITE=1; the variables are in docs/clients.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def where(request: pytest.FixtureRequest) -> str:
 def _real(service: str) -> Connection:
     found = real(service)
     if found is None:
-        pytest.skip(f"no real {service.title()} in the environment (LEADSYNC_CONTRACT_{service}_HOST …)")
+        pytest.skip(f"no real {service.title()} in the environment (CONTRACT_{service}_HOST …)")
     return found
 
 

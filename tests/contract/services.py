@@ -14,7 +14,7 @@ import requests
 
 from include.leadsync.model import Connection
 
-WRITE: Final = "LEADSYNC_CONTRACT_WRITE"
+WRITE: Final = "CONTRACT_WRITE"
 _NEEDED: Final = {
     "MARKETO": ("HOST", "CLIENT_ID", "CLIENT_SECRET"),
     "DYNAMICS": ("HOST", "TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"),
@@ -24,10 +24,10 @@ _ENTRA: Final = "https://login.microsoftonline.com"
 
 def real(service: str) -> Connection | None:
     """The connection to a real service that the environment names; None if a part of it is missing."""
-    found = {name: os.environ.get(f"LEADSYNC_CONTRACT_{service}_{name}", "") for name in _NEEDED[service]}
+    found = {name: os.environ.get(f"CONTRACT_{service}_{name}", "") for name in _NEEDED[service]}
     if not all(found.values()):
         return None
-    authority = os.environ.get(f"LEADSYNC_CONTRACT_{service}_AUTHORITY") or _ENTRA
+    authority = os.environ.get(f"CONTRACT_{service}_AUTHORITY") or _ENTRA
     return Connection(
         found["HOST"], found["CLIENT_ID"], found["CLIENT_SECRET"],
         tenant_id=found.get("TENANT_ID", ""), authority=authority if service == "DYNAMICS" else "",

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from include.leadsync.clients.transport import Headers
@@ -17,6 +18,7 @@ from include.leadsync.clients.transport import Headers
 MOST_PARTS: Final = 1000
 
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?: |\r|\n|$)")
+_CONTENT_ID = re.compile(rb"\A[^{]{0,500}?\ncontent-id:[ \t]*(\d{1,9})[ \t]*\r?\n", re.IGNORECASE)
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]{1,200})"?', re.IGNORECASE)
 
 
@@ -73,22 +75,29 @@ def build(parts: Sequence[Part], boundary: str) -> bytes:
 def parse(body: bytes, content: str, expected: int) -> list[PartAnswer | None]:
     """The answers in the order of the requests; None where none can be told.
 
-    `content` is the answer's Content-Type. More answers than requests are no answers at all: nothing says which
-    belongs to which.
+    `content` is the answer's Content-Type. More answers than requests are no answers at all, nor are answers whose
+    Content-IDs repeat or go backwards: nothing says which belongs to which. (We send no Content-ID; outside change sets
+    the order is the link, §9.2.)
     """
     found = _BOUNDARY.search(content)
     delimiter = b"\n--" + found[1].encode() if found else _first_delimiter(body)
     segments = (b"\n" + body).split(delimiter) if delimiter else []
     complete = segments[1:-1]  # before the first delimiter is preamble, after the last is the end or a cut-off part
-    answers = [_answer(segment) for segment in complete if not segment.startswith(b"--")]
-    if len(answers) > expected:
+    complete = [segment for segment in complete if not segment.startswith(b"--")]
+    if len(complete) > expected or _out_of_order(complete):
         return [None] * expected
+    answers = [_answer(segment) for segment in complete]
     return answers + [None] * (expected - len(answers))
 
 
 def is_batch_answer(content: str) -> bool:
     """Whether a Content-Type announces batch answers."""
     return content.lower().lstrip().startswith("multipart/mixed")
+
+
+def _out_of_order(segments: list[bytes]) -> bool:
+    ids = [int(found[1]) for segment in segments if (found := _CONTENT_ID.search(segment))]
+    return any(later <= earlier for earlier, later in pairwise(ids))
 
 
 def _first_delimiter(body: bytes) -> bytes:

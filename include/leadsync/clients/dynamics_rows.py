@@ -121,7 +121,7 @@ class DynamicsRows(DynamicsSession):
         self, address: str, columns: tuple[Column, ...], prefer: list[str], cursor: str = ""
     ) -> Iterator[tuple[pa.Table, _Collection]]:
         """Pages until there is no `nextLink`; a short page is not the end (§3.5)."""
-        seen: set[str] = set()
+        seen: set[int] = set()
         while True:
             collection = self._get(
                 address, lambda answer: decoded(answer.body, _Collection), prefer=", ".join(prefer), cursor=cursor

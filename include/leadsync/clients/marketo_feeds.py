@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -45,6 +46,7 @@ ACTIVITIES: Final = pa.schema(
 )
 """One row per activity; `attributes` is a JSON object name → value."""
 
+_REMEMBERED: Final = 30_000  # a hundred pages; repeats are neighbours
 _MOST_TYPES, _MOST_PERSONS = 10, 30  # facts/marketo-api §8.2
 
 
@@ -87,7 +89,10 @@ class _Activity(msgspec.Struct, rename="camel"):
 
 
 class MarketoFeeds(MarketoSession):
-    """Feeds, read from a token on. Each iteration yields an activity once; across runs they may repeat (M63)."""
+    """Feeds, read from a token on.
+
+    An activity that comes again within the last 30,000 is yielded once; across runs they may repeat (M63).
+    """
 
     def paging_token(self, since: datetime) -> str:
         """A token for everything from `since` on, that second included (facts/marketo-api §8.1, §15)."""
@@ -131,8 +136,8 @@ class MarketoFeeds(MarketoSession):
     def _feed(
         self, name: str, token: str, parameters: dict[str, str | None], table: Callable[[list[_Activity]], pa.Table]
     ) -> Iterator[FeedPage]:
-        seen: set[str] = set()
-        tokens = {token}
+        seen: dict[str, None] = {}
+        tokens = {hash(token)}  # so that thousands of pages stay small
         while True:
             envelope = self._read(
                 "/rest/v1/activities.json" if name == "activities" else f"/rest/v1/activities/{name}.json",
@@ -143,21 +148,24 @@ class MarketoFeeds(MarketoSession):
             if not token:
                 raise AnswerMalformed(System.MARKETO, f"a page of {name} without nextPageToken", "")
             more = envelope.more_result is True
-            if more and token in tokens:
+            if more and hash(token) in tokens:
                 raise AnswerMalformed(System.MARKETO, f"{name} leads back to a page already read", "")
-            tokens.add(token)
+            tokens.add(hash(token))
             yield FeedPage(table(_unseen(typed(envelope.result, list[_Activity]), seen)), token)
             if not more:
                 return
 
 
-def _unseen(activities: list[_Activity], seen: set[str]) -> list[_Activity]:
+def _unseen(activities: list[_Activity], seen: dict[str, None]) -> list[_Activity]:
+    """Those that did not come before, as far as `seen` goes back; it learns them and forgets the oldest."""
     fresh = []
     for activity in activities:
         guid = activity.guid
         if guid not in seen:
-            seen.add(guid)
+            seen[guid] = None
             fresh.append(activity)
+    for guid in [*islice(seen, max(0, len(seen) - _REMEMBERED))]:
+        del seen[guid]
     return fresh
 
 

@@ -63,8 +63,8 @@ class Outcome(msgspec.Struct):
     errors: list[ErrorEntry] | None = None
 
 
-_envelope = msgspec.json.Decoder(Envelope)
-_outcomes = msgspec.json.Decoder(list[Outcome])
+_envelope = msgspec.json.Decoder(Envelope, strict=False)  # digits in quotes are numbers
+_outcomes = msgspec.json.Decoder(list[Outcome], strict=False)
 
 
 class MarketoSession:
@@ -194,7 +194,7 @@ def encode(body: object) -> bytes:
 
 def typed(raw: msgspec.Raw, kind: type[T]) -> T:
     """Read a `result` as `kind`; raises `AnswerMalformed`."""
-    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind, strict=False)
     answer: T = read(System.MARKETO, raw, decoder.decode)
     return answer
 
