@@ -159,6 +159,7 @@ def _budget_line(usage: Mapping[str, Json]) -> str:
     return line + (f", paused until {usage['paused_until']:%H:%M:%S}" if usage["paused_until"] else "")
 
 
+_SHOWN = 200
 _PLAN_COLUMNS = (
     "op_id",
     "entity",
@@ -294,9 +295,14 @@ def _print_estimate(report: Mapping[str, Json]) -> None:
         print(f"{row['entity']} {', '.join(row['fields'])}: {row['records']} records ({row['direction']}), {calls}")
 
 
+def _shown(value: str | None) -> str:
+    """A value for the terminal; `--json` has long ones whole."""
+    return repr(value) if value is None or len(value) <= _SHOWN else f"{value[:_SHOWN]!r}… ({len(value)} characters)"
+
+
 def _print_plan(plan: list[dict[str, Json]]) -> None:
     for row in plan:
         target = row["crm_id"] if row["direction"] == "outbound" else row["person_id"] or "new person"
         mark = "refused " if row["refused"] else ""
-        change = f"{row['field']}: {row['before']!r} → {row['after']!r} ({row['rule']})"
+        change = f"{row['field']}: {_shown(row['before'])} → {_shown(row['after'])} ({row['rule']})"
         print(f"{mark}{row['direction']:9} {row['kind']:12} {row['entity']:8} {target} {change}")

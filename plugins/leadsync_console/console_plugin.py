@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from functools import cached_property
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-_Message = MutableMapping[str, Any]
-_App = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Awaitable[None]]
-
-
-class PagesOnDemand:
-    """The ASGI app, built on the first request: Airflow's security module alone takes seconds to import."""
-
-    @cached_property
-    def _app(self) -> _App:
-        from leadsync_console.pages import build
-
-        return build()
-
-    async def __call__(
-        self,
-        scope: _Message,
-        receive: Callable[[], Awaitable[_Message]],
-        send: Callable[[_Message], Awaitable[None]],
-    ) -> None:
-        """Hand the request on."""
-        await self._app(scope, receive, send)
+from leadsync_hooks.on_demand import OnDemand
 
 
 class LeadSyncConsole(AirflowPlugin):
@@ -36,5 +14,5 @@ class LeadSyncConsole(AirflowPlugin):
 
     name = "leadsync_console"
     fastapi_apps: list[dict[str, Any]] = [  # noqa: RUF012 - so declared by Airflow
-        {"app": PagesOnDemand(), "url_prefix": "/leadsync", "name": "Lead Sync"}
+        {"app": OnDemand("leadsync_console.pages"), "url_prefix": "/leadsync", "name": "Lead Sync"}
     ]

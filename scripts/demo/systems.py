@@ -62,7 +62,15 @@ class Marketo:
         self.call("POST", "/rest/v1/leads/delete.json", {"input": [{"id": person_id}]})
 
     def outcomes(self, person_id: int) -> list[str]:
-        """What the sync wrote into the person's activity log, in order."""
+        """What the sync wrote into the person's activity log, in order: "failed: title"."""
+        return [str(row["primaryAttributeValue"]) for row in self._activities(person_id)]
+
+    def reasons(self, person_id: int) -> str:
+        """Why, in the words of that log."""
+        told = [{a["name"]: a["value"] for a in row["attributes"]} for row in self._activities(person_id)]
+        return " · ".join(str(attributes.get("Message")) for attributes in told)
+
+    def _activities(self, person_id: int) -> list[dict[str, Json]]:
         kinds = {k["apiName"]: k["id"] for k in self.call("GET", "/rest/v1/activities/external/types.json")["result"]}
         start = self.call("GET", "/rest/v1/activities/pagingtoken.json", sinceDatetime="2020-01-01T00:00:00Z")
         rows = self.call(
@@ -72,7 +80,7 @@ class Marketo:
             activityTypeIds=kinds["leadSyncOutcome"],
             leadIds=person_id,
         ).get("result", [])
-        return [str(row["primaryAttributeValue"]) for row in rows]
+        return list(rows)
 
 
 class Dynamics:

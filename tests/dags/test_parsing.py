@@ -54,3 +54,16 @@ def test_no_schedule_is_a_choice_of_the_environment(monkeypatch: pytest.MonkeyPa
     hourly = cycle_schedule()
     assert hourly is not None
     assert hourly.expression == "0 * * * *"
+
+
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
+def test_airflow_takes_the_two_plugin_files_for_plugins_and_no_other_file() -> None:
+    """Every other file would be loaded under its bare name by every process of Airflow."""
+    from airflow._shared.module_loading import find_path_from_directory
+
+    plugins = Path(__file__).resolve().parents[2] / "plugins"
+    found = {Path(file) for file in find_path_from_directory(str(plugins), ".airflowignore") if file.endswith(".py")}
+    assert {file.relative_to(plugins).as_posix() for file in found} == {
+        "leadsync_console/console_plugin.py",
+        "leadsync_webhook/webhook_plugin.py",
+    }

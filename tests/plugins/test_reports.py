@@ -140,9 +140,12 @@ def test_a_long_plan_is_cut_and_says_how_long_it_is(client: TestClient, staging:
 
 
 def test_the_plugin_is_cheap_to_load_and_the_app_is_built_on_the_first_request() -> None:
-    from leadsync_console.console_plugin import LeadSyncConsole, PagesOnDemand
+    from leadsync_console.console_plugin import LeadSyncConsole
+    from leadsync_webhook.webhook_plugin import LeadSyncWebhook
 
-    (app,) = LeadSyncConsole.fastapi_apps
-    assert app["url_prefix"] == "/leadsync"
-    assert isinstance(app["app"], PagesOnDemand)
-    assert "_app" not in vars(PagesOnDemand())
+    for plugin, prefix in ((LeadSyncConsole, "/leadsync"), (LeadSyncWebhook, "/leadsync-webhook")):
+        (app,) = plugin.fastapi_apps
+        assert app["url_prefix"] == prefix
+        assert "_app" not in vars(app["app"])
+        assert callable(app["app"]._app)
+        del app["app"]._app
