@@ -157,7 +157,7 @@ def _nested(lines: bytes) -> bool:
 
 def _unescaped(lines: bytes) -> bytes | None:
     """JSON's escapes as the reader understands them: an escaped quote alone; None where that cannot be had."""
-    if lines.count(b"\\") == lines.count(b'\\"'):
+    if b"\\" not in lines or lines.count(b"\\") == lines.count(b'\\"'):
         return lines
     if b"\\\\" in lines:  # from here on every backslash begins an escape
         return None
