@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from include.leadsync import cli_commands as commands
+from include.leadsync import cli_survey as survey
 from include.leadsync.errors import LeadSyncError, redact
 
 Command = Callable[[argparse.Namespace], int]
@@ -101,6 +102,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     request.add_argument("--reason", metavar="TEXT", help="kept with the request")
     request.add_argument("--json", action="store_true")
+    first = add("first-sync", survey.run_first_sync, "two systems that both hold people: report, then accept")
+    first.add_argument("action", choices=["report", "accept"])
+    first.add_argument("hash", metavar="HASH", nargs="?", help="of the report to accept")
+    rebuild = add("rebuild", survey.run_rebuild, "make the link table anew from the ids in both systems")
+    rebuild.add_argument("--from-native", action="store_true", help="after the native sync: match by e-mail too")
+    rebuild.add_argument("--accept", metavar="HASH", help="store the links of the report with this hash")
+    rebuild.add_argument("--write", action="store_true", help="report and store in one go")
+    for surveying in (first, rebuild):
+        surveying.add_argument("--since", metavar="DATE", help="read every person created since then, in bulk")
+        surveying.add_argument("--id-field", metavar="NAME", action="append", default=[], help="also holds the CRM id")
+        surveying.add_argument("--out", metavar="FOLDER", help="where the report goes")
+        surveying.add_argument("--json", action="store_true", help="print the report as one JSON object")
     status = add("status", commands.run_status, "backlog, last run, API budgets, held plans")
     status.add_argument("--json", action="store_true")
     errors = add("errors", commands.run_errors, "records that did not cross, and why")

@@ -13,6 +13,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ConfigurationInvalid, FixConfiguration, Problem
 from include.leadsync.field_memory import remember_fields
 from include.leadsync.filter_memory import remember
+from include.leadsync.held_records import held_records
 from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
@@ -64,6 +65,8 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     selection, requests = _selection(engine, run), _requests(engine, run)
     stretch = _stretch(engine, run, schema)
     selection = pl.concat([selection, stretch.filter(~pl.col("link_id").is_in(selection["link_id"].to_list()))])
+    waiting = held_records(engine, run).with_columns(pl.lit("held").alias("reason"))
+    selection = pl.concat([selection, waiting], how="diagonal").select(list(_SELECTION))
     asked = requests.select(
         pl.lit(None, pl.Int64).alias("link_id"),
         pl.lit(None, pl.String).alias("entity"),

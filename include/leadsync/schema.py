@@ -14,7 +14,14 @@ from datetime import timedelta
 
 import msgspec
 
-from include.leadsync.config import Settings, SyncFilter, resolve_fields, resolve_filters
+from include.leadsync.config import (
+    Partitions,
+    Settings,
+    SyncFilter,
+    resolve_fields,
+    resolve_filters,
+    resolve_partitions,
+)
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.errors import RetryLater
 from include.leadsync.field_memory import shapes_proven
@@ -36,6 +43,7 @@ class Schema:
     filters: Mapping[Entity, SyncFilter]
     seen: Mapping[Entity, list[str]]  # filter columns that were there before (D68)
     proven: Mapping[Entity, Mapping[str, str]]  # name → shape of fields that worked before (D67)
+    partitions: Mapping[Entity, Partitions]
 
     def map(self, entity: Entity | str) -> FieldMap:
         """The field map of one entity."""
@@ -47,8 +55,9 @@ class Schema:
         return looked_at | marketo_columns(self.maps.values())
 
     def row_columns(self, entity: Entity) -> dict[str, Wire]:
-        """Dynamics columns to read for one entity, those of its filter among them."""
-        return self.filters[entity].row_columns() | dynamics_columns(self.maps[entity])
+        """Dynamics columns to read for one entity, those of its filter and of the partition rules among them."""
+        rules = self.filters[entity].row_columns() | self.partitions[entity].row_columns()
+        return rules | dynamics_columns(self.maps[entity])
 
 
 def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
@@ -89,7 +98,8 @@ def _resolved(
             entity: replace(one, fields=tuple(field for field in one.fields if field.name in only[entity]))
             for entity, one in maps.items()
         }
-    return Schema(fields, tables, maps, resolve_filters(settings, fields, tables, maps, seen), seen, proven)
+    filters = resolve_filters(settings, fields, tables, maps, seen)
+    return Schema(fields, tables, maps, filters, seen, proven, resolve_partitions(settings, tables))
 
 
 def refresh_staged(engine: Engine, run: RunRequest) -> Schema:

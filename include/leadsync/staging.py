@@ -8,7 +8,7 @@ S3, ADLS. Steps pass run ids, never data: where a dataset lies follows from run 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,6 +95,19 @@ class Staging:
             raise self._trouble("read", error) from error
         except pa.ArrowInvalid as error:
             raise AnswerMalformed("staging", f"dataset {name} of run {self.run_id}", str(error)) from error
+
+    def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """A published dataset in row groups, all columns or some. Raises as `read`."""
+        path = self.path(f"{name}.parquet")
+        try:
+            with self._fs.open(path, "rb") as source:
+                file = pq.ParquetFile(source)
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, columns=None if columns is None else list(columns))
+        except FileNotFoundError as error:
+            raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
+        except OSError as error:
+            raise self._trouble("read", error) from error
 
     def exists(self, name: str) -> bool:
         """Whether a Parquet dataset of this name is published."""

@@ -240,6 +240,7 @@ def test_setup_creates_the_syncs_own_fields_and_those_the_map_asks_for(tmp_path:
         ("microsoftCreatedDate", "Microsoft Created Date", "datetime"),
         ("microsoftIsDeleted", "Microsoft is Deleted", "boolean"),
         ("microsoftMergedInto", "Microsoft Merged Into", "string"),
+        ("microsoftBackfilledAt", "Microsoft Backfilled At", "datetime"),
         ("vip2", "VIP two", "boolean"),
     ]
 

@@ -16,8 +16,8 @@ from tests.config.files import FIELDS, mistakes, write
             "polices: {on_invalid: field}",
             (
                 ":7: polices: found the unknown key 'polices'; expected one of: fields, language,"
-                " metadata_minutes, marketo, limits, filter, backfill, policies, requests, lifecycle, batches,"
-                " retention; did you mean 'policies'?"
+                " metadata_minutes, marketo, limits, filter, backfill, policies, requests, creation, lifecycle,"
+                " batches, retention; did you mean 'policies'?"
             ),
         ),
         (
@@ -65,7 +65,7 @@ from tests.config.files import FIELDS, mistakes, write
             "marketo: {system_fields: {id: microsoftType}}",
             (
                 ":7: marketo.system_fields: found microsoftType, microsoftType, microsoftCreatedDate,"
-                " microsoftIsDeleted, microsoftMergedInto; expected five different fields"
+                " microsoftIsDeleted, microsoftMergedInto, microsoftBackfilledAt; expected six different fields"
             ),
         ),
         (

@@ -32,6 +32,7 @@ _MERGE_SECONDS: Final = 190.0  # the service's own limit is 180 s (§12)
 
 class _Partition(msgspec.Struct):
     name: str
+    id: int | None = None
 
 
 class MarketoPersons(MarketoSession):
@@ -80,6 +81,11 @@ class MarketoPersons(MarketoSession):
         """The names of the partitions that the API user sees (M51)."""
         found = typed(self._read("/rest/v1/leads/partitions.json").result, list[_Partition])
         return [each.name for each in found]
+
+    def partition_ids(self) -> dict[str, int]:
+        """Name → id, as in a person's `leadPartitionId`, of the partitions that the API user sees (M51)."""
+        found = typed(self._read("/rest/v1/leads/partitions.json").result, list[_Partition])
+        return {each.name: each.id for each in found if each.id is not None}
 
     def move_to_partition(self, ids: Sequence[int], partition: str) -> list[RecordResult]:
         """Move persons to a partition; results in order; 1004, 1008 to 1010 for those who stay (M51)."""

@@ -115,13 +115,15 @@ def held_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.Data
 
 
 def notice_activities(events: pl.DataFrame, run_id: str, now: datetime) -> pl.DataFrame:
-    """Closed activity rows: what somebody should know, but nothing waits for (D30, D36–D44)."""
-    rows = events.filter(pl.col("kind").is_in(["notice", *KINDS])).with_columns(
+    """Closed activity rows: what somebody should know, but nothing waits for (D14, D17, D30, D36–D44)."""
+    rows = events.filter(pl.col("kind").is_in(["notice", "duplicate", *KINDS])).with_columns(
         pl.when(pl.col("kind") == "notice")
         .then(pl.lit(Direction.OUTBOUND.value))
         .otherwise(pl.lit(Direction.INBOUND.value))
         .alias("direction"),
-        pl.coalesce("operation", pl.lit("sync_person")).alias("operation"),
+        pl.coalesce(
+            "operation", pl.when(pl.col("kind") == "duplicate").then(pl.lit("link")), pl.lit("sync_person")
+        ).alias("operation"),
         pl.lit(None, pl.String).alias("op_id"),
     )
     untold = pl.when(rows["code"] == DELETED_UNTOLD).then(pl.lit(now).cast(pl.Datetime("us", "UTC")))

@@ -69,7 +69,7 @@ class _Enqueue:
         summary = staging.read_json("plan_summary")
         reasons = tuple(summary["held_because"])
         held = Held(frozenset(summary["held_ops"]), summary["plan_hash"], reasons, summary["kept_ops"])
-        events = staging.read("events")
+        events = pl.concat([staging.read("events"), staging.read("notices")])
         waiting = set(plan.filter(pl.col("op_id").is_in(held.every))["link_id"].to_list())
         with self._store.begin() as tx:
             self._advance_cursors(STREAMS, tx)

@@ -2,7 +2,8 @@
 
 Datasets of entity E:
 `crm.E` rows to merge: link_id (int64, null when unlinked), id, etag, hash (int64), allowed (bool: the filter of
-the entity lets the row be synced), what the record says of its fate (see `identity`), then one canonical column
+the entity lets the row be synced), what the record says of its fate (see `identity`),
+where a new person would go, then one canonical column
 per field ·
 `crm_seen.E` rows that changed in no mapped field: link_id, etag · `crm_deleted.E` id ·
 `crm_missing.E` ids asked for that do not exist · `crm_ids.E` every id, after a full read only.

@@ -2,7 +2,8 @@
 
 Columns beside the fields have names that no Marketo field can have: `@state` (int64, statecode) · `@master`
 (the record that took the place of one that was merged away) · `@contact` (of a qualified lead: the contact it was
-qualified into, when the lead names it) · `origin` (of a contact: the lead it came from).
+qualified into, when the lead names it) · `@partition` (where a new person would go; null: Marketo's default) ·
+`origin` (of a contact: the lead it came from).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from include.leadsync.schema import Schema
 
 STATE, MERGED, MASTER = "statecode", "merged", "_masterid_value"
 ORIGIN, CONTACT = "_originatingleadid_value", "_parentcontactid_value"
+STATE_SEEN, PLACE = "@state", "@partition"
 OPEN, QUALIFIED = 0, 1
 """statecode of open leads and active contacts, and of qualified leads (dataverse-api §14)."""
 
@@ -33,6 +35,7 @@ IDENTITY_SCHEMA = [
     ("@state", pa.int64()),
     ("@master", pa.string()),
     ("@contact", pa.string()),
+    (PLACE, pa.string()),
 ]
 """Columns of an extracted CRM record before those of its fields."""
 
@@ -77,6 +80,7 @@ def canonical_records(raw: pa.Table, schema: Schema, entity: Entity, reference: 
         state.alias("@state"),
         master.alias("@master"),
         qualified.alias("@contact"),
+        schema.partitions[entity].of_rows(raw).alias(PLACE),
     ).unique("id", keep="last", maintain_order=True)
 
 

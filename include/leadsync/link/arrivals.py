@@ -1,19 +1,22 @@
 """CRM records without a link: find their person, or decide that one must be created.
 
 Order: the person that a restored record had (D48), the id that a person carries (D11), then the e-mail address
-among persons without a link: exactly one → link (D13), several → held and reported, none → create (R31). A link is
-never stolen (D14). Records that were met before are sorted out beforehand (`fates`).
+(`by_email`); nobody → create (R31). A link is never stolen (D14). Records that were met before are sorted out
+beforehand (`fates`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from include.leadsync.link.frames import events, unlinked_pairs
+from include.leadsync.extract.identity import PLACE
+from include.leadsync.link.by_email import ByEmail
+from include.leadsync.link.frames import PARTITION, SEVERAL_CARRY, events, unlinked_pairs
 from include.leadsync.link.people import People
-from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.model import Entity, FieldMap, Lane, LinkStatus
 from include.leadsync.state import Links
 
 
@@ -28,11 +31,14 @@ class Arrivals:
         entity: Entity,
         claimed: set[int],
         restored: Mapping[str, int],
+        lane: Lane = Lane.INCREMENT,
     ) -> None:
-        """`restored`: records that were deleted once → the person they had then."""
+        """`restored`: records that were deleted once → the person they had then. `lane` carries what is written."""
         self._people, self._links, self._map, self._entity = people, links, field_map, entity
         self._deleted = restored
         self._claimed = claimed  # persons taken in this run; shared by both entities
+        self._lane = lane
+        self._by_email = ByEmail(people, links, entity, claimed)
         self.events: list[pl.DataFrame] = []
 
     def pairs(self, rows: pl.DataFrame, next_id: Iterator[int]) -> pl.DataFrame:
@@ -40,15 +46,17 @@ class Arrivals:
         restored = self._restored(rows)
         unknown = [crm_id for crm_id in rows["id"].to_list() if crm_id not in restored]
         by_id = self._unclaimed(self._people.by_microsoft_id(unknown))
-        by_id = by_id.filter(~pl.col("sys_id").is_duplicated())
+        rows, by_id = self._without_rivals(rows, by_id)
         matched = dict(zip(by_id["sys_id"].to_list(), by_id["id"].to_list(), strict=True))
         matched |= {crm_id: int(frame["id"][0]) for crm_id, frame in restored.items()}
         self._claimed |= set(matched.values())
         rest = rows.filter(~pl.col("id").is_in(list(matched)))
-        by_email, held = self._match_by_email(rest)
-        matched |= {crm_id: person for crm_id, (person, _) in by_email.items()}
-        persons = pl.concat([by_id, *restored.values(), *(frame for _, frame in by_email.values())])
-        rows = rows.filter(~pl.col("id").is_in(held))
+        by_email = self._by_email.match(self._with_address(rest))
+        self.events.append(events(by_email.events))
+        matched |= by_email.persons
+        persons = pl.concat([by_id, *restored.values(), *by_email.rows])
+        left = rest.filter(pl.col("email").is_null())["id"].to_list() if self._needs_address(rows) else []
+        rows = rows.filter(~pl.col("id").is_in([*by_email.held, *left]))
         partner = [matched.get(crm_id) for crm_id in rows["id"].to_list()]
         kept_out = set(persons.filter(~pl.col("sys_allowed"))["id"].to_list())  # by the filter on persons (D73)
         fixed = pl.DataFrame(
@@ -59,6 +67,8 @@ class Arrivals:
                 "create": pl.Series([None if person else "person" for person in partner], dtype=pl.String),
                 "status": [_status(person, kept_out) for person in partner],
                 "p_fresh": pl.Series([person is not None for person in partner], dtype=pl.Boolean),
+                "lane": pl.Series([int(self._lane)] * len(partner), dtype=pl.Int64),
+                "binds": pl.Series([placed(name) for name in rows[PLACE]], dtype=pl.String),
             }
         )
         return unlinked_pairs(fixed, persons, rows, self._map.names)
@@ -77,40 +87,29 @@ class Arrivals:
                 found[crm_id] = by_person[person]
         return found
 
+    def _needs_address(self, rows: pl.DataFrame) -> bool:
+        return self._people.settings.require_email and "email" in rows.columns
+
+    def _with_address(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Records that may have a person: all, or those with an e-mail address (D16)."""
+        return rows.filter(pl.col("email").is_not_null()) if self._needs_address(rows) else rows
+
+    def _without_rivals(self, rows: pl.DataFrame, by_id: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Several persons carry one id: nobody can say which is meant, and a third one would be wrong too."""
+        rivals = by_id.filter(pl.col("sys_id").is_duplicated())
+        for (crm_id,), group in rivals.group_by("sys_id", maintain_order=True):
+            ids = ", ".join(map(str, group["id"].sort().to_list()[:5]))
+            message = f"persons {ids} carry the id of this record; clear Microsoft Id on all but one, or merge them"
+            self._hold([str(crm_id)], SEVERAL_CARRY, message, "D11")
+        many = rivals["sys_id"].to_list()
+        return rows.filter(~pl.col("id").is_in(many)), by_id.filter(~pl.col("sys_id").is_in(many))
+
     def _unclaimed(self, raw: object) -> pl.DataFrame:
         """Canonical persons that have no link and are not taken by this run."""
         persons = self._people.canonical(raw, self._entity) if raw is not None else self._people.nobody(self._entity)
         persons = persons.unique("id", maintain_order=True)
         linked = self._links.by_person(persons["id"].to_list())["person_id"].to_pylist()
         return persons.filter(~pl.col("id").is_in([*linked, *self._claimed]))
-
-    def _match_by_email(self, rows: pl.DataFrame) -> tuple[dict[str, tuple[int, pl.DataFrame]], list[str]]:
-        """crm_id → (person, its row) for exactly one candidate; ids of records held for several."""
-        matched: dict[str, tuple[int, pl.DataFrame]] = {}
-        held: list[str] = []
-        if "email" not in rows.columns:
-            return matched, held
-        addressed = rows.filter(pl.col("email").is_not_null()).select("id", pl.col("email").str.to_lowercase())
-        found = self._unclaimed(self._people.by_email(addressed["email"].unique(maintain_order=True).to_list()))
-        if found.is_empty():
-            return matched, held
-        groups = {key[0]: group for key, group in found.group_by("sys_email")}
-        for crm_id, email in addressed.sort("id").iter_rows():
-            group = groups.get(email)
-            free = group.filter(~pl.col("id").is_in(list(self._claimed))) if group is not None else None
-            if free is None or free.is_empty():
-                continue
-            if free.height > 1:
-                held.append(crm_id)
-                ids = ", ".join(str(person) for person in free["id"].sort().to_list()[:5])
-                found_many = f"{free.height} unlinked persons have this e-mail address ({ids})"
-                message = f"{found_many}; merge them in Marketo or link one"
-                self._hold([crm_id], "several_candidates", message, "D13")
-                continue
-            person = int(free["id"][0])
-            self._claimed.add(person)
-            matched[crm_id] = (person, free)
-        return matched, held
 
     def _hold(self, crm_ids: list[str], code: str, message: str, rule: str) -> None:
         rows: list[dict[str, object]] = [
@@ -125,6 +124,11 @@ class Arrivals:
             for crm_id in crm_ids
         ]
         self.events.append(events(rows))
+
+
+def placed(partition: str | None) -> str | None:
+    """`binds` of a person that goes into a partition."""
+    return json.dumps({PARTITION: partition}) if partition else None
 
 
 def _status(person: int | None, kept_out: set[int]) -> str:

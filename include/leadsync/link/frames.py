@@ -3,7 +3,8 @@
 One row per link that this run looks at. `link_id` < 0 marks a link that does not exist yet; `create`
 says which side is missing ("person" or "crm", null when both exist). `sys_*` are the person's
 system fields when it was read; `binds` are the look-ups that a new CRM record is created with (JSON:
-navigation property → row, as `{"ownerid": "/systemusers(…)"}`); the stored sparse sides travel along,
+navigation property → row, as `{"ownerid": "/systemusers(…)"}`), or the partition of a new person
+(`{"partition": "EU"}`); the stored sparse sides travel along,
 because the enqueue step writes them back changed. After them follow the wide columns of `baseline`.
 """
 
@@ -43,7 +44,7 @@ SYSTEM = ("sys_id", "sys_type", "sys_deleted", "sys_merged")
 """What a person shows in the fields that the sync itself keeps."""
 
 EVENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "kind": pl.String,  # crm_deleted, person_deleted, ended, moved, held, over, notice, request, refreshed
+    "kind": pl.String,  # crm_deleted, person_deleted, ended, moved, held, over, notice, duplicate, request, refreshed
     "entity": pl.String,
     "link_id": pl.Int64,
     "person_id": pl.Int64,
@@ -66,6 +67,12 @@ EVENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 and what took their place. `over` closes open rows of the activity log with its code about its person or CRM record.
 """
 
+
+SEVERAL_CARRY = "several_carry_id"
+"""Code of a record whose id several persons carry (D11)."""
+
+PARTITION = "partition"
+"""Key in `binds` of a person that is to be created: the partition it goes into (D20)."""
 
 DELETED_UNTOLD = "crm_deleted_kept_out"
 """Code of the deletion of a record that its filter kept out: nobody is told (R119)."""

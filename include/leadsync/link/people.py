@@ -13,6 +13,8 @@ from include.leadsync.link.frames import SYSTEM, empty_side
 from include.leadsync.model import Entity
 from include.leadsync.schema import Schema
 
+_PARTITION = "leadPartitionId"
+
 
 class People:
     """Reads and canonicalises Marketo persons for the link step."""
@@ -20,6 +22,8 @@ class People:
     def __init__(self, engine: Engine, schema: Schema) -> None:
         self._engine, self._schema = engine, schema
         self._names = engine.settings.marketo.system_fields
+        self.settings = engine.settings.creation
+        self.placing = any(one.used for one in schema.partitions.values())
         known = {field.name for field in schema.marketo}
         wanted: dict[str, Wire] = {
             **schema.person_columns(),
@@ -28,21 +32,25 @@ class People:
             self._names.is_deleted: "boolean",
             self._names.merged_into: "text",
             "email": "text",
+            **({_PARTITION: "integer"} if self.placing else {}),
         }
         self.columns = {name: wire for name, wire in wanted.items() if name in known}
+        self._partition_ids: dict[str, int] | None = None
         self.keyed = self._names.id in known
 
     def canonical(self, raw: pa.Table, entity: Entity) -> pl.DataFrame:
         """`id`, one column per field of the entity, and the `sys_` columns.
 
         `sys_id`, `sys_type`, `sys_deleted`, `sys_merged`, `sys_email` (lower case), `sys_allowed` (the filter on
-        persons).
+        persons), `sys_partition` (id of the partition; null unless partitions are configured).
         """
         field_map = self._schema.map(entity)
         if raw.num_rows == 0:
             nobody = empty_side(field_map.names, pl.Int64).with_columns(pl.lit(None, pl.String).alias("sys_email"))
-            nobody = nobody.with_columns(pl.lit(None, pl.Boolean).alias("sys_allowed"))
-            return nobody.select("id", *field_map.names, *SYSTEM, "sys_email", "sys_allowed")
+            nobody = nobody.with_columns(
+                pl.lit(None, pl.Int64).alias("sys_partition"), pl.lit(None, pl.Boolean).alias("sys_allowed")
+            )
+            return nobody.select("id", *field_map.names, *SYSTEM, "sys_email", "sys_partition", "sys_allowed")
         frame: pl.DataFrame = pl.from_arrow(canonical_persons(raw, field_map))  # type: ignore[assignment]
         texts = {
             "sys_id": (self._names.id, pl.String),
@@ -50,6 +58,7 @@ class People:
             "sys_deleted": (self._names.is_deleted, pl.Boolean),
             "sys_merged": (self._names.merged_into, pl.String),
             "sys_email": ("email", pl.String),
+            "sys_partition": (_PARTITION, pl.Int64),
         }
         system = []
         for alias, (name, dtype) in texts.items():
@@ -74,6 +83,12 @@ class People:
     def by_id(self, ids: Sequence[int]) -> pa.Table:
         """Persons by their ids."""
         return self._engine.marketo.persons("id", [str(person) for person in ids], self.columns)
+
+    def partition_ids(self) -> dict[str, int]:
+        """Name → id of the partitions, asked for once."""
+        if self._partition_ids is None:
+            self._partition_ids = self._engine.marketo.partition_ids()
+        return self._partition_ids
 
     def by_email(self, emails: Sequence[str]) -> pa.Table | None:
         """Persons with one of these e-mail addresses, linked or not."""

@@ -10,7 +10,9 @@ import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
-from include.leadsync.link.arrivals import Arrivals
+from include.leadsync.extract.crm import stream_name
+from include.leadsync.extract.identity import PLACE
+from include.leadsync.link.arrivals import Arrivals, placed
 from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
 from include.leadsync.link.creations import with_requests
@@ -24,7 +26,7 @@ from include.leadsync.link.requests import Requests
 from include.leadsync.link.unwanted import unwanted_records
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.schema import Schema, staged_schema
-from include.leadsync.state import Links
+from include.leadsync.state import Cursors, Links
 
 SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
@@ -126,8 +128,9 @@ class _LinkStep:
             )
             fresh = rows_to_add(self._engine, self._schema, entity, late, rows)
             pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
-            pairs = self._fates.settled(pairs, field_map)
+            pairs = self._fates.settled(_as_backfill(pairs, links), field_map)
             pairs, answered = with_requests(self._engine.store, pairs)
+            pairs = _placed_anew(pairs, rows)
             self._events.append(answered)
             self._publish(entity, pairs)
 
@@ -157,14 +160,19 @@ class _LinkStep:
         return joined.with_columns(person).drop("_found"), raw
 
     def _arrived(self, entity: Entity, rows: pl.DataFrame) -> None:
-        restored = self._fates.restored
-        arrivals = Arrivals(self._people, self._links, self._schema.map(entity), entity, self._claimed, restored)
+        lane = Lane.BACKFILL if self._first_read(entity) or not self._run.incremental else Lane.INCREMENT
+        restored, field_map = self._fates.restored, self._schema.map(entity)
+        arrivals = Arrivals(self._people, self._links, field_map, entity, self._claimed, restored, lane)
         for part in rows.iter_slices(SLICE):
             pairs = arrivals.pairs(part, self._next_id)
             self._paired |= dict(pairs.select("crm_id", "person_id").iter_rows())
             self._publish(entity, pairs)
         self._events += arrivals.events
         self._counts[f"{entity.value}_arrived"] = rows.height
+
+    def _first_read(self, entity: Entity) -> bool:
+        """Whether the table was never read to its end before: what comes in now is a first sync (D19)."""
+        return self._run.incremental and Cursors(self._engine.store).get(stream_name(entity)) is None
 
     def _removed(self, entity: Entity, living: list[str]) -> None:
         names = (f"crm_deleted.{entity.value}", f"crm_missing.{entity.value}")
@@ -201,6 +209,23 @@ class _LinkStep:
         self._staging.write(f"pairs.{entity.value}.{number}", pairs)
         self._slices.append((entity.value, number))
         self._counts["pairs"] += pairs.height
+
+
+def _as_backfill(pairs: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """Linked pairs that never agreed on anything are filled in the backfill lane, and marked there (D19)."""
+    blank = links.filter(pl.col("layout_id").is_null() & (pl.col("status") != LinkStatus.CREATING))["link_id"].to_list()
+    first = pl.col("link_id").is_in(blank)
+    return pairs.with_columns(pl.when(first).then(int(Lane.BACKFILL)).otherwise(pl.col("lane")).alias("lane"))
+
+
+def _placed_anew(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Persons that are still to be created go where the rules send them now (D20)."""
+    where = {crm_id: placed(name) for crm_id, name in rows.select("id", PLACE).iter_rows() if name}
+    if not where:
+        return pairs
+    to_make = pairs["create"].eq_missing("person")
+    binds = pairs["crm_id"].replace_strict(where, default=None, return_dtype=pl.String)
+    return pairs.with_columns(pl.when(to_make).then(binds).otherwise(pairs["binds"]).alias("binds"))
 
 
 def slices(engine: Engine, run: RunRequest) -> Iterator[tuple[Entity, int]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from include.leadsync.clients.marketo import MarketoClient, RecordResult
 from include.leadsync.errors import ConnectionBroken, RetryLater, RowFailed
 from include.leadsync.fields import marketo_value
+from include.leadsync.link.frames import PARTITION
 from include.leadsync.load.outcome import Fate, Operation, Outcome, Write
 from include.leadsync.model import STANDING, OperationKind, SyncField
 from include.leadsync.schema import Schema
@@ -21,13 +23,16 @@ def send_to_marketo(
     """Send operations, creations apart from updates; one outcome each, in order.
 
     A creation upserts on `key_field` (Microsoft Id), so that a repeat finds the first (P4), also where
-    another person has the same e-mail address (D14).
+    another person has the same e-mail address (D14); each partition is a call of its own (D20).
     """
     outcomes: dict[str, Outcome] = {}
     creates = [op for op in operations if op.kind == OperationKind.CREATE]
     updates = [op for op in operations if op.kind not in {OperationKind.CREATE, OperationKind.MERGE_PERSONS}]
-    for group, action, lookup in ((creates, "createOrUpdate", key_field), (updates, "updateOnly", "id")):
-        for outcome in _send(client, schema, group, action, lookup):
+    for outcome in _send(client, schema, updates, "updateOnly", "id", None):
+        outcomes[outcome.operation.op_id] = outcome
+    for partition in sorted({_partition(op) for op in creates}, key=str):
+        group = [op for op in creates if _partition(op) == partition]
+        for outcome in _send(client, schema, group, "createOrUpdate", key_field, partition):
             outcomes[outcome.operation.op_id] = outcome
     for operation in operations:
         if operation.kind == OperationKind.MERGE_PERSONS:
@@ -52,7 +57,14 @@ def _merge(client: MarketoClient, operation: Operation) -> Outcome:
     return Outcome(operation, Fate.DONE)
 
 
-def _send(client: MarketoClient, schema: Schema, group: list[Operation], action: str, lookup: str) -> list[Outcome]:
+def _partition(operation: Operation) -> str | None:
+    """Where a new person goes; None is Marketo's own default."""
+    return json.loads(operation.binds).get(PARTITION) if operation.binds else None
+
+
+def _send(
+    client: MarketoClient, schema: Schema, group: list[Operation], action: str, lookup: str, partition: str | None
+) -> list[Outcome]:
     records: list[dict[str, Any]] = []
     sent: list[Operation] = []
     outcomes: list[Outcome] = []
@@ -65,7 +77,7 @@ def _send(client: MarketoClient, schema: Schema, group: list[Operation], action:
     if not records:
         return outcomes
     try:
-        results = client.sync_persons(records, action=action, lookup_field=lookup)
+        results = client.sync_persons(records, action=action, lookup_field=lookup, partition=partition)
     except ConnectionBroken as broken:
         return outcomes + [_unanswered(op, broken) for op in sent]
     except RetryLater as later:

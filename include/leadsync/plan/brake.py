@@ -1,4 +1,4 @@
-"""The brake: too many deletions or overwrites wait for approval of that very plan (P8, D50, DECISIONS 16)."""
+"""The brake: too many deletions, overwrites or creations wait for approval of that plan (P8, D50, DECISIONS 16)."""
 
 from __future__ import annotations
 
@@ -48,14 +48,20 @@ HELD_SCHEMA = pl.Schema({"link_id": pl.Int64(), "direction": pl.String(), "lane"
 
 
 def apply_brake(
-    plan: pl.DataFrame, total_links: int, deletes: Limit, overwrites: Limit, approved: list[int], held_now: pl.DataFrame
+    plan: pl.DataFrame,
+    total_links: int,
+    deletes: Limit,
+    overwrites: Limit,
+    approved: list[int],
+    held_now: pl.DataFrame,
+    creations: Limit | None = None,
 ) -> Held:
     """Decide which operations of a plan wait.
 
     A deletion is a Microsoft is Deleted flag; an overwrite replaces or clears a value that the
-    target shows. Operations of links in `approved` were released before and pass. What takes the place
-    of one in `held_now` (`HELD_SCHEMA`) waits with the rest of that plan: a further edit approves nothing.
-    Opt-outs pass always (D86).
+    target shows; a creation is a new person (D18). Operations of links in `approved` were released before and pass.
+    What takes the place of one in `held_now` (`HELD_SCHEMA`) waits with the rest of that plan: a further edit approves
+    nothing. Opt-outs pass always (D86).
     """
     open_plan = plan.filter(~pl.col("link_id").is_in(approved) & ~pl.col("op_id").is_in(opt_outs(plan)))
     where = ["link_id", "direction", "lane"]
@@ -66,11 +72,17 @@ def apply_brake(
     replacing = open_plan.filter(
         (pl.col("kind") == OperationKind.UPDATE.value) & ~pl.col("system") & pl.col("before").is_not_null()
     )
+    creating = open_plan.filter((pl.col("kind") == OperationKind.CREATE.value) & (pl.col("direction") == "inbound"))
     held: set[str] = set()
     reasons = []
-    for name, rows, limit in (("deletions", deleting, deletes), ("overwrites", replacing, overwrites)):
+    counted = (
+        ("deletions", deleting, deletes),
+        ("overwrites", replacing, overwrites),
+        ("creations", creating, creations),
+    )
+    for name, rows, limit in counted:
         records = rows["link_id"].n_unique() if rows.height else 0
-        if limit.exceeded(records, total_links):
+        if limit and limit.exceeded(records, total_links):
             held |= set(rows["op_id"].to_list())
             reasons.append(
                 f"{records} {name} exceed {limit.count} records and {limit.share:.1%} of {total_links} links"

@@ -8,14 +8,17 @@ import polars as pl
 
 from include.leadsync.backfills import staged_stretch
 from include.leadsync.context import Engine, Json, RunRequest
+from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.merge import merge as merge_pairs
-from include.leadsync.model import Direction, LinkStatus, OperationState, System
+from include.leadsync.model import Direction, Lane, LinkStatus, OperationState, System
+from include.leadsync.plan.backfill_marks import with_marks
 from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.consent import spread
 from include.leadsync.plan.endings import flag_rows, merge_rows, unwanted_rows
+from include.leadsync.plan.first_sync import guesses, require_acceptance
 from include.leadsync.plan.refresh import refreshed
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
@@ -25,6 +28,7 @@ from include.leadsync.plan.rows import (
     update_rows,
     with_operation_ids,
 )
+from include.leadsync.plan.shared_addresses import shared_addresses
 from include.leadsync.plan.suspended import without_writes
 from include.leadsync.schema import staged_schema
 from include.leadsync.state import Links, Outbox
@@ -75,10 +79,14 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     system = engine.settings.marketo.system_fields
     parts = [pl.DataFrame(schema=PLAN_SCHEMA)]
     addresses = [pl.DataFrame(schema={"link_id": pl.Int64, "address": pl.String})]
+    backfilled: set[int] = set()
+    by_email = 0
     for entity, number in slices(engine, run):
         pairs = staging.read(f"pairs.{entity.value}.{number}")
         decisions = staging.read(f"decisions.{entity.value}.{number}")
         field_map = schema.map(entity)
+        backfilled |= set(pairs.filter(pl.col("lane") == int(Lane.BACKFILL))["link_id"].to_list())
+        by_email += guesses(pairs)
         parts.append(update_rows(pairs, decisions, field_map))
         if "email" in field_map.names:
             address = pl.coalesce("p.email", "c.email").str.to_lowercase().alias("address")
@@ -87,11 +95,16 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         parts.append(create_rows(synced, field_map))
         parts.append(filter_rows(synced, schema.filters[entity]))
         parts.append(system_rows(synced, entity, system))
+    events = staging.read("events")
     named = any(field.name == system.merged_into for field in schema.marketo)
-    parts.append(flag_rows(staging.read("events"), system, merged_into=named))
+    parts.append(flag_rows(events, system, merged_into=named))
     parts.append(merge_rows(staging.read("merging")))
     parts.append(unwanted_rows(staging.read("unwanted")))
+    require_acceptance(engine, run, by_email, events.filter(pl.col("code") == SEVERAL).height)
     rows = with_operation_ids(spread(pl.concat(parts), pl.concat(addresses)), run.run_id)
+    staging.write("notices", shared_addresses(engine, rows))
+    if any(field.name == system.backfilled_at for field in schema.marketo):
+        rows = with_marks(rows, backfilled, system.backfilled_at, engine.now())
     brake = engine.settings.policies.brake
     approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
     held = apply_brake(
@@ -101,6 +114,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         Limit(brake.overwrites.count, brake.overwrites.share),
         approved,
         _held_now(engine, rows),
+        Limit(brake.creations.count, brake.creations.share),
     )
     staging.write("plan", rows)
     summary = {

@@ -163,9 +163,10 @@ def _one_writer(entity: str, entries: Entries) -> Iterator[Mistake]:
 def _system_fields(entity: str, entries: Entries, marketo: MarketoSettings) -> Iterator[Mistake]:
     fields = marketo.system_fields
     names = [fields.id, fields.type, fields.created_date, fields.is_deleted, fields.merged_into]
+    names.append(fields.backfilled_at)
     if len({name.casefold() for name in names}) < len(names) and entity == "lead":
-        yield ("marketo", "system_fields"), ", ".join(names), "five different fields"
-    for name in (fields.id, fields.type, fields.is_deleted, fields.merged_into):
+        yield ("marketo", "system_fields"), ", ".join(names), "six different fields"
+    for name in (fields.id, fields.type, fields.is_deleted, fields.merged_into, fields.backfilled_at):
         if name in entries:
             yield ("fields", entity, name), f"the system field {name}", "no entry: the sync itself keeps this field"
     created = entries.get(fields.created_date)

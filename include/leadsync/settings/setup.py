@@ -14,6 +14,7 @@ _SYSTEM = {
     "created_date": ("Microsoft Created Date", "datetime", "When the Dynamics record was created. Kept by Lead Sync."),
     "is_deleted": ("Microsoft is Deleted", "boolean", "The Dynamics record was deleted. Kept by Lead Sync."),
     "merged_into": ("Microsoft Merged Into", "string", "The record that took its place. Kept by Lead Sync."),
+    "backfilled_at": ("Microsoft Backfilled At", "datetime", "When a first sync or backfill wrote. Kept by Lead Sync."),
 }
 _SYNCED = "Synced with Microsoft Dynamics by Lead Sync."
 

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 from include.leadsync.errors import Problem
 from include.leadsync.model import Entity, FieldRule, FieldType, Flow, System, Winner
 from include.leadsync.settings.backfills import Backfills
+from include.leadsync.settings.creation import Creation
 from include.leadsync.settings.filters import Filters
 from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.settings.requests import RequestSettings
@@ -69,6 +70,7 @@ class SystemFields(Section):
     created_date: RestName = "microsoftCreatedDate"
     is_deleted: RestName = "microsoftIsDeleted"
     merged_into: RestName = "microsoftMergedInto"
+    backfilled_at: RestName = "microsoftBackfilledAt"
 
 
 class MarketoSettings(Section):
@@ -113,12 +115,14 @@ class Brake(Section):
 
     deletes: BrakeLimit = BrakeLimit(count=50, share=0.01)
     overwrites: BrakeLimit = BrakeLimit(count=1000, share=0.1)
+    creations: BrakeLimit = BrakeLimit(count=1000, share=0.1)
 
 
 class Policies(Section):
     """Choices where the native sync's way is not the only one."""
 
     on_invalid: Literal["record", "field"] = "record"
+    beside_native_sync: Literal["refuse", "dry_run"] = "refuse"
     first_link: Literal["by_type", "marketo", "dynamics"] = "by_type"
     brake: Brake = Brake()
 
@@ -153,6 +157,7 @@ class Settings(Section):
     backfill: Backfills = Backfills()
     policies: Policies = Policies()
     requests: RequestSettings = RequestSettings()
+    creation: Creation = Creation()
     lifecycle: Lifecycle = Lifecycle()
     batches: Batches = Batches()
     retention: Retention = Retention()

@@ -147,6 +147,18 @@ class ActivityLog:
             common = {"outcome": "failed", "run_id": run_id, "delivered_at": self._store.now()}
             return self.record(pa.Table.from_pylist([row | common for row in keyed]), connection)
 
+    def waiting_records(self, codes: Sequence[str], limit: int, tx: Transaction | None = None) -> pa.Table:
+        """CRM records without a link with an open inbound row of one of these codes: entity, crm_id; oldest first."""
+        waiting = sa.select(activity.c.entity, activity.c.crm_id).where(
+            _OPEN,
+            activity.c.code.in_(list(codes)),
+            activity.c.direction == "inbound",
+            activity.c.link_id.is_(None),
+            activity.c.crm_id.is_not(None),
+        )
+        with self._store.look(tx) as connection:
+            return fetch(connection, waiting.order_by(activity.c.activity_id).limit(limit))
+
     def failed_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
         """Links of one entity with an open failure: they get another chance when the map or the schema changes."""
         failed = sa.select(activity.c.link_id).where(

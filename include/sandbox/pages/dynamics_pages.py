@@ -137,9 +137,7 @@ def _acting(users: Mapping[str, str]) -> Markup:
     return entry("Acting as", select("user", [(name, name) for name in names], _USUAL_USER))
 
 
-def _steps(
-    visit: Visit, name: str, values: Mapping[str, Json], row_id: str, users: Mapping[str, str]
-) -> Markup | None:
+def _steps(visit: Visit, name: str, values: Mapping[str, Json], row_id: str, users: Mapping[str, str]) -> Markup | None:
     """Qualify and merge, where they make sense."""
     if name not in _MERGEABLE or values.get("statecode", 0) != 0:
         return None

@@ -73,6 +73,4 @@ def select(name: str, choices: Sequence[tuple[str, str]], chosen: str) -> Markup
 def changed(form: Mapping[str, str]) -> dict[str, str]:
     """The fields whose values are no longer what they were."""
     values = {name.removeprefix("now."): value for name, value in form.items() if name.startswith("now.")}
-    return {
-        name: value.replace("\r\n", "\n") for name, value in values.items() if value != form.get(f"was.{name}", "")
-    }
+    return {name: value.replace("\r\n", "\n") for name, value in values.items() if value != form.get(f"was.{name}", "")}

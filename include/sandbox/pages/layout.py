@@ -109,9 +109,7 @@ def moved(path: str, cookie: str | None = None) -> Response:
 def table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[Child]]) -> Markup:
     """A table; on a narrow screen each row is a block. `caption` names it to a screen reader."""
     head = element("thead", element("tr", *(element("th", title, scope="col") for title in titles)))
-    lines = [
-        element("tr", *(_cell(title, cell) for title, cell in zip(titles, cells, strict=True))) for cells in rows
-    ]
+    lines = [element("tr", *(_cell(title, cell) for title, cell in zip(titles, cells, strict=True))) for cells in rows]
     return element("div", element("table", head, element("tbody", *lines), aria_label=caption), class_="scroll")
 
 

@@ -1,0 +1,41 @@
+"""An empty state store over two systems that both hold people: nothing is filled before somebody says so (D18).
+
+The rule: a cycle that reads a table for the first time, with no link stored, and that would link more than
+`creation.first_sync_matches` pairs by e-mail address, stops before it stores anything. Pairs that carry each other's
+ids are no such match: they were linked before, and what differs between them is the brake's matter.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from include.leadsync.context import Engine, RunRequest
+from include.leadsync.errors import FixConfiguration
+from include.leadsync.state import Links, Metadata
+
+ACCEPTED = "first_sync"
+"""Name under which the store remembers that a report was accepted."""
+
+
+def guesses(pairs: pl.DataFrame) -> int:
+    """How many first links of a slice rest on the e-mail address alone."""
+    new = (pl.col("link_id") < 0) & pl.col("create").is_null() & pl.col("request_id").is_null()
+    return pairs.filter(new & pl.col("sys_id").ne_missing(pl.col("crm_id"))).height
+
+
+def require_acceptance(engine: Engine, run: RunRequest, matches: int, held: int) -> None:
+    """Raises `FixConfiguration` when this cycle would be an unasked first sync.
+
+    `matches`: first links by e-mail address; `held`: records with several candidates.
+    """
+    most = engine.settings.creation.first_sync_matches
+    if not run.incremental or run.dry_run or matches + held <= most:
+        return
+    if Links(engine.store).count() or Metadata(engine.store).get("leadsync", ACCEPTED):
+        return
+    raise FixConfiguration(
+        f"the state store is empty, and both systems hold people: {matches} records would be linked by their e-mail"
+        f" address ({held} more have several candidates), which is more than creation.first_sync_matches ({most})."
+        " Nothing was written. Run `python -m include.leadsync first-sync report`, look at it and accept it; or, if"
+        " this instance was in step before and its state store was lost, `python -m include.leadsync rebuild`"
+    )
