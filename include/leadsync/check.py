@@ -9,40 +9,83 @@ from functools import partial
 from include.leadsync.config import field_warnings
 from include.leadsync.context import Engine, RunRequest, new_run_id
 from include.leadsync.errors import LeadSyncError
-from include.leadsync.model import Entity
+from include.leadsync.model import Entity, System
+from include.leadsync.preflight import rights, surroundings
+from include.leadsync.preflight.native import look_for_native_sync
 from include.leadsync.recover import require_setup
-from include.leadsync.schema import current_schema
+from include.leadsync.schema import Schema, current_schema
 from include.leadsync.state import Runs
 
 
 @dataclass(frozen=True)
 class Point:
-    """One checked point."""
+    """One checked point; `detail` of a failed one ends with what to do."""
 
     name: str
     passed: bool
     detail: str
+    rule: str | None = None
 
 
 def check(engine: Engine) -> list[Point]:
     """All points, in the order in which they build on each other; a failed one does not stop the others."""
-    return [
+    points = [
         _point("state store", lambda: _state(engine)),
         _point("staging", lambda: _staging(engine)),
-        _point("Marketo connection", lambda: f"{engine.marketo.usage()} calls used today"),
-        _point("Dynamics connection", lambda: f"signed in as user {engine.dynamics.who_am_i().user_id}"),
-        *(_point(f"change tracking of {entity.value}", partial(_tracking, engine, entity)) for entity in Entity),
-        _point("field map against both systems", lambda: _fields(engine)),
-        _point("Marketo set-up", lambda: _setup(engine)),
-        _point("request channels", lambda: _channels(engine)),
+        _point("Marketo connection", lambda: f"{engine.marketo.usage()} calls used today", "R23"),
+        _point("Dynamics connection", lambda: f"signed in as user {engine.dynamics.who_am_i().user_id}", "R23"),
+        _point("native sync", lambda: look_for_native_sync(engine), "D21"),
+        _point("Dynamics user", lambda: rights.user(engine), "R17"),
     ]
+    for entity in Entity:
+        points.append(_point(f"rights on {entity.value}", partial(rights.table, engine, entity), "R23"))
+        points.append(_point(f"change tracking of {entity.value}", partial(_tracking, engine, entity), "D91"))
+    points.append(_point("field map against both systems", lambda: _fields(engine), "D67"))
+    looking: list[tuple[str, Callable[[Schema], str], str]] = [
+        ("rights on tables pointed to", partial(rights.pointed_to, engine), "R21"),
+        *((f"columns of {e.value}", partial(_columns, e), "R21") for e in Entity),
+        *((f"filter of {e.value}", partial(_filter, e), "D68") for e in Entity),
+    ]
+    points += [_point(name, partial(_with_schema, engine, look), rule) for name, look, rule in looking]
+    points += [
+        _point("Marketo set-up", lambda: _setup(engine), "D12"),
+        _point("request channels", lambda: _channels(engine), "D22"),
+        _point("partitions", lambda: _partitions(engine), "D20"),
+    ]
+    for system in System:
+        points.append(_point(f"{system.value} quota", partial(surroundings.quota, engine, system), "P7"))
+        points.append(_point(f"{system.value} clock", partial(surroundings.clock, engine, system), "D63"))
+    return points
 
 
-def _point(name: str, look: Callable[[], str]) -> Point:
+def _with_schema(engine: Engine, look: Callable[[Schema], str]) -> str:
+    return look(current_schema(engine))
+
+
+def _columns(entity: Entity, schema: Schema) -> str:
+    return rights.columns(schema, entity)
+
+
+def _filter(entity: Entity, schema: Schema) -> str:
+    return rights.filter_column(schema, entity)
+
+
+def _partitions(engine: Engine) -> str:
+    settings = engine.settings.creation
+    named = {rule.partition for rule in settings.partitions} | {settings.default_partition} - {None}
+    if not named:
+        return "none are configured"
+    missing = sorted(str(name) for name in named - set(engine.marketo.partitions()))
+    if missing:
+        raise LeadSyncError(f"Marketo shows this API user no partition {', '.join(missing)}; see creation.partitions")
+    return ", ".join(sorted(str(name) for name in named))
+
+
+def _point(name: str, look: Callable[[], str], rule: str | None = None) -> Point:
     try:
-        return Point(name, passed=True, detail=look())
+        return Point(name, passed=True, detail=look(), rule=rule)
     except LeadSyncError as error:
-        return Point(name, passed=False, detail=str(error))
+        return Point(name, passed=False, detail=str(error), rule=rule)
 
 
 def _state(engine: Engine) -> str:
@@ -97,4 +140,7 @@ def _setup(engine: Engine) -> str:
     name = engine.settings.marketo.activity_type
     if name not in {kind.api_name for kind in engine.marketo.activity_types()}:
         raise LeadSyncError(f"the custom activity type {name!r} is missing; run `python -m include.leadsync setup`")
+    marked = engine.settings.marketo.system_fields.backfilled_at
+    if marked not in {field.name for field in current_schema(engine).marketo}:
+        return f"look at this: {marked} is missing, so backfills carry no mark (D19); `setup` creates it"
     return "custom fields and activity type are there"

@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         entry.set_defaults(command=command)
         return entry
 
-    add("check", commands.run_check, "look at connections, rights and schema; say what to fix")
+    checking = add("check", commands.run_check, "look at connections, rights and schema; say what to fix")
+    checking.add_argument("--json", action="store_true", help="print the points as one JSON list")
     add("setup", commands.run_setup, "create the custom fields and the activity type in Marketo")
     cycle = add("cycle", commands.run_one_cycle, "one pass of the sync")
     cycle.add_argument("--json", action="store_true", help="print the report as one JSON object on the last line")

@@ -34,10 +34,11 @@ def open_engine() -> Engine:
 
 def run_check(options: argparse.Namespace) -> int:
     """Print one line per point; 2 when a run would not be possible."""
-    del options
     with open_engine() as engine:
         points = check(engine)
-    for point in points:
+    if options.json:
+        print(json.dumps([asdict(point) for point in points], ensure_ascii=False))
+    for point in () if options.json else points:
         print(f"{'ok  ' if point.passed else 'FAIL'}  {point.name}: {point.detail}")
     return DONE if all(point.passed for point in points) else COULD_NOT_RUN
 

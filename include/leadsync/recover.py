@@ -19,6 +19,7 @@ from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
 from include.leadsync.plan.step import APPROVED
+from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import ActivityLog, Echoes, Leases, Links, Metadata, Outbox, Requests, Runs
@@ -48,6 +49,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     take_turn(engine, run)
     Runs(engine.store).start(run.run_id, run.kind, run.to_json())
     run.require_selection()
+    require_no_native_sync(engine, run)
     schema = current_schema(engine)
     require_setup(engine, schema)
     _require_fields(run, schema)

@@ -17,11 +17,13 @@ from include.leadsync.clients.marketo_session import (
     typed,
 )
 from include.leadsync.clients.records import ActivityType, RecordResult
-from include.leadsync.clients.writes import REPEATS
-from include.leadsync.errors import AnswerMalformed, ConnectionBroken, RowFailed
+from include.leadsync.clients.writes import REPEATS, Repeat
+from include.leadsync.errors import AccessRefused, AnswerMalformed, ConnectionBroken, RowFailed
 from include.leadsync.model import MarketoField, System
 
 _EXTERNAL: Final = "/rest/v1/activities/external"
+_NATIVE: Final = "1018"
+_NO_COMPANY: Final = "lead-sync-looks-for-the-native-sync"
 _LOOKS: Final = 4  # a type is made in three steps
 
 
@@ -92,6 +94,22 @@ class MarketoSchema(MarketoSession):
     def usage(self) -> int:
         """Calls of the whole instance today, US Central time (M21)."""
         return sum(day.total for day in typed(self._read("/rest/v1/stats/usage.json").result, list[_Usage]))
+
+    def native_sync(self) -> bool | None:
+        """Whether Marketo's own CRM sync owns companies (R163, M52); None if the API user may not write companies.
+
+        Asks for an update of a company that does not exist: nothing is ever written.
+        """
+        body = {"action": "updateOnly", "dedupeBy": "dedupeFields", "input": [{"externalCompanyId": _NO_COMPANY}]}
+        try:
+            results = self._write(
+                "/rest/v1/companies.json", body, lambda answer: typed(answer.result, list[_Added]), repeat=Repeat.READ
+            )
+        except AccessRefused as refused:
+            if refused.code not in {_NATIVE, "603"}:
+                raise
+            return True if refused.code == _NATIVE else None
+        return any(str(reason.code) == _NATIVE for each in results for reason in each.reasons or each.errors or ())
 
     def create_fields(self, fields: Sequence[Mapping[str, object]]) -> list[RecordResult]:
         """Create custom person fields, each `{name, displayName, dataType, …}` (§4.3); existing ones are refused alone.

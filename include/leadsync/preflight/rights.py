@@ -1,0 +1,110 @@
+"""Who we are to Dynamics, and what we may do with each table and column (R17, R21, R23; dataverse-api V5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from include.leadsync.context import Engine
+from include.leadsync.errors import LeadSyncError
+from include.leadsync.model import Entity, FieldMap, Flow, SyncField
+from include.leadsync.schema import Schema
+
+_ORGANISATION = "Global"
+_OWN = ("Read", "Create", "Write", "Append", "AppendTo", "Assign")
+_POINTED_TO = ("Read", "AppendTo")
+_USER_COLUMNS = {"fullname": "text", "isdisabled": "boolean", "applicationid": "text", "accessmode": "integer"}
+
+
+def user(engine: Engine) -> str:
+    """The application user. Raises `LeadSyncError` when it is disabled."""
+    me = engine.dynamics.who_am_i()
+    pages = engine.dynamics.rows_where("systemuser", f"systemuserid eq {me.user_id}", _USER_COLUMNS)  # type: ignore[arg-type]
+    found = [row for page in pages for row in page.to_pylist()]
+    if not found:
+        return f"user {me.user_id}; its row cannot be read, give the role Read on User"
+    row = found[0]
+    if row["isdisabled"]:
+        raise LeadSyncError(f"the user {row['fullname']} is disabled; enable it in the Power Platform admin centre")
+    if not row["applicationid"]:
+        return f"{row['fullname']}: look at this, it is a person's account; use an application user of its own (R17)"
+    return f"{row['fullname']}, an application user"
+
+
+def table(engine: Engine, entity: Entity) -> str:
+    """Rights on a synced table: all at organisation level. Raises `LeadSyncError` with those that lack."""
+    held = engine.dynamics.privileges(engine.dynamics.who_am_i().user_id)
+    if held is None:
+        if not engine.dynamics.may_read(entity.value):
+            raise LeadSyncError(f"no right to read {entity.value}; {_remedy(entity.value)}")
+        return "may be read; this service does not tell the rest, the first writes will"
+    lacking = [name for name in _OWN if held.get(f"prv{name}{entity.value}".lower()) is None]
+    shallow = [name for name in _OWN if held.get(f"prv{name}{entity.value}".lower()) not in {None, _ORGANISATION}]
+    if lacking or shallow:
+        parts = [f"no right to {', '.join(lacking)}"] if lacking else []
+        parts += [f"not at organisation level: {', '.join(shallow)}"] if shallow else []
+        raise LeadSyncError(f"{'; '.join(parts)} on {entity.value}; {_remedy(entity.value)}")
+    return f"{', '.join(_OWN)} at organisation level"
+
+
+def pointed_to(engine: Engine, schema: Schema) -> str:
+    """Tables that mapped look-ups and owners point to. Raises `LeadSyncError`."""
+    tables = sorted({"account", "systemuser", *(t for field in _fields(schema) for t in field.dynamics.targets)})
+    held = engine.dynamics.privileges(engine.dynamics.who_am_i().user_id)
+    wrong = []
+    for name in tables:
+        if held is None:
+            wrong += [] if engine.dynamics.may_read(name) else [f"Read on {name}"]
+        else:
+            known = "user" if name == "systemuser" else name
+            wrong += [f"{right} on {name}" for right in _POINTED_TO if f"prv{right}{known}".lower() not in held]
+    if wrong:
+        raise LeadSyncError(f"no right to {', '.join(wrong)}; {_remedy('them')}")
+    return ", ".join(tables)
+
+
+def columns(schema: Schema, entity: Entity) -> str:
+    """Mapped columns that cannot be read or written as the map wants. Raises `LeadSyncError`."""
+    field_map: FieldMap = schema.map(entity)
+    wrong = list(_unfit(field_map))
+    if wrong:
+        remedy = "give the right, or set `direction` in leadsync.yaml"
+        raise LeadSyncError(f"{'; '.join(wrong)}: {remedy}")
+    secured = [field.dynamics.name for field in field_map.fields if field.dynamics.secured]
+    if secured:
+        return (
+            f"look at this: column security is on for {', '.join(secured)}; without a column security profile for"
+            " our user they read as empty, and empty would be synced"
+        )
+    return f"{len(field_map.fields)} can be read and written as mapped"
+
+
+def _unfit(field_map: FieldMap) -> Iterator[str]:
+    for field in field_map.fields:
+        column = field.dynamics
+        if not column.readable:
+            yield f"{column.name} cannot be read"
+        if field.rule.flow is Flow.INBOUND:
+            continue
+        on_create_only = field.rule.outbound_on_create_only
+        if not column.creatable and (on_create_only or not column.updatable):
+            yield f"{column.name} can never be written"
+
+
+def filter_column(schema: Schema, entity: Entity) -> str:
+    """The filter as it will be applied. Raises `LeadSyncError` when it fails closed (D68)."""
+    one = schema.filters[entity]
+    if one.blocked:
+        raise LeadSyncError(one.blocked)
+    parts = [f"column {one.column}"] if one.column else ["no filter column, everything is synced"]
+    parts += [f"{len(one.records)} conditions on records"] if one.records else []
+    parts += [f"{len(one.persons)} conditions on persons"] if one.persons else []
+    return ", ".join(parts)
+
+
+def _fields(schema: Schema) -> Iterator[SyncField]:
+    for field_map in schema.maps.values():
+        yield from field_map.fields
+
+
+def _remedy(what: str) -> str:
+    return f"give the application user a security role with them on {what} (docs/operations.md, step 2)"
