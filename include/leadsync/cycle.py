@@ -26,12 +26,15 @@ from include.leadsync.plan import merge, plan
 from include.leadsync.recover import recover
 from include.leadsync.schema import refresh_staged
 from include.leadsync.staging import sweep
-from include.leadsync.state import Retention, Runs
+from include.leadsync.state import Metadata, Retention, Runs
 from include.leadsync.turn import end_turn, take_turn
 
 __all__ = ["STEPS", "STREAMS", "RunRequest", "run_cycle", "run_step", "run_whole"]
 
 log = logging.getLogger(__name__)
+
+_SWEPT = ("leadsync", "retention")
+_SWEEP_EVERY = timedelta(hours=1)
 
 STREAMS = ("lead", "contact", "person")
 """What the extract step may be narrowed to, each on its own."""
@@ -55,13 +58,17 @@ def _extracted(engine: Engine, run: RunRequest, stream: str) -> dict[str, Json]:
 
 
 def finish(engine: Engine, run: RunRequest) -> dict[str, Json]:
-    """Close the run and sweep what is past its time."""
+    """Close the run and, once an hour, sweep what is past its time."""
     Runs(engine.store).finish(run.run_id, "done", {})
     return _end(engine, run)
 
 
 def _end(engine: Engine, run: RunRequest) -> dict[str, Json]:
     end_turn(engine, run)
+    swept = Metadata(engine.store)
+    if swept.get(*_SWEPT, not_before=engine.now() - _SWEEP_EVERY) is not None:
+        return {}
+    swept.put(*_SWEPT, run.run_id)
     keep = timedelta(days=engine.settings.retention.staging_days)
     staged = sweep(engine.paths.staging_url, keep, engine.now())
     return {"swept_runs": staged, "swept_rows": Retention(engine.store, engine.settings.retention).sweep(engine.now())}

@@ -28,8 +28,9 @@ _COLLECT = 20_000  # rows gathered before a row group is written: 300-row groups
 class DatasetWriter:
     """Gathers small tables into row groups of a decent size."""
 
-    def __init__(self, parquet: pq.ParquetWriter, schema: pa.Schema) -> None:
-        self._parquet, self._schema = parquet, schema
+    def __init__(self, sink: Any, schema: pa.Schema) -> None:
+        self._sink, self._schema = sink, schema
+        self._parquet: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
         self._gathered = 0
         self.rows = 0
@@ -42,11 +43,23 @@ class DatasetWriter:
         if self._gathered >= _COLLECT:
             self.flush()
 
+    def close(self) -> None:
+        """Write what is gathered, and the end of the file."""
+        self.flush()
+        self._opened(large=False).close()
+
     def flush(self) -> None:
         """Write what is gathered."""
         if self._waiting:
-            self._parquet.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
+            self._opened(large=self._gathered >= _COLLECT).write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
             self._waiting, self._gathered = [], 0
+
+    def _opened(self, *, large: bool) -> pq.ParquetWriter:
+        """Dictionaries and statistics make a large file smaller and a small one twice as slow to write."""
+        if self._parquet is None:
+            dear = {"use_dictionary": large, "write_statistics": large}
+            self._parquet = pq.ParquetWriter(self._sink, self._schema, compression="zstd", compression_level=1, **dear)
+        return self._parquet
 
 
 class Staging:
@@ -72,28 +85,22 @@ class Staging:
     @contextmanager
     def writer(self, name: str, schema: pa.Schema) -> Iterator[DatasetWriter]:
         """Publish one dataset from a stream of tables; on an error nothing is published."""
-        with (
-            self._published(f"{name}.parquet") as sink,
-            pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1) as parquet,
-        ):
-            writer = DatasetWriter(parquet, schema)
+        with self._published(f"{name}.parquet") as sink:
+            writer = DatasetWriter(sink, schema)
             yield writer
-            writer.flush()
+            writer.close()
 
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
-        return pl.from_arrow(self._read_arrow(name))  # type: ignore[return-value]
-
-    def _read_arrow(self, name: str) -> pa.Table:
         path = self.path(f"{name}.parquet")
         try:
             with self._fs.open(path, "rb") as source:
-                return pq.ParquetFile(source).read()
+                return pl.read_parquet(source.read())
         except FileNotFoundError as error:
             raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
         except OSError as error:
             raise self._trouble("read", error) from error
-        except pa.ArrowInvalid as error:
+        except pl.exceptions.PolarsError as error:
             raise AnswerMalformed("staging", f"dataset {name} of run {self.run_id}", str(error)) from error
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -13,6 +13,7 @@ from include.leadsync.state import Leases
 CYCLE = "cycle"
 CYCLE_SECONDS = 55.0
 """A dead run's turn ends within a minute."""
+_FRESH = 10.0  # seconds in which the lease need not be renewed again
 
 
 def take_turn(engine: Engine, run: RunRequest) -> None:
@@ -23,13 +24,19 @@ def take_turn(engine: Engine, run: RunRequest) -> None:
     """
     if not run.incremental:
         return
-    leases = Leases(engine.store)
-    if leases.extend_by(CYCLE, run.run_id, CYCLE_SECONDS):
+    now = engine.clock.monotonic()
+    held, since = engine.opened.get(CYCLE, (None, now))
+    if held == run.run_id and now - since < _FRESH:
         return
-    if leases.acquire(CYCLE, run.run_id, CYCLE_SECONDS) is None:
+    leases = Leases(engine.store)
+    if not leases.extend_by(CYCLE, run.run_id, CYCLE_SECONDS) and not leases.acquire(
+        CYCLE, run.run_id, CYCLE_SECONDS
+    ):
         raise AnotherRunAtWork("another cycle is at work; this one leaves without touching anything")
+    engine.opened[CYCLE] = (run.run_id, now)
 
 
 def end_turn(engine: Engine, run: RunRequest) -> None:
     """Let the next cycle begin at once."""
+    engine.opened.pop(CYCLE, None)
     Leases(engine.store).release_by(CYCLE, run.run_id)
