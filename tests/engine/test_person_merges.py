@@ -181,3 +181,23 @@ def test_when_the_survivor_is_deleted_the_losers_record_makes_a_new_person_at_it
     scene.settled()
     (again,) = scene.world.persons_by("microsoftId", lead)
     assert again["id"] not in {ann, bo}
+
+
+@pytest.mark.parametrize(("winner", "other"), [("bo", "ann"), ("cy", "ann")])
+def test_told_to_later_changes_of_the_losers_record_are_written_to_the_survivor(
+    prepared: Path, tmp_path: Path, winner: str, other: str
+) -> None:
+    with copy_of(prepared, tmp_path / "scene", {"lifecycle": {"marketo_merge": "write_to_survivor"}}) as scene:
+        survivor, loser = scene.person(winner), scene.person(other)
+        scene.merge_persons(survivor, loser)
+        scene.settled()
+        scene.world.edit_row("lead", scene.record(other), jobtitle="CTO", donotbulkemail=True)
+        scene.settled()
+        for title in ("CEO", "Chair"):
+            scene.world.edit_person(survivor, city=title)
+            scene.world.edit_row("lead", scene.record(other), jobtitle=title, donotbulkemail=False)
+            scene.settled()
+            assert (shown(scene.world, survivor, "title"), shown(scene.world, survivor, "city")) == (title, title)
+            assert column(scene.world, PEOPLE[winner], scene.record(winner), "jobtitle") == title
+        assert shown(scene.world, survivor, "unsubscribed") is True  # a lift is not carried over to somebody else
+        assert column(scene.world, "lead", scene.record(other), "address1_city") is None

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from include.leadsync.backfills import DATASET as STRETCH
 from include.leadsync.backfills import note_progress
+from include.leadsync.baseline import encode_base
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.enqueue.erasure import erase, welcome
 from include.leadsync.enqueue.fates import ended_links, fate_ledger, history_links
@@ -134,10 +135,21 @@ class _Enqueue:
             self._touched += [i for i in known["link_id"].to_list() if i not in self._lost]
             ledger = decision_ledger(pairs, decisions, entity.value, self._run.run_id, self._now)
             ledgers.append(self._settled_ids(ledger))
+        self._survivor_bases(tx)
         if self._lost:
             self._links.set_dirty(sorted(self._lost), "changed by another run meanwhile", tx)
         empty = pl.DataFrame(schema=_LEDGER_SCHEMA)
         return pl.concat([empty, *(ledger.select(list(_LEDGER_SCHEMA)).cast(_LEDGER_SCHEMA) for ledger in ledgers)])
+
+    def _survivor_bases(self, tx: Transaction) -> None:
+        """What records of merged persons show now, so that their next change is told from this one (D44)."""
+        for entity, field_map in self._schema.maps.items():
+            name = f"survivor_bases.{entity.value}"
+            if self._staging.exists(name) and (bases := self._staging.read(name)).height:
+                layout = self._links.layout(entity, [(f.name, f.rule.type.value) for f in field_map.fields], tx)
+                nothing = [pl.lit(None, pl.String).alias(column) for column in ("crm_side", "crm_open")]
+                known = bases.select("link_id", encode_base(bases, field_map.names), pl.lit(layout).alias("layout_id"))
+                self._links.update(_arrow(known.with_columns(*nothing)), tx)
 
     def _insert(self, rows: pl.DataFrame, tx: Transaction) -> None:
         if rows.is_empty():

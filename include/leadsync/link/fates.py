@@ -36,6 +36,7 @@ class Fates:
     again: set[int] = field(default_factory=set)  # links to be looked at once more in the next run
     away: set[str] = field(default_factory=set)
     restored: dict[str, int] = field(default_factory=dict)  # CRM record that was deleted → the person it had (D48)
+    of_survivors: list[Event] = field(default_factory=list)  # ended links whose record's changes go to survivors
     survivors: Mapping[int, int] = field(default_factory=dict)  # persons merged away → who is left of them
     events: list[Event] = field(default_factory=list)
     merging: list[tuple[int, int, int]] = field(default_factory=list)  # link, person that stays, person to be merged
@@ -124,6 +125,8 @@ def decide(
     returning = Returning(engine, rows, {move.crm_id for move in moved})
     fates.away |= returning.away | fates.left
     fates.restored = returning.restored
+    if engine.settings.lifecycle.marketo_merge == "write_to_survivor":
+        fates.of_survivors = returning.of_survivors
     fates.events += returning.events
     return fates
 

@@ -21,7 +21,8 @@ class Returning:
     """Sorts the unlinked records of a run.
 
     `away`: records to leave alone: merged away, turned into a contact, or of a person that was merged away.
-    `restored`: records that were deleted and are back, with the person they had (D48). `events`: what to say.
+    `restored`: records that were deleted and are back, with the person they had (D48). `of_survivors`: ended links
+    of records whose person was merged away, with the one that is left. `events`: what to say.
     """
 
     def __init__(self, engine: Engine, rows: Mapping[Entity, pl.DataFrame], moved_to: set[str]) -> None:
@@ -31,6 +32,7 @@ class Returning:
         self._closes = engine.settings.lifecycle.delete_in_dynamics.action == "deactivate"
         self.away: set[str] = set()
         self.restored: dict[str, int] = {}
+        self.of_survivors: list[dict[str, object]] = []
         self.events: list[dict[str, object]] = []
         unlinked = {entity: frame.filter(pl.col("link_id").is_null()) for entity, frame in rows.items()}
         for frame in unlinked.values():
@@ -58,10 +60,11 @@ class Returning:
             elif status is LinkStatus.PERSON_DELETED and self._eraser.enabled:
                 self.away.add(crm_id)
                 self.events.append(reports.erased(crm_id))
-            elif status is LinkStatus.CRM_MERGED or (
-                status is LinkStatus.PERSON_MERGED and self._lives_on(last["became_person"])
-            ):
+            elif status is LinkStatus.CRM_MERGED:
                 self.away.add(crm_id)
+            elif status is LinkStatus.PERSON_MERGED and (survivor := self._survivor(last["became_person"])):
+                self.away.add(crm_id)
+                self.of_survivors.append({**last, "person_id": survivor})
             if facts[crm_id]["@master"]:
                 self.events.append(_over(reports.DUPLICATES, crm_id))
 
@@ -74,18 +77,18 @@ class Returning:
         self.away |= erased
         self.events += [reports.erased(crm_id) for crm_id in sorted(erased)]
 
-    def _lives_on(self, person: int | None) -> bool:
-        """Whether the survivor of a merge was not deleted since: then it would be R77 that holds."""
+    def _survivor(self, person: int | None) -> int | None:
+        """Who is left of a merge in the end; None where that person was deleted since: then R77 holds."""
         for _ in range(_HOPS):
             if person is None:
-                return False
+                return None
             statuses = [LinkStatus.ACTIVE, LinkStatus.CREATING, LinkStatus.SUSPENDED, LinkStatus.PERSON_DELETED]
             met = self._links.by_person([person], statuses=[*statuses, LinkStatus.PERSON_MERGED]).to_pylist()
             last = max(met, key=lambda row: (row["changed_at"], row["link_id"]), default=None)
             if last is None or last["status"] != LinkStatus.PERSON_MERGED:
-                return last is None or last["status"] != LinkStatus.PERSON_DELETED
+                return person if last is None or last["status"] != LinkStatus.PERSON_DELETED else None
             person = last["became_person"]
-        return True
+        return person
 
     def _reopened(self, leads: list[str], contacts: pl.DataFrame) -> None:
         """Leads opened again before this run saw that they had become contacts (D41)."""

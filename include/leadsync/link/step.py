@@ -23,6 +23,7 @@ from include.leadsync.link.partners import outgrown, persons_to_add, resuming, r
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import removed_persons, removed_rows
 from include.leadsync.link.requests import Requests
+from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.schema import Schema, staged_schema
@@ -64,6 +65,7 @@ class _LinkStep:
         merged = self._staging.read("persons_merged")
         self._fates = decide(self._engine, self._schema, read, merged, deleted, missing)
         carried, told = hand_over(self._engine, self._schema, self._people, self._fates)
+        self._surviving = Survivors(self._engine, self._schema, read, self._fates.of_survivors)
         self._claimed |= {move.person_id for move in self._fates.moves.values() if move.person_id is not None}
         self._paired |= {move.crm_id: move.person_id for move in self._fates.moves.values()}
         for entity in Entity:
@@ -80,7 +82,9 @@ class _LinkStep:
         self._events.append(events([*self._fates.events, *told]))
         all_events = pl.concat([events([]), *self._events])
         self._staging.write("events", all_events)
-        self._staging.write("carried", carried)
+        self._staging.write("carried", pl.concat([carried, self._surviving.carried]))
+        for entity, bases in self._surviving.bases.items():
+            self._staging.write(f"survivor_bases.{entity.value}", bases)
         self._staging.write("closed", pl.concat([closed_pairs(), *self._closed]))
         self._staging.write("merging", self._fates.merging_frame())
         self._staging.write_json("look_again", sorted(self._fates.again))
@@ -104,7 +108,7 @@ class _LinkStep:
         nowhere = pl.col("person_id").is_in(gone) | pl.col("link_id").is_in(list(self._without_row))
         forced = set(chosen["link_id"].to_list())
         forced |= set(by_person_frame.filter(pl.col("person_id").is_in(again))["link_id"].to_list())
-        changed = self._fates.changed(entity)
+        changed = self._fates.changed(entity) | self._surviving.links[entity]
         forced |= changed
         link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list(), *changed})
         lane = Lane.INCREMENT if self._run.incremental else Lane.BACKFILL
