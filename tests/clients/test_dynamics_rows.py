@@ -19,6 +19,7 @@ from include.leadsync.errors import (
     AnswerMalformed,
     FixConfiguration,
     LeadSyncError,
+    NameUnknown,
     ReadAgain,
     RowFailed,
     ServiceUnavailable,
@@ -278,8 +279,8 @@ def test_a_body_of_another_shape_is_malformed(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("response", "error", "says"),
     [
-        (odata_error(404, "0x80060888", "Resource not found for the segment 'leads'."), FixConfiguration, "segment"),
-        (odata_error(400, "0x80060888", "Could not find a property named 'x'"), FixConfiguration, "field map"),
+        (odata_error(404, "0x80060888", "Resource not found for the segment 'leads'."), NameUnknown, "segment"),
+        (odata_error(400, "0x80060888", "Could not find a property named 'x'"), NameUnknown, "field map"),
         (odata_error(400, "", "There is an unterminated literal"), FixConfiguration, "unterminated"),
         (odata_error(403, "0x80072560", "The user is not a member"), AccessRefused, "application user"),
         (answer(403, b"<html>forbidden</html>"), AccessRefused, "403"),
