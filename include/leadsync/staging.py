@@ -44,14 +44,14 @@ class DatasetWriter:
             self.flush()
 
     def close(self) -> None:
-        """Write what is gathered, and the end of the file."""
-        self.flush()
+        """Write the end of the file."""
         self._opened(large=False).close()
 
     def flush(self) -> None:
         """Write what is gathered."""
         if self._waiting:
-            self._opened(large=self._gathered >= _COLLECT).write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
+            parquet = self._opened(large=self._gathered >= _COLLECT)
+            parquet.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
             self._waiting, self._gathered = [], 0
 
     def _opened(self, *, large: bool) -> pq.ParquetWriter:
@@ -87,8 +87,11 @@ class Staging:
         """Publish one dataset from a stream of tables; on an error nothing is published."""
         with self._published(f"{name}.parquet") as sink:
             writer = DatasetWriter(sink, schema)
-            yield writer
-            writer.close()
+            try:
+                yield writer
+                writer.flush()
+            finally:
+                writer.close()
 
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
