@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from include.leadsync import cli_commands as commands
+from include.leadsync import cli_questions as questions
 from include.leadsync import cli_survey as survey
 from include.leadsync.errors import LeadSyncError, redact
 
@@ -115,11 +116,11 @@ def _parser() -> argparse.ArgumentParser:
         surveying.add_argument("--id-field", metavar="NAME", action="append", default=[], help="also holds the CRM id")
         surveying.add_argument("--out", metavar="FOLDER", help="where the report goes")
         surveying.add_argument("--json", action="store_true", help="print the report as one JSON object")
-    status = add("status", commands.run_status, "backlog, last run, API budgets, held plans")
+    status = add("status", questions.run_status, "backlog, last run, API budgets, held plans")
     status.add_argument("--json", action="store_true")
-    errors = add("errors", commands.run_errors, "records that did not cross, and why")
+    errors = add("errors", questions.run_errors, "records that did not cross, and why")
     errors.add_argument("--export", choices=["csv"], help="all of them, to standard output")
-    why = add("why", commands.run_why, "where a person's values came from, when and by which rule")
+    why = add("why", questions.run_why, "where a person's values came from, when and by which rule")
     why.add_argument("person", metavar="MARKETO_ID", type=_marketo_id)
     why.add_argument("field", metavar="FIELD", nargs="?")
     return parser

@@ -1,16 +1,13 @@
-"""What each command of the command line does; `cli` only parses."""
+"""The commands that run something; `cli` only parses, `cli_questions` has those that only look."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
-from include.leadsync.backfills import jobs_of, open_jobs
+from include.leadsync.backfills import jobs_of
 from include.leadsync.check import check
 from include.leadsync.clock import SystemClock
 from include.leadsync.config import Paths, connections_from_environment, load_settings
@@ -19,7 +16,7 @@ from include.leadsync.cycle import run_cycle
 from include.leadsync.model import System
 from include.leadsync.requests import request_persons
 from include.leadsync.setup import setup
-from include.leadsync.state import ActivityLog, Ledger, Outbox, Requests, Runs
+from include.leadsync.state import Requests
 
 DONE, FAILED_ROWS, COULD_NOT_RUN = 0, 1, 2
 
@@ -120,46 +117,6 @@ def run_sync_person(options: argparse.Namespace) -> int:
     return _printed(report, as_json=options.json)
 
 
-def run_status(options: argparse.Namespace) -> int:
-    """Where things stand."""
-    with open_engine() as engine:
-        latest = Runs(engine.store).latest()
-        status: dict[str, Json] = {
-            "last_run": asdict(latest) if latest else None,
-            "backlog": Outbox(engine.store).depth().to_pylist(),
-            "held_plans": Outbox(engine.store).held().to_pylist(),
-            "field_backfills": open_jobs(engine.store),
-            "open_failures": ActivityLog(engine.store).open_count(),
-            "budgets": {system.value: asdict(engine.budget(system).usage()) for system in System},
-        }
-    if options.json:
-        print(json.dumps(status, default=str))
-        return DONE
-    last = status["last_run"]
-    print(f"last run     {last['run_id']} {last['outcome'] or 'at work'}" if last else "last run     none yet")
-    for row in status["backlog"]:
-        where = f"{row['direction']:9} lane {row['lane']} {row['state']:10}"
-        print(f"backlog      {where} {row['count']:>7}  oldest {row['oldest']}")
-    for row in status["held_plans"]:
-        size = f"{row['ops']} operations on {row['links']} links"
-        print(f"held plan    {row['plan_hash']}: {size}; `cycle --approve {row['plan_hash']}`")
-    for job in status["field_backfills"]:
-        names = ", ".join(job["fields"])
-        print(f"backfill     {job['entity']} {names}: {job['done']} of {job['total']} records, {job['direction']}")
-    print(f"failures     {status['open_failures']} open; `errors` lists them")
-    for system, usage in status["budgets"].items():
-        print(f"budget       {system:9} {_budget_line(usage)}")
-    return DONE
-
-
-def _budget_line(usage: Mapping[str, Json]) -> str:
-    line = (
-        f"{usage['in_window']} of {usage['window_limit']} calls in {usage['window_seconds']} s, "
-        f"{usage['today']} of {usage['daily_limit']} today"
-    )
-    return line + (f", paused until {usage['paused_until']:%H:%M:%S}" if usage["paused_until"] else "")
-
-
 _SHOWN = 200
 _PLAN_COLUMNS = (
     "op_id",
@@ -174,67 +131,6 @@ _PLAN_COLUMNS = (
     "lost",
     "rule",
 )
-_COLUMNS = (
-    "at",
-    "entity",
-    "person_id",
-    "crm_id",
-    "operation",
-    "direction",
-    "field",
-    "value",
-    "code",
-    "message",
-    "rule",
-    "run_id",
-)
-
-
-def run_errors(options: argparse.Namespace) -> int:
-    """Open failures, newest first; all of them as CSV with --export."""
-    with open_engine() as engine:
-        log = ActivityLog(engine.store)
-        if options.export:
-            writer = csv.DictWriter(sys.stdout, _COLUMNS, extrasaction="ignore")
-            writer.writeheader()
-            offset = 0
-            while rows := log.browse(open_only=True, limit=5_000, offset=offset).to_pylist():
-                writer.writerows({name: _plain_cell(value) for name, value in row.items()} for row in rows)
-                offset += len(rows)
-            return DONE
-        rows = log.browse(open_only=True, limit=50, offset=0).to_pylist()
-        total = log.open_count()
-    for row in rows:
-        who = f"person {row['person_id'] or '–'} {row['entity']} {row['crm_id'] or '–'}"
-        what = f"{row['field'] or row['operation']}: {row['code']} {row['message']}"
-        print(f"{row['at']:%Y-%m-%d %H:%M} {row['direction']:9} {who} {what}")
-    print(f"{total} open" + (f", {len(rows)} shown" if total > len(rows) else ""))
-    return DONE
-
-
-def _plain_cell(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets a quote in front."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
-
-
-def run_why(options: argparse.Namespace) -> int:
-    """The ledger of one person, oldest first."""
-    with open_engine() as engine:
-        rows = Ledger(engine.store).of_person(options.person, options.field).to_pylist()
-    for row in rows:
-        print(_sentence(row))
-    if not rows:
-        print("nothing is recorded for this person" + (f" and field {options.field}" if options.field else ""))
-    return DONE
-
-
-def _sentence(row: Mapping[str, Any]) -> str:
-    way = "Dynamics → Marketo" if row["direction"] == "inbound" else "Marketo → Dynamics"
-    lost = f"; {row['lost']!r} lost" if row["lost"] is not None else ""
-    return (
-        f"{row['at']:%Y-%m-%d %H:%M:%S} {row['field']}: {row['kind']} {way} {row['before']!r} → {row['after']!r}{lost}"
-        f" (rule {row['rule']}, run {row['run_id']})"
-    )
 
 
 def _run(run: RunRequest, *, as_json: bool) -> int:

@@ -22,7 +22,8 @@ from include.leadsync.state import (
     StateStore,
 )
 from include.leadsync.state.arrow import with_constant
-from include.leadsync.state.schema import MOMENT, metadata
+from include.leadsync.state.column_kinds import MOMENT
+from include.leadsync.state.schema import metadata
 from tests.state.conftest import DATABASES, new_store_url
 from tests.state.rows import add_links, add_operations, guid, hold_lease, operation
 

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from include.leadsync.state.arrow import conform, filled, with_constant
 from include.leadsync.state.bulk import OnConflict
-from include.leadsync.state.schema import FLAG, MOMENT, TEXT, activity, link, operation
+from include.leadsync.state.column_kinds import FLAG, MOMENT, TEXT
+from include.leadsync.state.schema import activity, link, operation
 from include.leadsync.state.store import StateStore, Transaction, fetch
 
 RECOVERED = "recovered"

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from include.leadsync.state.schema import FLAG, KIND, MOMENT, NUMBER, TEXT
+from include.leadsync.state.column_kinds import FLAG, KIND, MOMENT, NUMBER, TEXT
 
 Tables = pa.Table
 MOMENT_TYPE = pa.timestamp("us", tz="UTC")

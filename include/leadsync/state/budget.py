@@ -26,7 +26,7 @@ from include.leadsync.model import System
 from include.leadsync.state.arrow import from_micros, to_micros
 from include.leadsync.state.budget_counts import BudgetCounts
 from include.leadsync.state.budget_slots import BudgetSlots
-from include.leadsync.state.schema import budget
+from include.leadsync.state.coordination import budget
 from include.leadsync.state.store import StateStore, Transaction, driver_rows
 
 MAX_WAIT = 120.0

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from include.leadsync.model import System
 from include.leadsync.state.arrow import from_micros, to_micros
-from include.leadsync.state.schema import budget_use
+from include.leadsync.state.coordination import budget_use
 from include.leadsync.state.store import Transaction, driver_rows
 
 CENTRAL = ZoneInfo("America/Chicago")

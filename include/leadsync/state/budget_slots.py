@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from include.leadsync.model import System
-from include.leadsync.state.schema import budget_slot
+from include.leadsync.state.coordination import budget_slot
 from include.leadsync.state.store import Transaction, driver_rows
 
 _PROC = Path("/proc")

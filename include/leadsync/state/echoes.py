@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from include.leadsync.state.arrow import conform, filled, to_micros, with_all_columns
 from include.leadsync.state.bulk import OnConflict
-from include.leadsync.state.schema import MOMENT, echo, seen_activity
+from include.leadsync.state.column_kinds import MOMENT
+from include.leadsync.state.schema import echo, seen_activity
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
 
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from include.leadsync.errors import LeaseLost
 from include.leadsync.state.arrow import from_micros
-from include.leadsync.state.schema import counter, lease
+from include.leadsync.state.coordination import counter, lease
 from include.leadsync.state.store import StateStore, Transaction
 
 WRITER = "writer"

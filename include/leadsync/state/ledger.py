@@ -6,7 +6,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from include.leadsync.state.arrow import conform, filled
-from include.leadsync.state.schema import MOMENT, ledger
+from include.leadsync.state.column_kinds import MOMENT
+from include.leadsync.state.schema import ledger
 from include.leadsync.state.store import StateStore, Transaction, fetch
 
 _COLUMNS = list(ledger.columns)

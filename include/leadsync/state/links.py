@@ -16,9 +16,10 @@ from sqlalchemy.exc import IntegrityError
 
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state.arrow import conform, filled, with_all_columns
+from include.leadsync.state.column_kinds import MOMENT, NUMBER
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.link_counts import LinkCounts
-from include.leadsync.state.schema import LIVE, MOMENT, NUMBER, layout, link, synced_field
+from include.leadsync.state.schema import LIVE, layout, link, synced_field
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch, is_writing
 
 EXPECTED = "expected_version"

@@ -12,8 +12,9 @@ from include.leadsync.model import STANDING, OperationKind, OperationState
 from include.leadsync.state.arrow import conform, filled, with_all_columns
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.claiming import Claiming
+from include.leadsync.state.column_kinds import MOMENT, NUMBER
 from include.leadsync.state.leases import Leases
-from include.leadsync.state.schema import MOMENT, NUMBER, OPEN, WAITING, link, operation
+from include.leadsync.state.schema import OPEN, WAITING, link, operation
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
 
 PENDING, IN_FLIGHT = OperationState.PENDING.value, OperationState.IN_FLIGHT.value

@@ -18,9 +18,9 @@ from include.leadsync.state.arrow import from_rows, kind_of, to_micros
 from include.leadsync.state.bulk import Bulk
 from include.leadsync.state.bulk_postgresql import PostgresqlBulk
 from include.leadsync.state.bulk_sqlite import SqliteBulk
+from include.leadsync.state.column_kinds import MOMENT, TEXT
 from include.leadsync.state.engines import WRITES, make_engine, parse_url, place_of, translate
 from include.leadsync.state.migrate import is_current, migrate
-from include.leadsync.state.schema import MOMENT, TEXT
 
 Transaction = sa.Connection
 """What `StateStore.begin` hands out; pass it on to put several writes into one transaction."""
