@@ -24,6 +24,8 @@ from include.leadsync.enqueue.operations import (
 from include.leadsync.extract.merges import survivors
 from include.leadsync.link.step import slices
 from include.leadsync.model import LinkStatus
+from include.leadsync.plan.blocked import DATASET as BLOCKED
+from include.leadsync.plan.blocked import notices
 from include.leadsync.plan.brake import Held
 from include.leadsync.plan.step import LEFT_OUT
 from include.leadsync.requests.answers import Answer, answer
@@ -93,6 +95,9 @@ class _Enqueue:
             written = log.record(_arrow(activities), tx)
             written += log.record(_arrow(held_activities(events, self._run.run_id, self._now)), tx)
             log.record(_arrow(notice_activities(events, self._run.run_id, self._now)), tx)
+            blocked = self._settled_ids(staging.read(BLOCKED))
+            log.record(notices(blocked.drop("op_id"), self._run.run_id, self._now), tx)
+            Echoes(self._store).remove(_arrow(blocked.select("person_id", "field", "op_id")), tx)
             recovered = log.settle_absent(
                 sorted(self._touched), _arrow(_still_open(plan, failures)), self._run.run_id, tx
             )

@@ -14,6 +14,9 @@ from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.merge import merge as merge_pairs
 from include.leadsync.model import Direction, Lane, LinkStatus, OperationState, System
 from include.leadsync.plan.backfill_marks import with_marks
+from include.leadsync.plan.blocked import DATASET as BLOCKED
+from include.leadsync.plan.blocked import SCHEMA as BLOCKED_SCHEMA
+from include.leadsync.plan.blocked import expected, without_blocked
 from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
 from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.consent import spread
@@ -31,7 +34,7 @@ from include.leadsync.plan.rows import (
 from include.leadsync.plan.shared_addresses import shared_addresses
 from include.leadsync.plan.suspended import without_writes
 from include.leadsync.schema import staged_schema
-from include.leadsync.state import Links, Outbox
+from include.leadsync.state import Echoes, Links, Outbox
 
 APPROVED = "approved:"
 """Beginning of a link's `dirty` reason after its held operations were released."""
@@ -40,6 +43,7 @@ LEFT_OUT = "left_out"
 """Dataset of links (link_id) with changes in other fields than those the run was asked for."""
 
 _PERSONS_A_CALL = 300
+_ECHO = {"person_id": pl.Int64, "field": pl.String, "op_id": pl.String}
 
 
 def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
@@ -51,6 +55,8 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     first_link = None if policy == "by_type" else System(policy)
     counts: dict[str, int] = dict.fromkeys(Change, 0)
     left_out: list[int] = []
+    matched = staging.read("echoes") if staging.exists("echoes") else pl.DataFrame(schema=_ECHO)
+    blocked = [pl.DataFrame(schema=BLOCKED_SCHEMA)]
     for entity, number in slices(engine, run):
         pairs = staging.read(f"pairs.{entity.value}.{number}").with_row_index("_row")
         both = pairs.filter(pl.col("create").is_null())
@@ -58,6 +64,9 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
         decisions = merge_pairs(both, field_map, first_link)
         restored, taken = restored_edits(both, overwritten, field_map)
         decisions = pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
+        echoes = expected(Echoes(engine.store).of_persons(both["person_id"].drop_nulls().to_list()), matched)
+        decisions, kept = without_blocked(decisions, both, echoes, entity, engine.now())
+        blocked.append(kept)
         stretch = staged_stretch(engine, run, entity)
         decisions = refreshed(decisions, both, field_map, engine.settings.backfill.direction, stretch, moved)
         decisions = without_writes(decisions, both, outbound=schema.filters[entity].outbound)
@@ -69,6 +78,7 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
         staging.write(f"decisions.{entity.value}.{number}", decisions.select(list(DECISION_SCHEMA)))
         for change, count in decisions.group_by("change").len().iter_rows():
             counts[change] += count
+    staging.write(BLOCKED, pl.concat(blocked))
     staging.write(LEFT_OUT, pl.DataFrame({"link_id": left_out}, schema={"link_id": pl.Int64}))
     return {str(change): count for change, count in counts.items()}
 
