@@ -110,15 +110,13 @@ def _tracking(engine: Engine, entity: Entity) -> str:
 
 def _fields(engine: Engine) -> str:
     schema = current_schema(engine, refresh=True)
-    parts = []
-    for entity, field_map in schema.maps.items():
-        aside = (
-            f", set aside: {'; '.join(f'{k} ({v})' for k, v in field_map.quarantined.items())}"
-            if field_map.quarantined
-            else ""
-        )
-        parts.append(f"{entity.value}: {len(field_map.fields)} fields{aside}")
-    return " · ".join([*parts, *field_warnings(schema.maps)])
+    counts = ", ".join(f"{len(field_map.fields)} of {entity.value}" for entity, field_map in schema.maps.items())
+    aside = [
+        f"{entity.value}.{name} set aside: {reason}"
+        for entity, field_map in schema.maps.items()
+        for name, reason in field_map.quarantined.items()
+    ]
+    return " · ".join([f"fields: {counts}", *aside, *field_warnings(schema.maps)])
 
 
 def _channels(engine: Engine) -> str:

@@ -30,13 +30,13 @@ def open_engine() -> Engine:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Print one line per point; 2 when a run would not be possible."""
+    """Print one line per point, with its remarks indented below; 2 when a run would not be possible."""
     with open_engine() as engine:
         points = check(engine)
     if options.json:
         print(json.dumps([asdict(point) for point in points], ensure_ascii=False))
     for point in () if options.json else points:
-        print(f"{'ok  ' if point.passed else 'FAIL'}  {point.name}: {point.detail}")
+        print(f"{'ok  ' if point.passed else 'FAIL'}  {point.name}: {point.detail.replace(' · ', chr(10) + ' ' * 8)}")
     return DONE if all(point.passed for point in points) else COULD_NOT_RUN
 
 
