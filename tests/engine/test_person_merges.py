@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from include.leadsync.clients.transport import HttpRequest
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.errors import ConnectionBroken, RetryLater
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Requests
 from tests.engine.lifecycle import PEOPLE, Scene, copy_of, prepare
@@ -141,6 +142,28 @@ def test_what_was_asked_for_a_loser_is_asked_for_its_survivor(scene: Scene, link
     (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
     assert row["outcome"] == ("no_action" if linked else "created")
     assert len([link for link in scene.live() if link[1] == survivor]) == 1
+
+
+def test_a_request_that_was_begun_for_a_loser_creates_nothing_where_the_survivor_has_a_record(scene: Scene) -> None:
+    loser, survivor = stranger(scene), scene.person("ann")
+    leads = len(scene.world.rows("lead"))
+    (request_id,) = request_persons(scene.world.engine, [loser], "lead", source="test", token="1")
+
+    def unreachable(request: HttpRequest) -> HttpResponse | None:
+        if "$batch" in request.url:
+            raise ConnectionBroken("cannot be reached", maybe_committed=False)
+        return None
+
+    scene.world.transport.before.append(unreachable)
+    with pytest.raises(RetryLater):
+        scene.world.run()
+    scene.world.transport.before.clear()
+    scene.merge_persons(survivor, loser)
+    scene.settled()
+    assert len(scene.world.rows("lead")) == leads
+    (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
+    assert (row["outcome"], row["state"]) == ("no_action", "finished")
+    assert scene.shown(survivor) == kept(scene, "ann")
 
 
 def test_a_merge_that_is_read_twice_changes_nothing(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -31,6 +32,23 @@ def with_requests(store: StateStore, pairs: pl.DataFrame) -> tuple[pl.DataFrame,
     there = pairs.filter(pl.col("request_id").is_not_null() & pl.col("create").is_null())
     return pairs, events(
         [_created(row) for row in there.select("link_id", "person_id", "crm_id", "request_id").to_dicts()]
+    )
+
+
+def ended_requests(store: StateStore, ended: Mapping[int, int | None]) -> pl.DataFrame:
+    """Events for requests whose person was merged into one that has a record: nothing is to be created (D44, R48).
+
+    `ended`: links that end, with the person that is left.
+    """
+    asked = _asked(store, list(ended)) if ended else {}
+    message = "the person was merged into one that has a CRM record; nothing was created"
+    told = {"kind": "request", "outcome": "no_action", "code": "person_merged", "message": message, "rule": "D44"}
+    return events(
+        [
+            {**told, "link_id": link_id, "person_id": ended[link_id], "request_id": request_id}
+            for link_id, (request_id, _) in asked.items()
+            if request_id
+        ]
     )
 
 

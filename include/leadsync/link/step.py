@@ -15,7 +15,7 @@ from include.leadsync.extract.identity import PLACE
 from include.leadsync.link.arrivals import Arrivals, placed
 from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
-from include.leadsync.link.creations import with_requests
+from include.leadsync.link.creations import ended_requests, with_requests
 from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
@@ -31,6 +31,8 @@ from include.leadsync.state import Cursors, Links
 
 SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
+
+_CREATING = LinkStatus.CREATING.value
 
 _SETTLING = timedelta(seconds=90)
 """Marketo may still commit a create for this long after we lost its answer (DECISIONS 22)."""
@@ -80,6 +82,8 @@ class _LinkStep:
         self._staging.write("unwanted", unwanted)
         self._events += [without_person, events(said)]
         self._events.append(events([*self._fates.events, *told]))
+        begun = {i: end.kept.person_id for i, end in self._fates.ends.items() if end.move.claim.status == _CREATING}
+        self._events.append(ended_requests(self._engine.store, begun))
         all_events = pl.concat([events([]), *self._events])
         self._staging.write("events", all_events)
         self._staging.write("carried", pl.concat([carried, self._surviving.carried]))
