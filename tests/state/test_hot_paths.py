@@ -106,7 +106,7 @@ HOT: dict[str, Callable[[StateStore], object]] = {
     "by_person": lambda store: Links(store).by_person([5, 6, 7]),
     "by_crm": lambda store: Links(store).by_crm([guid(5), guid(6)]),
     "by_id": lambda store: Links(store).by_id([5, 6]),
-    "tombstones_by_crm": lambda store: Links(store).tombstones_by_crm([guid(5)]),
+    "last_by_crm": lambda store: Links(store).last_by_crm([guid(5)]),
     "dirty": lambda store: Links(store).dirty(100),
     "set_dirty": lambda store: Links(store).set_dirty([5, 6], "why"),
     "update": lambda store: Links(store).update(

@@ -48,7 +48,8 @@ def test_only_live_links_are_seen_unless_others_are_asked_for(store: StateStore)
     assert links.by_person([1, 2, 3])["person_id"].to_pylist() == [3]
     assert sorted(links.by_person([1, 2, 3], statuses=None)["person_id"].to_pylist()) == [1, 2, 3]
     assert links.by_id(ids, statuses=["held"])["person_id"].to_pylist() == [2]
-    assert links.tombstones_by_crm([guid(1), guid(2), guid(3)])["person_id"].to_pylist() == [1]
+    ended = links.last_by_crm([guid(1), guid(2), guid(3)])
+    assert {crm_id: row["person_id"] for crm_id, row in ended.items()} == {guid(1): 1}
 
 
 @pytest.mark.parametrize("status", ["active", "creating"])

@@ -119,7 +119,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
     held = apply_brake(
         rows,
-        Links(engine.store).count(),
+        Links(engine.store).count_live(),
         Limit(brake.deletes.count, brake.deletes.share),
         Limit(brake.overwrites.count, brake.overwrites.share),
         approved,

@@ -23,9 +23,9 @@ from include.leadsync.state.schema import LIVE, layout, link, synced_field
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch, is_writing
 
 EXPECTED = "expected_version"
-TOMBSTONES = (LinkStatus.CRM_DELETED.value, LinkStatus.PERSON_DELETED.value)
 HISTORY = (
-    *TOMBSTONES,
+    LinkStatus.CRM_DELETED.value,
+    LinkStatus.PERSON_DELETED.value,
     LinkStatus.CONVERTED.value,
     LinkStatus.CRM_MERGED.value,
     LinkStatus.PERSON_MERGED.value,
@@ -77,10 +77,6 @@ class Links:
     ) -> pa.Table:
         """Links by their own ids."""
         return self._find(link.c.link_id, link_ids, tx, statuses)
-
-    def tombstones_by_crm(self, ids: Sequence[str], tx: Transaction | None = None) -> pa.Table:
-        """Links whose person or CRM record was deleted, by CRM record (D46)."""
-        return self.by_crm(ids, tx, TOMBSTONES)
 
     def last_by_crm(self, ids: Sequence[str], tx: Transaction | None = None) -> dict[str, dict[str, Any]]:
         """CRM record → the link of it that ended last, as a row; records with a live link, or without any, lack."""
@@ -214,6 +210,10 @@ class Links:
     ) -> int:
         """How many links there are, of an entity and in a status; read from counters, not counted."""
         return self._counts.total(entity, status, tx)
+
+    def count_live(self) -> int:
+        """How many links are in use; history and tombstones do not count."""
+        return sum(self._counts.total(None, status) for status in LIVE)
 
     def pages(self, entity: Entity | str | None = None, size: int = _PAGE) -> Iterator[pa.Table]:
         """Every live link, in slices by link_id: for sweeps only, each slice in a transaction of its own."""
