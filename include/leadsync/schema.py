@@ -60,6 +60,13 @@ class Schema:
         return rules | dynamics_columns(self.maps[entity])
 
 
+def describe_persons(engine: Engine) -> list[MarketoField]:
+    """Marketo's fields, read now and kept for later."""
+    fields = engine.marketo.describe()
+    Metadata(engine.store).put(System.MARKETO, "person", _dump(fields))
+    return fields
+
+
 def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
     """The schema to work with now; reads the services when the kept copy is too old.
 
@@ -69,8 +76,7 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
     oldest = engine.now() - timedelta(minutes=engine.settings.metadata_minutes)
     body = None if refresh else kept.get(System.MARKETO, "person", not_before=oldest)
     if body is None:
-        fields = engine.marketo.describe()
-        kept.put(System.MARKETO, "person", _dump(fields))
+        fields = describe_persons(engine)
     else:
         fields = msgspec.json.decode(body, type=list[MarketoField])
     tables: dict[Entity, list[DynamicsAttribute]] = {}

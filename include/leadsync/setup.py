@@ -6,6 +6,7 @@ from include.leadsync.activity import activity_type
 from include.leadsync.config import setup_fields
 from include.leadsync.context import Engine, Json
 from include.leadsync.errors import FixConfiguration
+from include.leadsync.schema import describe_persons
 
 _FIELDS_A_CALL = 100
 
@@ -29,5 +30,7 @@ def setup(engine: Engine) -> dict[str, Json]:
         raise FixConfiguration(
             "Marketo refused custom fields; create them by hand or rename them in leadsync.yaml: " + "; ".join(refused)
         )
+    if created:
+        describe_persons(engine)  # or the next run would not see them for as long as metadata is kept
     kind = engine.marketo.create_activity_type(activity_type(engine.settings.marketo.activity_type))
     return {"fields_created": created, "activity_type": kind.id}

@@ -29,9 +29,7 @@ def take_turn(engine: Engine, run: RunRequest) -> None:
     if held == run.run_id and now - since < _FRESH:
         return
     leases = Leases(engine.store)
-    if not leases.extend_by(CYCLE, run.run_id, CYCLE_SECONDS) and not leases.acquire(
-        CYCLE, run.run_id, CYCLE_SECONDS
-    ):
+    if not leases.extend_by(CYCLE, run.run_id, CYCLE_SECONDS) and not leases.acquire(CYCLE, run.run_id, CYCLE_SECONDS):
         raise AnotherRunAtWork("another cycle is at work; this one leaves without touching anything")
     engine.opened[CYCLE] = (run.run_id, now)
 

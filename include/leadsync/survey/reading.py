@@ -140,7 +140,8 @@ class Reading:
 
     def _keep(self, page: pa.Table, persons: DatasetWriter, claims: DatasetWriter) -> None:
         frame: pl.DataFrame = pl.from_arrow(page)  # type: ignore[assignment]
-        new = frame.unique("id", keep="last", maintain_order=True).filter(~pl.col("id").is_in(list(self._seen)))
+        once = frame.unique("id", keep="last", maintain_order=True)
+        new = once.filter(pl.Series([person not in self._seen for person in once["id"]], dtype=pl.Boolean))
         if new.is_empty():
             return
         self._seen |= set(new["id"].to_list())
