@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from tests.engine.lifecycle import Scene, copy_of, prepare
 from tests.engine.play import column, shown
 
@@ -198,3 +200,29 @@ def test_what_happens_to_a_merged_record_later_means_nothing(scene: Scene) -> No
     assert scene.world.marketo.control("people_count", {}) == people
     assert scene.said() == told
     assert scene.shown(ann) == {"Id": loser, "Type": "Lead", "IsDeleted": True, "MergedInto": winner}
+
+
+def test_masters_that_lead_round_in_a_circle_are_reported_once_and_the_links_left_alone(scene: Scene) -> None:
+    ann, bo = scene.record("ann"), scene.record("bo")
+    masters = {ann: bo, bo: ann}
+
+    def circle(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if request.method != "GET" or "/leads?" not in request.url:
+            return response
+        body = json.loads(response.body)
+        for row in body["value"]:
+            if row.get("leadid") in masters:
+                row |= {"merged": True, "_masterid_value": masters[row["leadid"]]}
+        return HttpResponse(response.status, response.headers, json.dumps(body).encode())
+
+    before = scene.live()
+    scene.world.transport.after.append(circle)
+    for name in ("ann", "bo"):
+        scene.world.edit_row("lead", scene.record(name), jobtitle="CTO")
+    scene.settled()
+    assert scene.live() == before
+    assert scene.said(open_only=True) == [("merge_circle", "D42")] * 2
+    scene.world.transport.after.clear()
+    scene.merge_rows("lead", bo, ann)
+    scene.settled()
+    assert scene.said(open_only=True) == [("merge_proposed", "D42")]

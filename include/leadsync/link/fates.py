@@ -112,13 +112,13 @@ def decide(
     fates = Fates(survivors=survivors(merged))
     chained = Successors(engine, schema, rows)
     record_of = chained.find()
-    claims = _claims(Links(engine.store), fates.survivors, record_of)
+    claims = _claims(Links(engine.store), fates.survivors, record_of, chained.circular)
     _leave_out(fates, claims, record_of, {*deleted}, {*missing}, chained)
     moved, ended = resolve(claims, fates.survivors, record_of)
     fates.moves = {move.claim.link_id: move for move in moved}
     fates.ends = {end.move.claim.link_id: end for end in ended}
     for move in moved:
-        fates.events += reports.moved(move)
+        fates.events += [*reports.moved(move), *reports.followed(move)]
     _end(fates, engine.settings.lifecycle)
     fates.events += [reports.persons_merged(loser) for loser in sorted(fates.survivors)]
     fates.events += [reports.circle(claim) for claim in claims if claim.crm_id in chained.circular]
@@ -131,10 +131,12 @@ def decide(
     return fates
 
 
-def _claims(links: Links, persons: Mapping[int, int], record_of: Mapping[str, Successor]) -> list[Claim]:
+def _claims(
+    links: Links, persons: Mapping[int, int], record_of: Mapping[str, Successor], circular: set[str]
+) -> list[Claim]:
     """Every live link of the persons and records involved."""
     by_person = links.by_person(sorted({*persons, *persons.values()})) if persons else None
-    records = {*record_of, *(step.crm_id for step in record_of.values())}
+    records = {*circular, *record_of, *(step.crm_id for step in record_of.values())}
     tables = [by_person, links.by_crm(sorted(records)) if records else None]
     found = {row["link_id"]: row for table in tables if table is not None for row in table.to_pylist()}
     return [
@@ -180,9 +182,8 @@ def _end(fates: Fates, settings: Lifecycle) -> None:
         kept_out = end.move.claim.status == LinkStatus.SUSPENDED  # by its filter: nobody is told (R119)
         choice = settings.conversion_into_linked if end.move.converted else settings.dynamics_merge
         merging = two_persons and not kept_out and choice == "merge_in_marketo"
-        fates.events += reports.ended(
-            end, flagged=end.record_taken and end.person_left and not kept_out and not merging
-        )
+        flagged = end.record_taken and end.person_left and not kept_out and not merging
+        fates.events += [*reports.ended(end, flagged=flagged), *reports.followed(end.move)]
         if merging and left is not None and stays is not None:
             fates.merging.append((end.kept.claim.link_id, stays, left))
         elif two_persons and not kept_out:

@@ -93,13 +93,22 @@ def survivor_deleted(claim: Claim) -> Event:
 def circle(claim: Claim) -> Event:
     """Masters that lead back to where they began."""
     message = f"the merges of {claim.entity.value} {claim.crm_id} lead round in a circle; the link is left as it is"
-    return {**_about(claim), "kind": "held", "code": "merge_circle", "message": message, "rule": "D42"}
+    about = {**_about(claim), "link_id": None}  # an open row about the records, whatever else the link does
+    return {**about, "kind": "held", "code": "merge_circle", "message": message, "rule": "D42"}
 
 
 def unreadable_successor(claim: Claim, step: Successor) -> Event:
     """Its record went into one that is gone, or out of reach."""
     message = f"{claim.entity.value} {claim.crm_id} went into {step.entity.value} {step.crm_id}, which cannot be read"
-    return {**_about(claim), "kind": "held", "code": "successor_unreadable", "message": message, "rule": "D51"}
+    about = {**_about(claim), "link_id": None}
+    return {**about, "kind": "held", "code": "successor_unreadable", "message": message, "rule": "D51"}
+
+
+def followed(move: Move) -> list[Event]:
+    """What stood in the way of following a record is over."""
+    codes = ("merge_circle", "successor_unreadable")
+    records = sorted({move.claim.crm_id, move.crm_id})
+    return [{"kind": "over", "code": code, "crm_id": crm_id} for code in codes for crm_id in records]
 
 
 def reactivated(lead: str, became: Mapping[str, object]) -> Event:
