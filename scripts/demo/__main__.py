@@ -17,6 +17,7 @@ from typing import Any
 
 from include.sandbox.server import SandboxServer
 from scripts.demo.cast import Cast
+from scripts.demo.identities import FILTER
 from scripts.demo.printing import print_costs, print_scene
 from scripts.demo.scene import Round, Scene
 from scripts.demo.story import rounds
@@ -39,6 +40,8 @@ def main() -> int:
         print(f"Starting the sandbox with {PEOPLE} linked people, and Airflow …", flush=True)
         sandbox = stack.enter_context(SandboxServer(home / "sandbox", people=PEOPLE, seed=SEED))
         airflow = stack.enter_context(LocalAirflow(home, environment=_environment(sandbox, home)))
+        column = {"entity": "lead", "attribute": FILTER, "type": "Boolean", "default": "true"}
+        sandbox.control("add_attribute", column, service="dynamics")
         _prepare(home, sandbox)
         demo = Demo(airflow.rest, sandbox)
         print(f"Airflow is ready at {airflow.url} after {time.monotonic() - started:.0f} s.\n", flush=True)

@@ -57,6 +57,14 @@ class Marketo:
         """An edit as by a marketer in the user interface."""
         self.control("edit_person", {"id": person_id, "values": values})
 
+    def by_email(self, email: str) -> list[dict[str, Json]]:
+        """Persons with this e-mail address."""
+        return list(self.call("GET", "/rest/v1/leads.json", filterType="email", filterValues=email)["result"])
+
+    def merge(self, winner: int, loser: int) -> None:
+        """Merge two persons; the winner keeps its id."""
+        self.call("POST", f"/rest/v1/leads/{winner}/merge.json", leadId=loser)
+
     def delete(self, person_id: int) -> None:
         """Delete a person."""
         self.call("POST", "/rest/v1/leads/delete.json", {"input": [{"id": person_id}]})
@@ -129,6 +137,17 @@ class Dynamics:
     def edit(self, table: str, row_id: str, **values: Json) -> None:
         """An edit by a salesperson."""
         self.call("PATCH", f"{table}s({row_id})", values, {"If-Match": "*"})
+
+    def qualify(self, lead_id: str) -> None:
+        """Qualify a lead into a new contact."""
+        body = {"CreateAccount": False, "CreateContact": True, "CreateOpportunity": False, "Status": -1}
+        self.call("POST", f"leads({lead_id})/Microsoft.Dynamics.CRM.QualifyLead", body)
+
+    def merge(self, table: str, keep: str, lose: str) -> None:
+        """Merge two records of one table."""
+        kind, key = f"Microsoft.Dynamics.CRM.{table}", f"{table}id"
+        rows = {"Target": {"@odata.type": kind, key: keep}, "Subordinate": {"@odata.type": kind, key: lose}}
+        self.call("POST", "Merge", {**rows, "PerformParentingChecks": False})
 
     def delete(self, table: str, row_id: str) -> None:
         """Delete a CRM record."""
