@@ -75,10 +75,7 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
     kept = Metadata(engine.store)
     oldest = engine.now() - timedelta(minutes=engine.settings.metadata_minutes)
     body = None if refresh else kept.get(System.MARKETO, "person", not_before=oldest)
-    if body is None:
-        fields = describe_persons(engine)
-    else:
-        fields = msgspec.json.decode(body, type=list[MarketoField])
+    fields = describe_persons(engine) if body is None else msgspec.json.decode(body, type=list[MarketoField])
     tables: dict[Entity, list[DynamicsAttribute]] = {}
     for entity in Entity:
         body = None if refresh else kept.get(System.DYNAMICS, entity.value, not_before=oldest)

@@ -52,7 +52,7 @@ def check(world: World, pairs: Pairs, expected: dict[tuple[Any, ...], bool]) -> 
 
 def linked_pairs(world: World) -> Pairs:
     """One pair per entity, base, person and CRM value; the base is agreed."""
-    rows = {
+    rows: dict[tuple[Any, ...], str] = {
         (entity, *values): row(world, entity, f"{entity}{number}", values[0])
         for entity in ("lead", "contact")
         for number, values in enumerate(product(BOTH, repeat=3))
@@ -110,14 +110,14 @@ def test_what_suspended_pairs_agree_on_when_they_resume_is_as_the_table_says(wor
 
 
 def test_a_first_link_lets_an_opt_out_win_and_lifts_none(world: World) -> None:
-    people = {
+    people: dict[tuple[Any, ...], int] = {
         (entity, *values): world.add_person(
             email=f"{entity}{number}@example.com", lastName="L", **dict.fromkeys(FIELDS, values[0])
         )
         for entity in ("lead", "contact")
         for number, values in enumerate(product(BOTH, repeat=2))
     }
-    numbers = {values: number for number, values in enumerate(product(BOTH, repeat=2))}
+    numbers: dict[tuple[Any, ...], int] = {values: number for number, values in enumerate(product(BOTH, repeat=2))}
     pairs = {
         key: (person, key[0], row(world, key[0], f"{key[0]}{numbers[key[1:]]}", key[2]))
         for key, person in people.items()

@@ -130,6 +130,7 @@ def test_with_outbound_continue_the_record_still_gets_what_the_marketer_types(fi
 @pytest.mark.parametrize("event", ["assign", "delete", "edit", "consent"])
 @pytest.mark.parametrize("linked", [True, False])
 def test_no_event_of_a_record_that_is_kept_out_reaches_marketo(filtered: World, event: str, linked: bool) -> None:
+    person = 0
     if linked:
         person, lead = linked_lead(filtered)
         filtered.edit_row("lead", lead, **{FILTER: False})
@@ -274,8 +275,7 @@ def test_a_filter_column_that_vanishes_stops_what_comes_in_and_is_reported_once(
     hide = {"entity": "lead", "attribute": FILTER, "changes": {"read": False}}
     filtered.dynamics.control("set_metadata", hide)
     filtered.edit_row("lead", lead, jobtitle="CTO")
-    for _ in range(3):
-        report = filtered.run()
+    report = [filtered.run() for _ in range(3)][-1]
     assert "new_synctomkto" in report["steps"]["recover"]["stopped"]["lead"]
     assert [row["code"] for row in filtered.activities(open_only=True)] == ["filter_unreadable"]
     assert (shown(filtered, person, "title"), persons_of(filtered, out)) == (None, [])

@@ -93,7 +93,7 @@ def test_filters_nest_and_lists_are_given_as_values(leads: Org) -> None:
 def test_pages_follow_their_cookie(leads: Org) -> None:
     """V65: the cookie is unescaped twice and put into the next query, as clients do."""
     inner = "<attribute name='lastname'/><order attribute='lastname'/>"
-    seen, head = [], "count='2' page='1'"
+    seen, head, answer = [], "count='2' page='1'", {}
     for page in (2, 3):
         answer = _fetch(leads, inner, head, ALL)
         seen += [row["lastname"] for row in answer["value"]]
