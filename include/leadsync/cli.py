@@ -19,6 +19,7 @@ from include.leadsync import cli_survey as survey
 from include.leadsync.errors import LeadSyncError, redact
 
 Command = Callable[[argparse.Namespace], int]
+Adding = Callable[[str, Command, str], argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         entry.set_defaults(command=command)
         return entry
 
+    for commands_of in (_running, _backfill, _request, _survey, _questions):
+        commands_of(add)
+    return parser
+
+
+def _running(add: Adding) -> None:
+    """Check, set-up, and one pass."""
     checking = add("check", commands.run_check, "look at connections, rights and schema; say what to fix")
     checking.add_argument("--json", action="store_true", help="print the points as one JSON list")
     add("setup", commands.run_setup, "create the custom fields and the activity type in Marketo")
@@ -68,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     planned.add_argument(
         "--json", action="store_true", help="print plan and report as one JSON object on the last line"
     )
+
+
+def _backfill(add: Adding) -> None:
+    """A selection read afresh."""
     backfill = add("backfill", commands.run_backfill, "read a window or chosen persons afresh, by the usual rules")
     backfill.add_argument("--since", metavar="WHEN", help="what changed from then on; ISO 8601 date or date-time")
     backfill.add_argument("--until", metavar="WHEN", help="end of the window that --since begins; else until now")
@@ -96,6 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     backfill.add_argument("--dry-run", action="store_true", help="plan only; with --field count first")
     backfill.add_argument("--json", action="store_true")
+
+
+def _request(add: Adding) -> None:
+    """Sync Person to Microsoft."""
     request = add("sync-person", commands.run_sync_person, "create a CRM record for persons that have none")
     request.add_argument("persons", metavar="MARKETO_ID", type=_marketo_id, nargs="+")
     request.add_argument("--as", dest="sync_as", choices=["lead", "contact"], default="lead")
@@ -104,6 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     request.add_argument("--reason", metavar="TEXT", help="kept with the request")
     request.add_argument("--json", action="store_true")
+
+
+def _survey(add: Adding) -> None:
+    """Two systems that both hold people, or a state store that was lost."""
     first = add("first-sync", survey.run_first_sync, "two systems that both hold people: report, then accept")
     first.add_argument("action", choices=["report", "accept"])
     first.add_argument("hash", metavar="HASH", nargs="?", help="of the report to accept")
@@ -116,6 +136,10 @@ def _parser() -> argparse.ArgumentParser:
         surveying.add_argument("--id-field", metavar="NAME", action="append", default=[], help="also holds the CRM id")
         surveying.add_argument("--out", metavar="FOLDER", help="where the report goes")
         surveying.add_argument("--json", action="store_true", help="print the report as one JSON object")
+
+
+def _questions(add: Adding) -> None:
+    """Commands that look and change nothing."""
     status = add("status", questions.run_status, "backlog, last run, API budgets, held plans")
     status.add_argument("--json", action="store_true")
     errors = add("errors", questions.run_errors, "records that did not cross, and why")
@@ -123,4 +147,3 @@ def _parser() -> argparse.ArgumentParser:
     why = add("why", questions.run_why, "where a person's values came from, when and by which rule")
     why.add_argument("person", metavar="MARKETO_ID", type=_marketo_id)
     why.add_argument("field", metavar="FIELD", nargs="?")
-    return parser
