@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +26,9 @@ os.environ.update(
     AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
     LEADSYNC_HOME=str(_HOME / "leadsync"),
 )
+
+settings.register_profile("project", deadline=None)  # a busy machine is no error
+settings.load_profile("project")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
