@@ -54,7 +54,7 @@ def survey(engine: Engine, asked: Survey) -> dict[str, Json]:
     """
     staging = engine.staging(RunRequest(asked.run_id))
     Runs(engine.store).start(asked.run_id, asked.kind, _plain(asked))
-    schema = current_schema(engine)
+    schema = current_schema(engine, refresh=True)  # asked for by a person, who may just have made a field
     require_setup(engine, schema)
     stage_schema(engine, RunRequest(asked.run_id), schema)
     started = engine.now()
