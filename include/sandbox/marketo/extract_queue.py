@@ -46,8 +46,6 @@ class ExtractQueue:
         self._lock = threading.Lock()
         self._folder = instance.data_dir / "marketo-extracts"
         self._works: dict[str, FileWork] = {}
-        self._freed = 0
-        """When a place in the queue last became free."""
 
     def shown(self, job: Job, now: int) -> str:
         """The state that the service tells."""
@@ -66,21 +64,38 @@ class ExtractQueue:
     def _step(self, now: int) -> list[FileWork]:
         """All that can change now; returns the threads that are at work for due jobs."""
         while True:
-            open_jobs = self._open_jobs()
-            running = [job for job in open_jobs if job.state == PROCESSING]
-            waiting = sorted((job for job in open_jobs if job.state == QUEUED), key=lambda job: job.queued or 0)
+            running, waiting, ended = self._jobs()
             due = [job for job in running if (job.started or 0) + self._at.options.extract_seconds <= now]
-            if ended := next((job for job in due if job.id in self._works and not self._alive(job)), None):
-                self._finish(ended, self._works.pop(ended.id))
-            elif waiting and len(running) < self._at.options.extract_running:
-                waiting[0].state, waiting[0].started = PROCESSING, max(waiting[0].queued or 0, self._freed)
+            if done := next((job for job in due if job.id in self._works and not self._alive(job)), None):
+                self._finish(done, self._works.pop(done.id))
+                continue
+            start = self._free_from(len(running), ended)
+            if waiting and start is not None and max(waiting[0].queued or 0, start) <= now:
+                waiting[0].state, waiting[0].started = PROCESSING, max(waiting[0].queued or 0, start)
                 self._save(waiting[0])
             else:
                 return [self._work(job) for job in due]
 
-    def _open_jobs(self) -> list[Job]:
+    def _jobs(self) -> tuple[list[Job], list[Job], list[int]]:
+        """Jobs that run, jobs that wait, first come first, and the ends of those that the waiting ones may wait for."""
         with self._at.database.read() as connection:
-            return jobs(connection, "state IN ('Queued', 'Processing')")
+            found = jobs(connection, "state IN ('Queued', 'Processing')")
+            waiting = sorted((job for job in found if job.state == QUEUED), key=lambda job: job.queued or 0)
+            since = (waiting[0].queued or 0) - 2 * self._at.options.extract_status_interval if waiting else 0
+            done = jobs(connection, "started IS NOT NULL AND finished >= ?", (since,)) if waiting else []
+        ends = [ended for job in done if (ended := job.ended(self._at.options.extract_status_interval)) is not None]
+        return [job for job in found if job.state == PROCESSING], waiting, ends
+
+    def _free_from(self, running: int, ends: list[int]) -> int | None:
+        """Since when another job may run; None while the places are taken.
+
+        A job keeps its place until it shows its end, so that never more than the allowed number show as running.
+        """
+        places = self._at.options.extract_running - running
+        if places <= 0:
+            return None
+        latest = sorted(ends, reverse=True)
+        return latest[places - 1] if len(latest) >= places else 0
 
     def _alive(self, job: Job) -> bool:
         return self._works[job.id].is_alive()
@@ -101,7 +116,6 @@ class ExtractQueue:
         else:
             job.state = COMPLETED
             job.records, job.size, job.checksum = work.written.records, work.written.size, work.written.checksum
-        self._freed = max(self._freed, job.finished)
         self._save(job)
 
     def _save(self, job: Job) -> None:
@@ -149,7 +163,8 @@ class ExtractQueue:
             if work := self._works.pop(job.id, None):
                 work.stop()
                 work.join()
-            job.state, job.finished, job.size = CANCELLED, None, None
+            ran = job.started is not None and job.started <= now
+            job.state, job.finished, job.size = CANCELLED, now if ran else None, None
             self._save(job)
             self.path(job).unlink(missing_ok=True)
         return job

@@ -50,8 +50,15 @@ class Job:
         running = self._look(self.started, interval, 1)
         if running is None or look < running:
             return QUEUED
-        ended = self._look(self.finished, interval, running + 1)
-        return self.state if ended is not None and look >= ended else PROCESSING
+        ended = self.ended(interval)
+        return self.state if ended is not None and now >= ended else PROCESSING
+
+    def ended(self, interval: int) -> int | None:
+        """When the job shows its end: then its place among the running ones is free."""
+        if self.finished is None or self.queued is None or interval <= 0 or self.state == CANCELLED:
+            return self.finished
+        running = self._look(self.started, interval, 1) or 1
+        return self.queued + interval * (self._look(self.finished, interval, running + 1) or 1)
 
     def _look(self, moment: int | None, interval: int, earliest: int) -> int | None:
         """The number of the look that first sees something that happened at a moment."""

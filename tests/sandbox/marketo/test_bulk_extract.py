@@ -209,6 +209,21 @@ def test_a_third_job_waits_for_a_place(marketo: Caller) -> None:
     assert (third["startedAt"], third["finishedAt"]) == ("2026-03-01T10:01:40Z", "2026-03-01T10:03:20Z")
 
 
+def test_never_more_than_two_jobs_show_as_processing(marketo: Caller) -> None:
+    """M66, M67: small files too, with the refresh of the service; a cancelled job makes room."""
+    jobs = [enqueue(marketo) for _ in range(6)]
+    seen = []
+    for _ in range(3):
+        marketo.clock.advance(60)
+        seen.append("".join(status(marketo, job)["status"][0] for job in jobs))
+    assert seen == ["PPQQQQ", "CCPPQQ", "CCCCPP"]
+    more = enqueue(marketo)
+    assert marketo.post(f"{BASE}/{jobs[4]}/cancel.json")["success"]
+    marketo.clock.advance(60)
+    assert [status(marketo, job)["status"] for job in (jobs[5], more)] == ["Completed", "Processing"]
+    assert status(marketo, more)["startedAt"] == "2026-03-01T10:03:00Z"
+
+
 def test_an_eleventh_job_is_refused(marketo: Caller) -> None:
     """M67."""
     marketo.option(extract_seconds=1000)
