@@ -14,6 +14,7 @@ import msgspec
 
 from include.sandbox.dynamics.errors import ServiceError, bad_query, missing_privilege, unsupported_message
 from include.sandbox.dynamics.options import Options
+from include.sandbox.dynamics.privilege_names import privilege
 from include.sandbox.dynamics.schema import Schema, Table
 from include.sandbox.dynamics.storage import Storage, Transaction
 from include.sandbox.service import Json, Response
@@ -22,7 +23,6 @@ JSON_TYPE = "application/json; odata.metadata=minimal"
 _OPTIONS = frozenset(
     {"$select", "$filter", "$orderby", "$top", "$count", "$expand", "$apply", "$skiptoken", "$deltatoken", "$id"}
 )
-_VERBS = {"create": "Create", "read": "Read", "write": "Write", "delete": "Delete"}
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -156,8 +156,7 @@ class Call:
             raise unsupported_message(verb.capitalize(), table.name)
         depth = self.caller.depth(verb, table.name)
         if depth is None:
-            name = f"prv{_VERBS[verb]}{table.schema_name}"
-            raise missing_privilege(self.caller.user, name, table.name, table.type_code)
+            raise missing_privilege(self.caller.user, privilege(table, verb), table.name, table.type_code)
         return depth
 
     def address(self, table: Table, row_id: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from include.sandbox.dynamics.call import World
 from include.sandbox.dynamics.colleagues import create_row, delete_row, edit_row, merge_rows, qualify_lead
+from include.sandbox.dynamics.column_security import set_permissions
 from include.sandbox.dynamics.desk import DESK
 from include.sandbox.dynamics.documents import fetch, update
 from include.sandbox.dynamics.limits import ServiceProtection
@@ -100,6 +101,22 @@ def set_privileges(world: Administered, arguments: Arguments) -> Json:
     return {"user": user.id, "rights": rights}
 
 
+def set_column_permissions(world: Administered, arguments: Arguments) -> Json:
+    """`{user, entity, attribute, permissions}`: what a user may do with a secured column: read, create, update.
+
+    An empty list refuses everything, null leaves the decision to the role: administrators may do everything, others
+    nothing. A column is secured by `set_metadata` with `{"secured": true}`.
+    """
+    table, name = world.schema.table(arguments["entity"]), arguments["attribute"]
+    if name not in table.columns:
+        message = f"unknown attribute {name!r} of {table.name}"
+        raise ValueError(message)
+    with world.storage.write() as transaction:
+        user = find_user(transaction.connection, world.schema, arguments["user"])
+        given = set_permissions(transaction, user.id, table.name, name, arguments["permissions"])
+    return {"user": user.id, "permissions": given}
+
+
 def disable_user(world: Administered, arguments: Arguments) -> Json:
     """`{user, disabled?}`: switch a user off, or on again with `disabled: false` (V4, V64)."""
     with world.storage.write() as transaction:
@@ -181,6 +198,7 @@ COMMANDS: Mapping[str, Callable[[Administered, Arguments], Json]] = {
         add_table,
         set_options,
         set_privileges,
+        set_column_permissions,
         disable_user,
         expire_tokens,
         age_delta_tokens,

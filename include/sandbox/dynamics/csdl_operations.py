@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from include.sandbox.dynamics.schema import Schema
@@ -57,11 +58,49 @@ def _enum(name: str, *members: str) -> str:
     return f'<EnumType Name="{name}">{inner}</EnumType>'
 
 
+def _flags(name: str, members: Mapping[str, int]) -> str:
+    inner = "".join(f'<Member Name="{member}" Value="{value}" />' for member, value in members.items())
+    return f'<EnumType Name="{name}" IsFlags="true">{inner}</EnumType>'
+
+
 _OPEN = ' OpenType="true"'
+_PRIVILEGES = "Collection(mscrm.RolePrivilege)"
+_PRIVILEGE_FUNCTIONS = (  # name, bound to, parameters
+    ("RetrieveUserPrivileges", "systemuser", ()),
+    ("RetrieveUserPrivilegeByPrivilegeId", "systemuser", (("PrivilegeId", "Edm.Guid"),)),
+    ("RetrieveUserPrivilegeByPrivilegeName", "systemuser", (("PrivilegeName", "Edm.String"),)),
+    ("RetrieveUserSetOfPrivilegesByIds", "systemuser", (("PrivilegeIds", "Collection(Edm.Guid)"),)),
+    ("RetrieveUserSetOfPrivilegesByNames", "systemuser", (("PrivilegeNames", "Collection(Edm.String)"),)),
+    ("RetrieveTeamPrivileges", "team", ()),
+)
+_ACCESS_RIGHTS = {
+    "None": 0,
+    "ReadAccess": 1,
+    "WriteAccess": 2,
+    "AppendAccess": 4,
+    "AppendToAccess": 16,
+    "CreateAccess": 32,
+    "DeleteAccess": 65536,
+    "ShareAccess": 262144,
+    "AssignAccess": 524288,
+}
 TYPES = "".join(
     [
         _enum("EndpointAccessType", "Default", "Internet", "Intranet"),
         _enum("OrganizationState", "Enabled", "Disabled"),
+        _enum("PrivilegeDepth", "Basic", "Local", "Deep", "Global", "RecordFilter"),
+        _flags("AccessRights", _ACCESS_RIGHTS),
+        _complex(
+            "RolePrivilege",
+            ("Depth", "mscrm.PrivilegeDepth"),
+            ("PrivilegeId", "Edm.Guid"),
+            ("BusinessUnitId", "Edm.Guid"),
+            ("PrivilegeName", "Edm.String"),
+            ("RecordFilterId", "Edm.Guid"),
+            ("RecordFilterUniqueName", "Edm.String"),
+        ),
+        *(_complex(f"{name}Response", ("RolePrivileges", _PRIVILEGES)) for name, _, _ in _PRIVILEGE_FUNCTIONS),
+        _complex("RetrievePrincipalAccessResponse", ("AccessRights", "mscrm.AccessRights")),
         _complex(
             "OrganizationDetail",
             ("OrganizationId", "Edm.Guid"),
@@ -123,6 +162,20 @@ OPERATIONS = (
             ("PagingInfo", "mscrm.PagingInfo"),
         ),
         "Collection(mscrm.crmbaseentity)",
+    ),
+    *(
+        Operation(name, "Function", parameters, f"mscrm.{name}Response", f"mscrm.{kind}")
+        for name, kind, parameters in _PRIVILEGE_FUNCTIONS
+    ),
+    *(
+        Operation(
+            "RetrievePrincipalAccess",
+            "Function",
+            (("Target", "mscrm.crmbaseentity"),),
+            "mscrm.RetrievePrincipalAccessResponse",
+            f"mscrm.{kind}",
+        )
+        for kind in ("systemuser", "team")
     ),
     Operation(
         "Merge",

@@ -11,6 +11,7 @@ from include.sandbox.dynamics.errors import ServiceError, method_not_allowed, no
 from include.sandbox.dynamics.functions import FUNCTIONS, parameters_of, service_document
 from include.sandbox.dynamics.metadata_endpoints import METADATA_ROOTS, metadata
 from include.sandbox.dynamics.parameters import NAMESPACE
+from include.sandbox.dynamics.privileges import BOUND_FUNCTIONS
 from include.sandbox.dynamics.reading import (
     check_child,
     count_set,
@@ -102,6 +103,10 @@ def _row(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Respon
             raise method_not_allowed(call.method, *handlers)
         return handlers[call.method](call, table, key)
     name = rest[0].name
+    function = BOUND_FUNCTIONS.get((table.name, name))
+    if function is not None and len(rest) == 1:
+        _only(call, "GET")
+        return function(call, table, key, parameters_of(call, rest[0].key))
     action = BOUND_ACTIONS.get((table.name, name))
     if action is not None and len(rest) == 1:
         _only(call, "POST")
@@ -156,7 +161,7 @@ def _deeper(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Res
         row = find(connection, table, key)
     if row is None:
         raise missing(table, key)
-    value = row.values.get(column.name)
+    value = row.get(column.name)
     if value is None or target not in call.schema.tables:
         raise ServiceError(404, "0x80060888", f"Resource not found for the segment '{rest[1].name}'.")
     return _row(call, call.schema.tables[target], value, rest[1:])

@@ -33,7 +33,13 @@ class Row:
     values: dict[str, Json]
 
     def get(self, name: str) -> Json:
-        """A value by logical name, the key and the version included."""
+        """A value by logical name, the key and the version included; None for what is kept from the caller."""
+        if self.table.hides(name):
+            return None
+        return self.stored(name)
+
+    def stored(self, name: str) -> Json:
+        """A value by logical name as it is, whoever asks."""
         if self.table.is_key(name):
             return self.id
         return self.version if name == "versionnumber" else self.values.get(name)

@@ -15,6 +15,7 @@ from include.sandbox.clock import MovableClock
 from include.sandbox.dynamics.answers import answer, refusal
 from include.sandbox.dynamics.batch import run_batch
 from include.sandbox.dynamics.call import Call, Caller
+from include.sandbox.dynamics.column_security import schema_for
 from include.sandbox.dynamics.control import COMMANDS
 from include.sandbox.dynamics.documents import Row
 from include.sandbox.dynamics.errors import ServiceError, no_route, too_large
@@ -169,6 +170,7 @@ class DynamicsEmulator:
         schema = self.schema
         with self.storage.read() as connection:
             caller: Caller = caller_of(connection, schema, grant.user, request.headers)
+            schema = schema_for(schema, caller, connection)
         below = unquote(request.target[start:])
         return Call(
             world=self,

@@ -106,12 +106,23 @@ def stale_version() -> ServiceError:
     return ServiceError(412, "0x80060882", text)
 
 
-def missing_privilege(user: str, privilege: str, table: str, type_code: int) -> ServiceError:
-    """403 naming the privilege (V5)."""
+def missing_privilege(user: str, privilege: tuple[str, str], table: str, type_code: int) -> ServiceError:
+    """403 naming the privilege, given by name and id (V5)."""
+    name, privilege_id = privilege
     text = (
-        f"Principal user (Id={user}, type=8) is missing {privilege} privilege on OTC={type_code} for entity '{table}'."
+        f"Principal user (Id={user}, type=8) is missing {name} privilege (Id={privilege_id}) on OTC={type_code} "
+        f"for entity '{table}'."
     )
     return ServiceError(403, "0x80040220", text)
+
+
+def secured_column(verb: str) -> ServiceError:
+    """403 for a value of a secured column without field permission; `verb` is create or update (section 11)."""
+    if verb == "create":
+        text = "The user does not have create permissions to a secured field. The requested operation could not be "
+        return ServiceError(403, "0x8004F502", f"{text}completed.")
+    text = "The user doesn't have AttributePrivilegeUpdate and not granted shared access for a secured attribute "
+    return ServiceError(403, "0x8004F507", f"{text}during update operation")
 
 
 def expired_delta_token() -> ServiceError:

@@ -52,6 +52,8 @@ class Operand:
 
 def column_sql(table: Table, column: Column, alias: str, *, plain: bool = False) -> str:
     """SQL of a column in the form in which it is compared and sorted, or `plain` as it is stored."""
+    if table.hides(column.name):
+        return "NULL"
     kept = {"versionnumber": "version", "modifiedon": "modified", "statecode": "state"}
     if table.is_key(column.name):
         return f"{alias}.id"

@@ -25,7 +25,7 @@ def run_plugins(call: Call, connection: sqlite3.Connection, row: Row) -> None:
     for plugin in read_setting(connection, "plugins", []):
         if plugin["entity"] != row.table.name or (plugin["bypassable"] and _bypassed(call)):
             continue
-        if all(_equal(row.get(name), value) for name, value in plugin["when"].items()):
+        if all(_equal(row.stored(name), value) for name, value in plugin["when"].items()):
             raise ServiceError(400, "0x80040265", plugin["message"])
 
 

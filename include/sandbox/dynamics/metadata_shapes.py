@@ -105,7 +105,7 @@ def attribute_base(table: Table, column: Column) -> dict[str, Json]:
         "IsPrimaryName": column.name == table.primary_name,
         "IsLogical": False,
         "IsManaged": not column.custom,
-        "IsSecured": False,
+        "IsSecured": column.secured,
         "SourceType": 0,
         "ColumnNumber": list(table.columns).index(column.name) + 1,
         "RequiredLevel": managed("canmodifyrequirementlevelsettings", column.required),

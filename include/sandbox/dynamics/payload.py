@@ -17,6 +17,7 @@ from include.sandbox.dynamics.errors import (
     bad_query,
     invalid_property,
     missing_row,
+    secured_column,
     undeclared_property,
     wrong_media_type,
 )
@@ -144,7 +145,11 @@ class PayloadReader:
         return value
 
     def _settable(self, column: Column) -> bool:
-        return column.create if self._create else column.update
+        settable = column.create if self._create else column.update
+        verb = "create" if self._create else "update"
+        if settable and (column.name, verb) in self._table.denied:
+            raise secured_column(verb)
+        return settable
 
     def _navigation(self, changes: Changes, name: str, value: Json) -> None:
         column, target = self._table.navigation[name]

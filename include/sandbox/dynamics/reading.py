@@ -214,7 +214,7 @@ def check_child(call: Call, table: Table, key: Key, related: tuple[str, Relation
 
 
 def _related(call: Call, row: Row, column: Column) -> Response:
-    target, value = call.schema.tables.get(target_of(row, column)), row.values.get(column.name)
+    target, value = call.schema.tables.get(target_of(row, column)), row.get(column.name)
     if value is None or target is None:
         return Response(204)
     return read_row(call, target, Key(value))
@@ -230,7 +230,7 @@ def read_references(call: Call, table: Table, key: Key, name: str) -> Response:
         row = find_readable(call, connection, table, key)
         if name in table.navigation:
             column = table.navigation[name][0]
-            target, value = call.schema.tables.get(target_of(row, column)), row.values.get(column.name)
+            target, value = call.schema.tables.get(target_of(row, column)), row.get(column.name)
             if value is None or target is None:
                 return Response(204)
             content = {"@odata.context": f"{call.root}$metadata#$ref", "@odata.id": call.address(target, value)}

@@ -25,6 +25,7 @@ from include.sandbox.dynamics.selecting import Query, compiler_for, visible
 from include.sandbox.service import Json
 
 _EXPANDED_ROWS = 5000
+_HIDDEN = ""  # the code of columns whose values are kept from the caller
 _PLAIN_IN_URL = "$()=',;/@:*"
 
 
@@ -47,8 +48,8 @@ def _plain(selection: Selection, entries: Iterable[Sequence[Json]]) -> list[dict
     """The quick way for rows without annotations: 5,000 of them in tens of milliseconds."""
     table = selection.table
     names = ["@odata.etag", *(column.wire for column in selection.columns)]
-    codes = [table.code(column.name) for column in selection.columns]
-    usual = {table.code(column.name): table.implied.get(column.name) for column in selection.columns}
+    codes = [_HIDDEN if table.hides(column.name) else table.code(column.name) for column in selection.columns]
+    usual = {table.code(column.name): table.implied.get(column.name) for column in selection.columns} | {_HIDDEN: None}
     key, version = table.codes[table.key], table.codes.get("versionnumber", "")
     shown = []
     for entry in entries:
@@ -176,7 +177,7 @@ def reference(expand: Expand, row: Row) -> str | None:
     column = expand.column
     if column is None or expand.table is None:
         return None
-    value: str | None = row.values.get(column.name)
+    value: str | None = row.get(column.name)
     return value if value is not None and target_of(row, column) == expand.table.name else None
 
 

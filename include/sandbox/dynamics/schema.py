@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from include.sandbox.service import Json
@@ -85,6 +85,7 @@ class Column:
     labels: tuple[tuple[int, str], ...] = ()
     global_options: str | None = None
     custom: bool = False
+    secured: bool = False
 
     @property
     def is_lookup(self) -> bool:
@@ -150,6 +151,7 @@ class Table:
     `base` names the table that shows this one's rows too: `activitypointer` for every activity.
     `view` marks such a table: it keeps no rows of its own. A `principal` (user or team) shows its key
     as `ownerid` too, which it inherits from the abstract type of owners.
+    `denied` are pairs of a secured column and what this caller may not do with it: read, create, update.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Table:
     view: bool = False
     principal: bool = False
     custom: bool = False
+    denied: frozenset[tuple[str, str]] = frozenset()
     by_wire: dict[str, Column] = field(init=False)
     navigation: dict[str, tuple[Column, str]] = field(init=False)
     exposed: list[Column] = field(init=False)
@@ -191,6 +194,10 @@ class Table:
     def is_key(self, name: str) -> bool:
         """Whether a column holds the key of the row."""
         return name == self.key or (self.principal and name == OWNER_ID)
+
+    def hides(self, name: str) -> bool:
+        """Whether a column is secured and its values are kept from this caller."""
+        return (name, "read") in self.denied
 
     def code(self, name: str) -> str:
         """The short name of a column inside stored documents."""
@@ -223,6 +230,20 @@ class Schema:
         self._children: dict[str, dict[str, Relationship]] = {name: {} for name in self.tables}
         for relationship in self.relationships:
             self._children[relationship.parent][relationship.name] = relationship
+        columns = (column for table in self.tables.values() for column in table.columns.values())
+        self.secured = [(column.table, column.name) for column in columns if column.secured]
+        self._restricted: dict[frozenset[tuple[str, str, str]], Schema] = {}
+
+    def restricted(self, denied: frozenset[tuple[str, str, str]]) -> Schema:
+        """This schema for a caller who may not do these things: table, secured column, verb."""
+        known = self._restricted.get(denied)
+        if known is None:
+            tables = [
+                replace(table, denied=frozenset((column, verb) for name, column, verb in denied if name == table.name))
+                for table in self.tables.values()
+            ]
+            known = self._restricted[denied] = Schema(tables, self.relationships, self.revision)
+        return known
 
     def table(self, name: str) -> Table:
         """A table by logical name; raises `ValueError` for an unknown one (control commands)."""

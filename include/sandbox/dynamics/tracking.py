@@ -10,6 +10,7 @@ from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.errors import ServiceError, bad_query, expired_delta_token, missing_privilege
 from include.sandbox.dynamics.paging import delta_token, make_cookie, read_cookie, skip_token, with_option
 from include.sandbox.dynamics.preferences import note_annotations, page_size
+from include.sandbox.dynamics.privilege_names import privilege
 from include.sandbox.dynamics.query_options import Selection
 from include.sandbox.dynamics.reading import count_answer, selection_of
 from include.sandbox.dynamics.rendering import render
@@ -67,7 +68,7 @@ def _check(call: Call, table: Table) -> None:
         raise ServiceError(400, "0x80072491", f"Entity {table.name} is not enabled for change tracking")
     # Tracked reads need organisation-level read (section 4.1).
     if call.demand("read", table) != "organization":
-        raise missing_privilege(call.caller.user, f"prvRead{table.schema_name}", table.name, table.type_code)
+        raise missing_privilege(call.caller.user, privilege(table, "read"), table.name, table.type_code)
 
 
 def _since(call: Call, connection: sqlite3.Connection, table: Table, token: str) -> int:

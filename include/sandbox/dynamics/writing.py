@@ -18,7 +18,7 @@ from include.sandbox.dynamics.derived import (
     settle_state_on_create,
 )
 from include.sandbox.dynamics.documents import Row, delete, exists, extract, fetch, insert, update
-from include.sandbox.dynamics.errors import ServiceError, bad_payload, duplicate_key, missing_row
+from include.sandbox.dynamics.errors import ServiceError, bad_payload, duplicate_key, missing_row, secured_column
 from include.sandbox.dynamics.formatting import target_of
 from include.sandbox.dynamics.guards import check_alternate_keys, check_duplicates, check_hierarchy, run_plugins
 from include.sandbox.dynamics.payload import Changes, PayloadReader, reference_values
@@ -98,6 +98,8 @@ class RowWriter:
     def set_reference(self, row: Row, column: str, target: str | None, kind: str | None) -> None:
         """Point a lookup somewhere else, or nowhere (`$ref`); not valid for update: ignored as in a body (V34)."""
         if row.table.columns[column].update:
+            if (column, "update") in row.table.denied:
+                raise secured_column("update")
             self.point(row, column, target, kind)
 
     def point(self, row: Row, column: str, target: str | None, kind: str | None) -> None:
