@@ -224,3 +224,39 @@ def test_told_to_later_changes_of_the_losers_record_are_written_to_the_survivor(
             assert column(scene.world, PEOPLE[winner], scene.record(winner), "jobtitle") == title
         assert shown(scene.world, survivor, "unsubscribed") is True  # a lift is not carried over to somebody else
         assert column(scene.world, "lead", scene.record(other), "address1_city") is None
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["survivor unlinked", "survivor linked"])
+def test_what_is_asked_for_a_loser_long_after_its_merge_is_asked_for_its_survivor(scene: Scene, linked: bool) -> None:
+    loser, between = stranger(scene), stranger(scene, "Between")
+    survivor = scene.person("ann") if linked else stranger(scene, "Free")
+    for winner, merged in ((between, loser), (survivor, between)):
+        scene.merge_persons(winner, merged)
+        scene.world.run()
+    (request_id,) = request_persons(scene.world.engine, [loser], "lead", source="test", token="1")
+    scene.settled()
+    (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
+    assert row["outcome"] == ("no_action" if linked else "created")
+    assert len([link for link in scene.live() if link[1] == survivor]) == 1
+
+
+def test_a_run_for_requests_learns_of_a_merge_that_no_cycle_has_seen(scene: Scene) -> None:
+    loser, survivor = stranger(scene), scene.person("ann")
+    scene.merge_persons(survivor, loser)
+    (request_id,) = request_persons(scene.world.engine, [loser], "lead", source="test", token="1")
+    scene.world.run(kind="request", persons=(loser,))
+    (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
+    assert row["outcome"] == "no_action"
+
+
+def test_a_restored_record_goes_to_the_person_that_its_own_was_merged_into(scene: Scene) -> None:
+    ann, lead, free = scene.person("ann"), scene.record("ann"), stranger(scene)
+    scene.world.delete_row("lead", lead)
+    scene.world.settle()
+    scene.merge_persons(free, ann)
+    scene.world.edit_person(free, microsoftId=None)
+    scene.world.run()
+    scene.world.add_row("lead", leadid=lead, subject="Web form", lastname="Ax")
+    scene.settled()
+    assert scene.shown(free) == kept(scene, "ann")
+    assert {link[1] for link in scene.live() if link[2] == lead} == {free}

@@ -14,6 +14,7 @@ from include.leadsync.state import (
     Echoes,
     Ledger,
     Outbox,
+    PersonMerges,
     Requests,
     Retention,
     Runs,
@@ -45,6 +46,7 @@ def fill(store: StateStore, mark: str) -> None:
     Runs(store).start(mark, "cycle")
     for state in ("pending", "in_flight", "parked", "held", "done", "superseded"):
         add_operations(store, operation(f"{mark} {state}", 1, state=state))
+    PersonMerges(store).add({len(mark): 1})
     requests = Requests(store)
     requests.finish(requests.add(1, "lead", source="api", token=mark).request_id, "done")
     requests.add(1, "lead", source="api", token=f"{mark} open")
@@ -54,14 +56,15 @@ def test_each_kind_goes_after_its_own_days(store: StateStore, clock: FakeClock) 
     fill(store, "old")
     clock.advance(timedelta(days=2, seconds=1).total_seconds())
     sweep = Retention(store, Days()).sweep
-    nothing = dict.fromkeys(("ledger", "activity", "seen_activity", "echo", "operation", "request", "run"), 0)
+    tables = ("ledger", "activity", "seen_activity", "echo", "operation", "request", "person_merge", "run")
+    nothing = dict.fromkeys(tables, 0)
     assert sweep(clock.now()) == nothing | {"operation": 2}
     clock.advance(86_400)
     assert sweep(clock.now()) == nothing | {"seen_activity": 1, "echo": 1}
     clock.advance(2 * 86_400)
     assert sweep(clock.now()) == nothing | {"ledger": 1, "activity": 1}
     clock.advance(5 * 86_400)
-    assert sweep(clock.now()) == nothing | {"request": 1, "run": 1}
+    assert sweep(clock.now()) == nothing | {"request": 1, "person_merge": 1, "run": 1}
     clock.advance(1000 * 86_400)
     assert sweep(clock.now()) == nothing
 

@@ -37,6 +37,7 @@ from include.leadsync.state import (
     Ledger,
     Links,
     Outbox,
+    PersonMerges,
     Requests,
     SeenActivities,
     Transaction,
@@ -208,7 +209,9 @@ class _Enqueue:
         for (code,), rows in events.filter(pl.col("kind") == "over").group_by("code"):
             persons, crm_ids = rows["person_id"].drop_nulls().to_list(), rows["crm_id"].drop_nulls().to_list()
             log.over([str(code)], self._run.run_id, persons=persons, crm_ids=crm_ids, tx=tx)
-        log.moved(survivors(self._staging.read("persons_merged")), tx)
+        merged = survivors(self._staging.read("persons_merged"))
+        PersonMerges(self._store).add(merged, tx)
+        log.moved(merged, tx)
 
     def _links_after_events(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
         ends = {"crm_deleted": LinkStatus.CRM_DELETED, "person_deleted": LinkStatus.PERSON_DELETED}

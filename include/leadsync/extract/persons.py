@@ -26,7 +26,7 @@ from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
 from include.leadsync.model import SyncField, Window
 from include.leadsync.schema import Schema, staged_schema
-from include.leadsync.state import Cursor, Cursors, Echoes, Links, SeenActivities
+from include.leadsync.state import Cursor, Cursors, Echoes, Links, PersonMerges, SeenActivities
 from include.leadsync.turn import take_turn
 
 log = logging.getLogger("leadsync.extract")
@@ -85,11 +85,14 @@ class PersonReader:
             # Losers are not listed as deleted (R173); where they are, the merge says more.
             deleted = sorted(set(self._deleted()) - set(merged["loser"]))
             wanted -= {*deleted, *merged["loser"]}
-            wanted |= self._survivors(merged)
-        self._staging.write("persons_merged", merged)
+        wanted |= self._survivors(merged)
         self._staging.write("overwritten", overwritten)
         self._staging.write("persons_deleted", pl.DataFrame({"id": deleted}, schema={"id": pl.Int64}))
         read = self._read(sorted(self._linked(wanted)))
+        if self._run.kind == "request" and self._staging.read("persons_missing").height:
+            merged = self._merged_lately()
+            read = self._read(sorted(self._linked(wanted | self._survivors(merged))))
+        self._staging.write("persons_merged", merged)
         return {"read": read, "deleted": len(deleted), "overwritten": overwritten.height}
 
     def _selected(self) -> list[int]:
@@ -197,16 +200,21 @@ class PersonReader:
         if self._staging.read_json("cursor.marketo_overlap") and self._cursors.get(OVERLAP) is not None:
             since = self._engine.now() - timedelta(hours=self._engine.settings.marketo.overlap_hours)
             pages += self._pages(MERGES, self._engine.marketo.paging_token(since))
-        rows = [pl.from_arrow(page.rows) for page in pages if page.rows.num_rows]
-        frames = [frame for frame in rows if isinstance(frame, pl.DataFrame)]
-        return merges(pl.concat(frames)) if frames else pl.DataFrame(schema=MERGES_SCHEMA)
+        return _merges(pages)
+
+    def _merged_lately(self) -> pl.DataFrame:
+        """Persons merged away since the last cycle; a run for requests asks only when somebody is not there."""
+        cursor = self._cursors.get(MERGES)
+        return _merges(self._pages(MERGES, cursor.token) if cursor else [])
 
     def _survivors(self, merged: pl.DataFrame) -> set[int]:
         """Persons that others were merged into: what they show may have changed without a word in the feed."""
         found = survivors(merged)
         by_name = set(self._selected_by_name())
         self._asked = {winner for loser, winner in found.items() if loser in by_name}
-        return set(found.values())
+        before = PersonMerges(self._engine.store).survivors(by_name)  # what earlier runs were told
+        self._asked |= {found.get(winner, winner) for winner in before.values()}
+        return {*found.values(), *self._asked}
 
     def _read(self, ids: list[int]) -> int:
         """Full current values, in slices, so that memory does not grow with the number of persons."""
@@ -264,6 +272,12 @@ class PersonReader:
                     keep.append(row)
             yield table.take(pa.array(keep, pa.int64()))
             take_turn(self._engine, self._run)
+
+
+def _merges(pages: Iterable[FeedPage]) -> pl.DataFrame:
+    rows = [pl.from_arrow(page.rows) for page in pages if page.rows.num_rows]
+    frames = [frame for frame in rows if isinstance(frame, pl.DataFrame)]
+    return merges(pl.concat(frames)) if frames else pl.DataFrame(schema=MERGES_SCHEMA)
 
 
 _ROWS: dict[str, pl.DataType | type[pl.DataType]] = {

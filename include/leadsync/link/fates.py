@@ -124,7 +124,7 @@ def decide(
     fates.events += [reports.circle(claim) for claim in claims if claim.crm_id in chained.circular]
     returning = Returning(engine, rows, {move.crm_id for move in moved})
     fates.away |= returning.away | fates.left
-    fates.restored = returning.restored
+    fates.restored = {crm_id: fates.survivors.get(who, who) for crm_id, who in returning.restored.items()}
     if engine.settings.lifecycle.marketo_merge == "write_to_survivor":
         fates.of_survivors = returning.of_survivors
     fates.events += returning.events

@@ -11,7 +11,7 @@ from include.leadsync.erasing import Eraser
 from include.leadsync.extract.identity import OPEN, QUALIFIED
 from include.leadsync.link import reports
 from include.leadsync.model import Entity, LinkStatus
-from include.leadsync.state import Links
+from include.leadsync.state import Links, PersonMerges
 
 _SLICE = 50_000
 _HOPS = 10
@@ -28,6 +28,7 @@ class Returning:
     def __init__(self, engine: Engine, rows: Mapping[Entity, pl.DataFrame], moved_to: set[str]) -> None:
         """`moved_to`: records that got a link in this run."""
         self._links = Links(engine.store)
+        self._merges = PersonMerges(engine.store)
         self._eraser = Eraser(engine)
         self._closes = engine.settings.lifecycle.delete_in_dynamics.action == "deactivate"
         self.away: set[str] = set()
@@ -50,7 +51,8 @@ class Returning:
         for crm_id, last in self._links.last_by_crm(list(facts)).items():
             status = LinkStatus(last["status"])
             if status is LinkStatus.CRM_DELETED and last["person_id"] is not None:
-                self.restored[crm_id] = last["person_id"]
+                person = last["person_id"]
+                self.restored[crm_id] = self._merges.survivors([person]).get(person, person)
             elif status is LinkStatus.CONVERTED:
                 self.away.add(crm_id)
                 is_open = facts[crm_id]["@state"] == OPEN

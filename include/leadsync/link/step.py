@@ -27,7 +27,7 @@ from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.schema import Schema, staged_schema
-from include.leadsync.state import Cursors, Links
+from include.leadsync.state import Cursors, Links, PersonMerges
 
 SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
@@ -199,7 +199,9 @@ class _LinkStep:
         requests = self._staging.read("requests")
         if requests.is_empty():
             return
-        survivors = dict(self._fates.survivors)
+        before = PersonMerges(self._engine.store).survivors(requests["person_id"].to_list())
+        latest = self._fates.survivors
+        survivors = {**latest, **{loser: latest.get(winner, winner) for loser, winner in before.items()}}
         if survivors:  # what was asked for a person that was merged away is asked for its survivor
             requests = requests.with_columns(pl.col("person_id").replace(survivors))
         answers = Requests(self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id)

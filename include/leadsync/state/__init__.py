@@ -15,6 +15,7 @@ from include.leadsync.state.fields import FieldJob, FieldJobs, SyncedField, Sync
 from include.leadsync.state.leases import WRITER, Lease, Leases
 from include.leadsync.state.ledger import Ledger
 from include.leadsync.state.links import Links
+from include.leadsync.state.merges import PersonMerges
 from include.leadsync.state.outbox import Outbox
 from include.leadsync.state.placement import assert_fits
 from include.leadsync.state.requests import RequestAdded, Requests
@@ -41,6 +42,7 @@ __all__ = [
     "Links",
     "Metadata",
     "Outbox",
+    "PersonMerges",
     "RequestAdded",
     "Requests",
     "Retention",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from include.leadsync.model import OperationState
-from include.leadsync.state.schema import activity, echo, erasure, ledger, operation, request
+from include.leadsync.state.schema import activity, echo, erasure, ledger, operation, person_merge, request
 from include.leadsync.state.store import StateStore, Transaction
 
 
@@ -44,6 +44,8 @@ class Erasures:
         theirs = self._store.bulk.one_of(operation.c.link_id, links)
         tx.execute(sa.delete(operation).where(theirs, operation.c.state != OperationState.IN_FLIGHT.value))
         tx.execute(sa.delete(echo).where(self._store.bulk.one_of(echo.c.person_id, persons)))
+        for end in (person_merge.c.loser, person_merge.c.winner):
+            tx.execute(sa.delete(person_merge).where(self._store.bulk.one_of(end, persons)))
         asked = self._store.bulk.one_of(request.c.person_id, persons)
         tx.execute(sa.delete(request).where(asked, request.c.finished_at.is_not(None)))
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from include.leadsync.errors import FixConfiguration
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision this version works with; a test holds it against the scripts."""
 
 VERSION_TABLE = "leadsync_version"

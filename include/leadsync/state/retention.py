@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from include.leadsync.model import Direction, Lane, OperationState
 from include.leadsync.state.arrow import to_micros
 from include.leadsync.state.requests import FINISHED
-from include.leadsync.state.schema import activity, echo, ledger, operation, request, run, seen_activity
+from include.leadsync.state.schema import activity, echo, ledger, operation, person_merge, request, run, seen_activity
 from include.leadsync.state.store import StateStore, driver_rows
 
 _BATCH = 2000
@@ -58,6 +58,7 @@ class Retention:
                 request.c.request_id,
                 (request.c.state == FINISHED) & (request.c.created_at < _before(now, days.run_days)),
             ),
+            "person_merge": self._while_any(person_merge.c.loser, person_merge.c.at < _before(now, days.run_days)),
             "run": self._while_any(run.c.run_id, run.c.started_at < _before(now, days.run_days)),
         }
 

@@ -32,6 +32,7 @@ __all__ = [
     "link_count",
     "metadata",
     "operation",
+    "person_merge",
     "request",
     "run",
     "seen_activity",
@@ -256,6 +257,16 @@ request = sa.Table(
     sa.Index("request_once", "person_id", "token", unique=True),
     sa.Index("request_queue", "state", "created_at"),
 )
+
+person_merge = sa.Table(
+    "person_merge",
+    metadata,
+    number("loser", key=True),
+    number("winner", needed=True),
+    moment("at", needed=True),
+    sa.Index("person_merge_by_time", "at"),
+)
+"""Persons that were merged away in Marketo, linked or not, and into whom (D44)."""
 
 synced_field = sa.Table(
     "synced_field",
