@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from include.sandbox.call_log import Call, CallLog
 from include.sandbox.fault_answers import error_answer, gateway_page
 from include.sandbox.fault_rules import Command, Effect
 from include.sandbox.faults import FaultBoard
-from include.sandbox.service import Emulator, Json, Request, Response
+from include.sandbox.service import Counting, Emulator, Hold, Json, Request, Response
 from include.sandbox.wire import Receive, Refused, Room, Scope, Send, Wire
 
 CONTROL_PREFIX = "/_sandbox/"
@@ -136,10 +137,20 @@ class Application:
                 await wire.answer(response)
             else:
                 call.faults = list(effect.rules)
-                await self._misbehave(effect, call, service, request, wire)
+                hold = self._hold(service, request)
+                try:
+                    await self._misbehave(effect, call, service, replace(request, hold=hold), wire)
+                finally:
+                    if hold is not None:
+                        hold.release()
         finally:
             if call.outcome == "running":
                 self._calls.finish(call, "abandoned")
+
+    def _hold(self, service: str, request: Request) -> Hold | None:
+        """The place among the running requests that a slow one takes from its arrival on."""
+        emulator = self._emulators[service]
+        return emulator.hold(request) if isinstance(emulator, Counting) else None
 
     async def _misbehave(self, effect: Effect, call: Call, service: str, request: Request, wire: Wire) -> None:
         await self._wait(effect, "before", effect.delay)

@@ -6,14 +6,23 @@ owns protocol, state and validation. So each emulator can be tested without a so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, unquote
 
 Json = Any
 _PIECE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A request that counts as running longer than it is handled, because a fault makes it slow."""
+
+    release: Callable[[], None]
+    refused: bool = False
+    """More were running than the service allows when this one came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     base_url: str = "http://127.0.0.1"
+    hold: Hold | None = None
 
     @property
     def path(self) -> str:
@@ -86,6 +96,15 @@ class FileResponse(Response):
             while left > 0 and (piece := file.read(min(left, _PIECE))):
                 left -= len(piece)
                 yield piece
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """An emulator that counts the requests that run at once."""
+
+    def hold(self, request: Request) -> Hold | None:
+        """Count a request as running until it is released; None for one that does not count."""
+        ...
 
 
 class Emulator(Protocol):

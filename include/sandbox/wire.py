@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from include.sandbox.connection import TRANSPORT
+from include.sandbox.connection import METHOD, TRANSPORT
 from include.sandbox.service import Request, Response
 
 Scope = MutableMapping[str, Any]
@@ -106,7 +106,7 @@ class Wire:
         base = headers.get("host") or f"{host}:{port}"
         raw_path = self._scope.get("raw_path") or quote(self._scope["path"]).encode()
         return Request(
-            method=self._scope["method"],
+            method=self._scope["state"].get(METHOD) or self._scope["method"],
             target=raw_path.decode("latin-1"),
             query=self._scope["query_string"].decode("latin-1"),
             headers=headers,

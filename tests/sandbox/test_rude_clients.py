@@ -119,6 +119,33 @@ def test_a_head_without_end_is_refused(
     assert served(marketo)
 
 
+@pytest.mark.parametrize("length", [62_000, 70_000, 200_000])
+def test_an_address_beyond_all_measure_is_refused(
+    either_protocol: str, marketo: Client, peer: Callable[..., socket.socket], length: int
+) -> None:
+    answer = rest(peer(b"GET /mirror?" + b"x" * length + b" HTTP/1.1\r\n" + HOST + b"\r\n"))
+    assert answer.startswith(b"HTTP/1.1 414 ")
+    assert served(marketo)
+
+
+def test_a_long_address_that_comes_in_pieces_is_served(
+    either_protocol: str, peer: Callable[..., socket.socket]
+) -> None:
+    one = peer(b"GET /mirror?" + b"x" * 50_000)
+    one.sendall(b"y HTTP/1.1\r\n" + b"A: " + b"z" * 50_000 + b"\r\n")
+    one.sendall(HOST + b"Connection: close\r\n\r\n")
+    assert b'xxy"' in rest(one)
+
+
+@pytest.mark.parametrize("method", [b"BREW", b"get", b"X-2"])
+def test_any_word_is_a_method_that_the_service_may_refuse(
+    either_protocol: str, peer: Callable[..., socket.socket], method: bytes
+) -> None:
+    odd = method + b" /mirror HTTP/1.1\r\n" + HOST + b"\r\n"
+    answer = rest(peer(odd + b"GET /mirror HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"))
+    assert [b'"method": "%s"' % word in answer for word in (method, b"GET", b"OPTIONS")] == [True, True, False]
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET", b"GET /notes HTTP/1.1\r\nHos"], ids=["nothing", "a word", "half a head"])
 def test_a_head_that_does_not_come_ends_the_connection(
     impatient: None, either_protocol: str, marketo: Client, peer: Callable[..., socket.socket], sent: bytes

@@ -45,7 +45,7 @@ from include.sandbox.marketo.wire import (
     parameters,
     plain_response,
 )
-from include.sandbox.service import Json, Request, Response
+from include.sandbox.service import Hold, Json, Request, Response
 
 LONGEST_URI = 8 * 1024
 BIGGEST_BODY = 1024 * 1024
@@ -94,7 +94,7 @@ class MarketoEmulator:
         return response
 
     def _handled(self, request: Request) -> Response:
-        if len(request.target) + len(request.query) > LONGEST_URI:
+        if len(request.target) + bool(request.query) + len(request.query) > LONGEST_URI:
             return plain_response(414, "Request-URI Too Long")
         if len(request.body) > _biggest_body(request):
             return plain_response(413, "Request Entity Too Large")
@@ -123,6 +123,8 @@ class MarketoEmulator:
 
     def _answer(self, call: Call) -> Response:
         try:
+            if not self._at.identity.has_token(call):
+                self._routes.find(call.method, call.path)  # what is no resource is told to everybody (assumption)
             call.user = self._at.identity.authenticate(call)
         except Refusal as refusal:
             self._at.limits.uncounted(call, refusal.code)
@@ -146,6 +148,10 @@ class MarketoEmulator:
         except Exception as error:
             _log.exception("%s %s failed inside the emulator", call.method, call.path)
             raise Refusal("611", "System error") from error
+
+    def hold(self, request: Request) -> Hold | None:
+        """Count a request as running from now on, though `handle` gets it later or its answer goes out later."""
+        return None if plain_path(request.path) == TOKEN_PATH else self._at.limits.hold()
 
     def control(self, command: str, arguments: Mapping[str, Json]) -> Json:
         """Carry out a command of the control endpoint; `control.Control` documents each.

@@ -97,6 +97,10 @@ class Identity:
                 connection.execute("INSERT INTO token VALUES (?, ?, ?, ?)", (row[0], client, user, row[1]))
         return row[0], int(row[1] - now)
 
+    def has_token(self, call: Call) -> bool:
+        """Whether the call carries a token at all."""
+        return self._sent(call) is not None
+
     def authenticate(self, call: Call) -> str:
         """The API user of the call's token (M5-M7).
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from include.sandbox.marketo.database import Database
 from include.sandbox.marketo.options import Options
 from include.sandbox.marketo.wire import Call, Refusal, Reply
-from include.sandbox.service import Json
+from include.sandbox.service import Hold, Json
 
 CENTRAL = ZoneInfo("America/Chicago")
 """Quotas start anew at midnight US Central, daylight saving included."""
@@ -44,7 +44,9 @@ class Limits:
             Refusal: 615, 606 or 607.
         """
         moment, day = call.now.timestamp(), central_day(call.now)
-        refusal = self._enter(moment, self._count(day, call.user, 1))
+        held = call.request.hold is not None
+        place = call.request.hold or self.hold()
+        refusal = self._enter(moment, self._count(day, call.user, 1), place)
         try:
             if refusal:
                 raise refusal
@@ -56,19 +58,28 @@ class Limits:
                 self._count(day, call.user, -1)
             raise
         finally:
-            with self._lock:
-                self._running -= 1
+            if not held:
+                place.release()
 
-    def _enter(self, moment: float, today: int) -> Refusal | None:
-        options = self._options
+    def hold(self) -> Hold:
+        """A call that runs from now on until it is released; refused with 615 when all places were taken."""
         with self._lock:
             self._running += 1
+            return Hold(self._leave, refused=self._running > self._options.concurrency_limit)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+
+    def _enter(self, moment: float, today: int, place: Hold) -> Refusal | None:
+        options = self._options
+        with self._lock:
             while self._window and not moment - options.rate_window < self._window[0] <= moment:
                 self._window.popleft()
             self._window.append(moment)
             if not options.limits:
                 return None
-            if self._running > options.concurrency_limit:
+            if place.refused:
                 return Refusal("615", "Concurrent access limit reached")
             if len(self._window) > options.rate_limit:
                 limit, window = options.rate_limit, options.rate_window

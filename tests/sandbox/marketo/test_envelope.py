@@ -92,6 +92,14 @@ def test_a_long_uri_answers_414_and_works_as_a_form(marketo: Caller) -> None:
     assert ids(found["result"]) == [person]
 
 
+@pytest.mark.parametrize(("length", "status"), [(8192, 200), (8193, 414)])
+def test_a_uri_may_have_8_kilobytes(marketo: Caller, length: int, status: int) -> None:
+    """M13: path, question mark and query together."""
+    path = "/rest/v1/leads/partitions.json"
+    query = "x=".ljust(length - len(path) - 1, "y")
+    assert marketo.send("GET", path, query).status == status
+
+
 def test_the_method_override_works_in_the_query_and_in_the_form(marketo: Caller) -> None:
     """M14."""
     person = marketo.create(email="ada@example.test")

@@ -99,6 +99,16 @@ def test_no_token_answers_603(marketo: Caller) -> None:
     assert code(answer(marketo.raw("GET", "/rest/v1/leads/describe.json"))) == "603"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [("GET", "/", "610"), ("GET", "/rest/v1/nope.json", "610"), ("GET", "/identity/nope", "610"),
+     ("PUT", "/rest/v1/leads.json", "605"), ("GET", "/rest/v1/leads.json", "603")],
+)  # fmt: skip
+def test_what_is_no_resource_is_told_without_a_token(marketo: Caller, method: str, path: str, expected: str) -> None:
+    """M6, M17: assumption, as browsers show it that open the bare address."""
+    assert code(answer(marketo.raw(method, path))) == expected
+
+
 def test_a_missing_permission_answers_603_until_it_is_granted(marketo: Caller) -> None:
     """M6: read endpoints accept either permission, writes need the read-write one."""
     user = "sync-api@example.test"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -114,5 +116,33 @@ def test_a_post_without_any_body_is_taken_where_none_is_needed(wire: Wire) -> No
 
 def test_an_unknown_method_gets_a_documented_answer(wire: Wire) -> None:
     """M17."""
-    _, found = wire.call("PROPFIND", "/rest/v1/leads.json")
-    assert found["errors"] == [{"code": "605", "message": "Request method 'PROPFIND' not supported"}]
+    for method in ("PROPFIND", "BREW"):
+        _, found = wire.call(method, "/rest/v1/leads.json")
+        assert found["errors"] == [{"code": "605", "message": f"Request method '{method}' not supported"}]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_eleventh_call_beside_ten_slow_ones_is_refused(wire: Wire, when: str) -> None:
+    """M19: what a fault makes slow is under way all the while, before the service looks at it and after."""
+    rule = {"name": "slow", "path": "partitions", "effect": {"pause": when}}
+    control(wire, "faults.set", {"rules": [rule]})
+    slow = "/rest/v1/leads/partitions.json"
+    try:
+        with ThreadPoolExecutor(10) as threads:
+            waiting = [threads.submit(wire.call, "GET", slow) for _ in range(10)]
+            while control(wire, "faults.list")["rules"][0]["paused"] < 10:
+                time.sleep(0.002)
+            _, found = wire.call("GET", "/rest/v1/leads/describe2.json")
+            control(wire, "faults.release")
+            assert all(one.result(20)[1]["success"] for one in waiting)
+    finally:
+        control(wire, "faults.clear")
+    assert found["errors"] == [{"code": "615", "message": "Concurrent access limit reached"}]
+    assert wire.call("GET", slow)[1]["success"]
+
+
+def control(wire: Wire, command: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    body = json.dumps(arguments or {}).encode()
+    response, content = wire.ask("POST", f"/_sandbox/{command}", body, {"X-Sandbox-Token": "sandbox"})
+    assert response.status == 200, content
+    return dict(json.loads(content)["result"])
