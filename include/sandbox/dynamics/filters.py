@@ -26,7 +26,7 @@ _SIGNS = {"Eq": "=", "NotEq": "IS NOT", "Gt": ">", "GtE": ">=", "Lt": "<", "LtE"
 _FLIPPED = {"Gt": "Lt", "GtE": "LtE", "Lt": "Gt", "LtE": "GtE"}
 _DEEPEST = 100  # conditions inside each other; SQLite itself takes some hundreds
 _LONGEST_PATH = 16
-_KINDS = {"Eq": "Equal", "NotEq": "NotEqual", "Gt": "GreaterThan", "GtE": "GreaterThanOrEqual"} | {
+KINDS = {"Eq": "Equal", "NotEq": "NotEqual", "Gt": "GreaterThan", "GtE": "GreaterThanOrEqual"} | {
     "Lt": "LessThan",
     "LtE": "LessThanOrEqual",
 }
@@ -201,13 +201,13 @@ class FilterCompiler:
 def _clash(operator: str, left: Operand, right: Operand) -> ServiceError:
     return bad_query(
         "A binary operator with incompatible types was detected. Found operand types "
-        f"'{left.edm}' and '{right.edm}' for operator kind '{_KINDS[operator]}'."
+        f"'{left.edm}' and '{right.edm}' for operator kind '{KINDS[operator]}'."
     )
 
 
 def _null_test(operator: str, tested: Operand) -> Sql:
     if operator not in {"Eq", "NotEq"}:
-        raise bad_query(f"null cannot be compared with operator kind '{_KINDS[operator]}'.")
+        raise bad_query(f"null cannot be compared with operator kind '{KINDS[operator]}'.")
     suffix = "IS NULL" if operator == "Eq" else "IS NOT NULL"
     return Sql(f"({tested.sql.text} {suffix})", tested.sql.parameters)
 

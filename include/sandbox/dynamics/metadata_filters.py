@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from odata_query import ast
 
 from include.sandbox.dynamics.errors import ServiceError, bad_query
 from include.sandbox.dynamics.filter_text import parse_filter
+from include.sandbox.dynamics.filters import KINDS
 from include.sandbox.service import Json
 
 _COMPARE: Mapping[type, Callable[[Json, Json], bool]] = {
@@ -52,15 +54,27 @@ def _value(node: ast._Node, shape: Mapping[str, Json], type_name: str) -> Json: 
 def _compare(node: ast.Compare, shape: Mapping[str, Json], type_name: str) -> bool:
     if isinstance(node.left, ast.UnaryOp) and isinstance(node.left.op, ast.Not):
         return not _compare(ast.Compare(node.comparator, node.left.operand, node.right), shape, type_name)
+    if not isinstance(node.comparator, ast.Eq | ast.NotEq) and type(node.comparator) not in _COMPARE:
+        raise bad_query("The $filter operator is not supported for Metadata Entities.")
     left, right = _value(node.left, shape, type_name), _value(node.right, shape, type_name)
+    if left is not None and right is not None and _family(left) != _family(right):
+        raise bad_query(
+            "A binary operator with incompatible types was detected. Found operand types "
+            f"'{_family(left)}' and '{_family(right)}' for operator kind '{KINDS[type(node.comparator).__name__]}'."
+        )
     if isinstance(node.comparator, ast.Eq):
         return bool(left == right)
     if isinstance(node.comparator, ast.NotEq):
         return bool(left != right)
-    compare = _COMPARE.get(type(node.comparator))
-    if compare is None:
-        raise bad_query("The $filter operator is not supported for Metadata Entities.")
+    compare = _COMPARE[type(node.comparator)]
     return left is not None and right is not None and compare(left, right)
+
+
+def _family(value: Json) -> str:
+    """The type of a value as far as comparing goes."""
+    if isinstance(value, bool):
+        return "Edm.Boolean"
+    return "Edm.Int32" if isinstance(value, int | float | Decimal) else "Edm.String"
 
 
 def _member(shape: Mapping[str, Json], name: str, type_name: str) -> Json:

@@ -11,6 +11,7 @@ from include.sandbox.dynamics.metadata_defaults import (
     TABLE_FLAGS,
     TABLE_PROPERTIES,
 )
+from include.sandbox.dynamics.privilege_names import ACTIONS, privilege_id, privilege_name
 from include.sandbox.dynamics.schema import Column, Option, Schema, Table, stable_id
 from include.sandbox.service import Json
 
@@ -18,6 +19,13 @@ _LANGUAGE = 1033
 _VIRTUAL = {"MultiSelectPicklist": "MultiSelectPicklistType", "Image": "ImageType"}
 _CAST = {"Uniqueidentifier": "UniqueIdentifier", "Customer": "Lookup", "Owner": "Lookup"}
 _SUFFIX = "AttributeMetadata"
+_CASTS = (
+    *("String", "Memo", "Integer", "BigInt", "Decimal", "Double", "Money", "Boolean", "DateTime", "Picklist"),
+    *("MultiSelectPicklist", "State", "Status", "Lookup", "EntityName", "Image", "File", "UniqueIdentifier"),
+    "ManagedProperty",
+)
+# What attributes can be cast to; there is no cast to the abstract type of all choices (section 13.1).
+ATTRIBUTE_CASTS = frozenset(f"{kind}{_SUFFIX}" for kind in _CASTS)
 Labels = Sequence[tuple[int, str]]
 
 
@@ -81,8 +89,29 @@ def table_shape(table: Table) -> dict[str, Json]:
         "DisplayName": label(shown, table.name),
         "DisplayCollectionName": label(f"{shown}s", table.name, "collection"),
         "Description": label("", table.name),
+        "Privileges": _privileges(table),
         "MetadataId": stable_id("entity", table.name),
     }
+
+
+def _privileges(table: Table) -> list[dict[str, Json]]:
+    """The privileges that a table knows; rows without an owner are the organisation's."""
+    owned = table.ownership == "UserOwned"
+    return [
+        {
+            "CanBeBasic": owned,
+            "CanBeDeep": owned,
+            "CanBeGlobal": True,
+            "CanBeLocal": owned,
+            "CanBeEntityReference": False,
+            "CanBeParentEntityReference": False,
+            "CanBeRecordFilter": False,
+            "Name": privilege_name(table, action),
+            "PrivilegeId": privilege_id(privilege_name(table, action)),
+            "PrivilegeType": action,
+        }
+        for action in ACTIONS
+    ]
 
 
 def attribute_base(table: Table, column: Column) -> dict[str, Json]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from include.sandbox.dynamics.schema import Table, stable_id
 
 VERBS: Mapping[str, str] = {"create": "Create", "read": "Read", "write": "Write", "delete": "Delete"}
+ACTIONS = (*VERBS.values(), "Assign", "Share", "Append", "AppendTo")
 # The vendor's security-role pages: users have a name of their own, all activities share one.
 _OTHER_NAMES: Mapping[str, str] = {"systemuser": "User", "activityparty": "Activity"}
 
