@@ -197,6 +197,23 @@ def test_a_certificate_that_is_not_trusted_is_a_matter_of_configuration() -> Non
     assert isinstance(translate(error, REQUEST), FixConfiguration)
 
 
+def test_https_to_a_plain_port_says_what_to_change(server: ThreadingHTTPServer) -> None:
+    address = url(server, "/plain").replace("http://", "https://")
+    with transport() as sender, pytest.raises(FixConfiguration, match=r"does not speak TLS .* http:// instead"):
+        sender.send(HttpRequest("GET", address, timeout=5))
+
+
+def test_http_to_a_port_that_hangs_up_suspects_tls() -> None:
+    """A TLS port closes the connection, or answers an alert."""
+    for reason in ("RemoteDisconnected('Remote end closed connection')", "BadStatusLine('\\x15\\x03')"):
+        error = requests.exceptions.ConnectionError(f"('Connection aborted.', {reason})")
+        plain = translate(error, HttpRequest("GET", "http://host/path"))
+        assert "write https://" in str(plain)
+        assert isinstance(plain, ConnectionBroken)
+        assert plain.maybe_committed
+        assert "https://" not in str(translate(error, HttpRequest("GET", "https://host/path")))
+
+
 def test_a_missing_ca_file_is_a_matter_of_configuration(tmp_path: Path) -> None:
     with transport(verify=str(tmp_path / "none.pem")) as sender, pytest.raises(FixConfiguration, match="CA file"):
         sender.send(HttpRequest("GET", "https://127.0.0.1:9/", timeout=1))

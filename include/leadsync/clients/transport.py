@@ -186,6 +186,10 @@ _WRONG_ADDRESS: Final = (
 _NEVER_SENT: Final = (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)
 _NOT_CONNECTED: Final = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
+# What OpenSSL says when it meets plain HTTP, and what the HTTP library says when it meets TLS.
+_PLAIN_PORT: Final = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL")
+_NO_HTTP: Final = re.compile(r"RemoteDisconnected|BadStatusLine")
+
 
 def _host_of(url: str) -> str | None:
     try:
@@ -205,10 +209,18 @@ def translate(error: Exception, request: HttpRequest) -> LeadSyncError:
         return FixConfiguration(
             f"the certificate of {host} is not trusted ({kind}); check the host name or give the connection its CA file"
         )
+    if _PLAIN_PORT.search(str(error)):
+        return FixConfiguration(
+            f"{host} does not speak TLS ({kind}); write http:// instead of https:// in the connection's host, or name "
+            "the port that does"
+        )
     reason = error.args[0] if error.args else None
     cause = getattr(reason, "reason", None)
     sent = not (isinstance(error, _NEVER_SENT) or isinstance(cause, _NOT_CONNECTED))
     if sent:
-        return ConnectionBroken(f"{host} gave no complete answer ({kind})", maybe_committed=True)
+        text = f"{host} gave no complete answer ({kind})"
+        if urlsplit(request.url).scheme == "http" and _NO_HTTP.search(str(error)):
+            text += "; if this port speaks TLS, write https:// in the connection's host"
+        return ConnectionBroken(text, maybe_committed=True)
     advice = "check the host of its connection, and the network between"
     return ConnectionBroken(f"{host} cannot be reached ({kind}); {advice}", maybe_committed=False)
