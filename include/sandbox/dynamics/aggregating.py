@@ -14,8 +14,9 @@ from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import Row, extract
 from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_property
 from include.sandbox.dynamics.filter_text import parse_filter
-from include.sandbox.dynamics.filters import FilterCompiler, Operand, Sql
+from include.sandbox.dynamics.filters import FilterCompiler
 from include.sandbox.dynamics.formatting import FORMATTED, Annotator, formatted_number
+from include.sandbox.dynamics.operands import Operand, Sql
 from include.sandbox.dynamics.paging import make_cookie, read_cookie, skip_token, with_option
 from include.sandbox.dynamics.preferences import note_annotations, page_size
 from include.sandbox.dynamics.query_options import parse_top, split

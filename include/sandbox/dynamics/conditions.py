@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from include.sandbox.dynamics.errors import ServiceError
-from include.sandbox.dynamics.filters import FilterCompiler, Operand, Sql, in_list, negated
 from include.sandbox.dynamics.literals import text_literal
+from include.sandbox.dynamics.operands import Operand, OperandCompiler, Sql, in_list, negated
 from include.sandbox.dynamics.schema import Column
 from include.sandbox.dynamics.values import format_moment, parse_moment
 from include.sandbox.service import Json
@@ -27,7 +27,7 @@ _MOST = 100_000  # units a relative date may reach; the calendar ends before
 class Condition:
     """One operator on one column, with its values as text."""
 
-    compiler: FilterCompiler
+    compiler: OperandCompiler
     name: str
     operand: Operand
     column: Column

@@ -8,8 +8,9 @@ from xml.etree.ElementTree import Element
 from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.conditions import OPERATORS, Condition, relative
 from include.sandbox.dynamics.errors import ServiceError
-from include.sandbox.dynamics.filters import FilterCompiler, Operand, Sql, column_sql, negated
+from include.sandbox.dynamics.filters import FilterCompiler
 from include.sandbox.dynamics.literals import text_literal
+from include.sandbox.dynamics.operands import Operand, Sql, column_sql, negated
 from include.sandbox.dynamics.query_functions import like
 from include.sandbox.dynamics.schema import Column, Table
 

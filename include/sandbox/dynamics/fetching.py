@@ -15,8 +15,8 @@ from include.sandbox.dynamics.call import Call, not_implemented
 from include.sandbox.dynamics.documents import Row, row_from
 from include.sandbox.dynamics.errors import ServiceError, bad_query
 from include.sandbox.dynamics.fetch_conditions import FetchCompiler, column_of, wrong
-from include.sandbox.dynamics.filters import Operand, Sql
 from include.sandbox.dynamics.formatting import Annotator
+from include.sandbox.dynamics.operands import Operand, Sql
 from include.sandbox.dynamics.paging import make_fetch_cookie, read_fetch_cookie
 from include.sandbox.dynamics.preferences import note_annotations, page_size
 from include.sandbox.dynamics.query_options import Selection

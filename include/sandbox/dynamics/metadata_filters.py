@@ -10,7 +10,7 @@ from odata_query import ast
 
 from include.sandbox.dynamics.errors import ServiceError, bad_query
 from include.sandbox.dynamics.filter_text import parse_filter
-from include.sandbox.dynamics.filters import KINDS
+from include.sandbox.dynamics.operands import KINDS
 from include.sandbox.service import Json
 
 _COMPARE: Mapping[type, Callable[[Json, Json], bool]] = {

@@ -8,14 +8,14 @@ from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.conditions import OPERATORS, Condition, relative
 from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_property
 from include.sandbox.dynamics.filter_text import unknown_function, wrong_arguments
-from include.sandbox.dynamics.filters import FilterCompiler, Operand, Scope, Sql, array_of, column_sql
+from include.sandbox.dynamics.operands import Operand, OperandCompiler, Scope, Sql, array_of, column_sql
 from include.sandbox.dynamics.schema import Column
 
 _NAMESPACE = ("Microsoft", "Dynamics", "CRM")
 _PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}
 
 
-def call(compiler: FilterCompiler, node: ast.Call, scope: Scope) -> Sql:
+def call(compiler: OperandCompiler, node: ast.Call, scope: Scope) -> Sql:
     """The condition of one function call; raises 400 for an unknown function."""
     name = node.func.name
     if node.func.namespace == _NAMESPACE:
@@ -36,7 +36,7 @@ def like(operand: Operand, pattern: str) -> Sql:
     return Sql(f"({operand.sql.text} LIKE ?)", (*operand.sql.parameters, pattern))
 
 
-def _own_function(compiler: FilterCompiler, name: str, node: ast.Call, scope: Scope) -> Sql:
+def _own_function(compiler: OperandCompiler, name: str, node: ast.Call, scope: Scope) -> Sql:
     handler = OPERATORS.get(name) or relative(name)
     if handler is None:
         raise bad_query(f"An unknown function with name 'Microsoft.Dynamics.CRM.{name}' was found.")
@@ -53,7 +53,7 @@ def _operand(scope: Scope, column: Column, alias: str) -> Operand:
     return Operand(Sql(column_sql(scope[""][0], column, alias)), column.edm, column)
 
 
-def _values(compiler: FilterCompiler, name: str, given: dict[str, ast._Node]) -> list[str]:
+def _values(compiler: OperandCompiler, name: str, given: dict[str, ast._Node]) -> list[str]:
     """`PropertyValues`, an array; `PropertyValue`; or `PropertyValue1` and `PropertyValue2`."""
     if "PropertyValues" in given:
         found = array_of(compiler, _text(name, given, "PropertyValues"))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from include.sandbox.dynamics.errors import bad_query, unknown_property
 from include.sandbox.dynamics.filter_text import parse_filter
-from include.sandbox.dynamics.filters import FilterCompiler, Operand
+from include.sandbox.dynamics.filters import FilterCompiler
+from include.sandbox.dynamics.operands import Operand
 from include.sandbox.dynamics.schema import OWNER_ID, Column, Relationship, Schema, Table
 
 _SUB_OPTIONS = frozenset({"$select", "$filter", "$orderby", "$top", "$expand"})

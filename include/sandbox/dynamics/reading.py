@@ -16,8 +16,8 @@ from include.sandbox.dynamics.errors import (
     unknown_segment,
 )
 from include.sandbox.dynamics.fetching import fetch_rows
-from include.sandbox.dynamics.filters import Sql
 from include.sandbox.dynamics.formatting import target_of
+from include.sandbox.dynamics.operands import Sql
 from include.sandbox.dynamics.paging import make_cookie, read_cookie, skip_token, with_option
 from include.sandbox.dynamics.preferences import note_annotations, page_size
 from include.sandbox.dynamics.query_options import Selection, parse_order, parse_selection, parse_top

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import Row, decode_document, extract, row_from
-from include.sandbox.dynamics.filters import Sql
 from include.sandbox.dynamics.formatting import Annotator, target_of
+from include.sandbox.dynamics.operands import Sql
 from include.sandbox.dynamics.paging import make_cookie, skip_token
 from include.sandbox.dynamics.query_options import Expand, Selection, parse_order, parse_top
 from include.sandbox.dynamics.schema import OWNER_ID, Column

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import extract
-from include.sandbox.dynamics.filters import FilterCompiler, Operand, Sql
+from include.sandbox.dynamics.filters import FilterCompiler
+from include.sandbox.dynamics.operands import Operand, Sql
 from include.sandbox.dynamics.schema import Table
 from include.sandbox.service import Json
 
