@@ -7,6 +7,7 @@ reaches the switchboard without a socket.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -173,10 +174,21 @@ class SandboxServer:
         return {"snapshots": self._folder.snapshots()}
 
     def add_people(self, arguments: Mapping[str, Json]) -> Json:
-        """Generate more people; the arguments are those of `load_people`, Marketo choosing the ids."""
+        """Generate more people; the arguments are those of `load_people`, Marketo choosing the ids.
+
+        Raises:
+            ValueError: the count is negative, or these people are there already.
+        """
+        if int(arguments.get("count", 0)) < 0:
+            message = "count is negative"
+            raise ValueError(message)
         with self._gate.shared():
             prepare(self.marketo)
-            return load_people(self.marketo, self.dynamics, **{"with_ids": False, **arguments})
+            try:
+                return load_people(self.marketo, self.dynamics, **{"with_ids": False, **arguments})
+            except sqlite3.IntegrityError as error:
+                message = "these people are there already: start where the last ones ended, or take another seed"
+                raise ValueError(message) from error
 
     def _first_start(self) -> None:
         note = self._folder.note(_PEOPLE_NOTE)

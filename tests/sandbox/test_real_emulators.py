@@ -118,6 +118,13 @@ def test_a_restored_snapshot_takes_back_what_the_api_wrote(sandbox: SandboxServe
     assert sandbox.control("read_row", read, service="dynamics")["leadid"] == LEAD_ID
 
 
+@pytest.mark.parametrize("asked", [{"count": 5, "seed": 3}, {"count": 5, "start": 15, "seed": 3}, {"count": -1}])
+def test_people_that_are_there_already_are_refused_whole(sandbox: SandboxServer, asked: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="start where the last ones ended|negative"):
+        sandbox.control("people.add", asked)
+    assert sandbox.control("people_count", service="marketo")["people"] == 20
+
+
 @pytest.mark.parametrize("service", ["marketo", "dynamics"])
 def test_every_documented_command_of_an_emulator_exists(
     sandbox: SandboxServer, project_root: Path, service: str

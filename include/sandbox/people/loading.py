@@ -54,9 +54,9 @@ def load_people(
         loaded["account"] = dynamics.load("account", accounts(seed))
     stream = people(seed, count, start=start, linked=linked, contacts=contacts, with_ids=with_ids)
     for chunk in _chunks(stream):
-        loaded["person"] += marketo.load("person", [pair.person for pair in chunk if pair.person is not None])
-        for table in ("lead", "contact"):
+        for table in ("lead", "contact"):  # first: their ids tell pairs that are there already
             loaded[table] += dynamics.load(table, _records(chunk, table))
+        loaded["person"] += marketo.load("person", [pair.person for pair in chunk if pair.person is not None])
     return loaded
 
 
