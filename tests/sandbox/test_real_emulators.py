@@ -120,7 +120,7 @@ def test_a_restored_snapshot_takes_back_what_the_api_wrote(sandbox: SandboxServe
 
 @pytest.mark.parametrize("asked", [{"count": 5, "seed": 3}, {"count": 5, "start": 15, "seed": 3}, {"count": -1}])
 def test_people_that_are_there_already_are_refused_whole(sandbox: SandboxServer, asked: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="start where the last ones ended|negative"):
+    with pytest.raises(ValueError, match=r"start where the last ones ended|negative"):
         sandbox.control("people.add", asked)
     assert sandbox.control("people_count", service="marketo")["people"] == 20
 

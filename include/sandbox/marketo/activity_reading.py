@@ -114,7 +114,18 @@ class ActivityReading:
                 selectors = self._of_list(call, connection, selectors, lists[0], alone=not people)
             if people:
                 selectors = of_persons(selectors, people)
-            return self._at.feed.page(connection, position, selectors, size, call.second, oldest)
+            page = self._at.feed.page(connection, position, selectors, size, call.second, oldest)
+            page.rows = self._seen(connection, call.user, page.rows)
+            return page
+
+    def _seen(self, connection: sqlite3.Connection, user: str, rows: list[FeedRow]) -> list[FeedRow]:
+        """The rows without those of persons in partitions that the user may not enter: a page may get shorter."""
+        within = self._at.partitions.within(connection, user)
+        if within is None:
+            return rows
+        people = {row.person for row in rows}
+        hidden = self._at.people.existing(connection, people) - self._at.people.existing(connection, people, within)
+        return [row for row in rows if row.person not in hidden]
 
     def _of_list(
         self, call: Call, connection: sqlite3.Connection, selectors: list[Selector], list_id: int, *, alone: bool

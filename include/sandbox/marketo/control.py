@@ -90,9 +90,10 @@ class Control:
         return {"id": made.lastrowid}
 
     def restrict_partitions(self, arguments: Arguments) -> Json:
-        """`{"user", "partitions": [names] or null}`: an API user may write to these only; null: to all."""
+        """`{"user", "partitions": [names] or null}`: an API user may enter these only; null: all."""
+        user = self._at.identity.known_user(arguments["user"])
         with self._at.database.write() as connection:
-            self._at.partitions.restrict(connection, arguments["user"], arguments["partitions"])
+            self._at.partitions.restrict(connection, user, arguments["partitions"])
         return {}
 
     def create_program(self, arguments: Arguments) -> Json:

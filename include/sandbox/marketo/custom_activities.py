@@ -39,21 +39,21 @@ class CustomActivities:
         records = call.input(call.json(), "Activities not specified")
         with self._at.database.write() as connection:
             known = {one.id: one for one in type_store.approved_types(connection)}
-            return Reply([self._added(connection, record, known, call.second) for record in records])
+            return Reply([self._added(connection, record, known, call) for record in records])
 
     def _added(
-        self, connection: sqlite3.Connection, record: Mapping[str, Json], known: Mapping[int, CustomType], now: int
+        self, connection: sqlite3.Connection, record: Mapping[str, Json], known: Mapping[int, CustomType], call: Call
     ) -> dict[str, Json]:
         try:
-            activity = self._activity(connection, record, known)
+            activity = self._activity(connection, record, known, call.user)
         except Skip as skip:
             return skip.result("errors")
-        (seq,) = self._at.feed.append(connection, [activity], now)
+        (seq,) = self._at.feed.append(connection, [activity], call.second)
         numbered = {"id": seq} if self._at.options.activity_ids else {}
         return {**numbered, "marketoGUID": str(seq), "status": "added"}
 
     def _activity(
-        self, connection: sqlite3.Connection, record: Mapping[str, Json], known: Mapping[int, CustomType]
+        self, connection: sqlite3.Connection, record: Mapping[str, Json], known: Mapping[int, CustomType], user: str
     ) -> Activity:
         """The activity of a record. Codes other than 1004 and 1049 are an assumption: those of parameters."""
         for member in REQUIRED:
@@ -65,7 +65,8 @@ class CustomActivities:
             raise Skip("704", "Invalid date format")
         if type(number) is not int or number not in known:
             raise Skip("1003", f"Invalid value for field 'activityTypeId' and value '{shown(number)}'")
-        if type(person) is not int or not self._at.people.existing(connection, [person]):
+        within = self._at.partitions.within(connection, user)
+        if type(person) is not int or not self._at.people.existing(connection, [person], within):
             raise Skip("1004", "Lead not found")
         attributes = _attributes(known[number], record["attributes"])
         primary = accept(Field(0, "primaryAttributeValue", "", "string", 255), record["primaryAttributeValue"])

@@ -146,7 +146,7 @@ class Identity:
         Raises `ValueError` for an unknown user or permission.
         """
         asked = {Permission(name).value for name in names}
-        user = self._known_user(user)
+        user = self.known_user(user)
         with self._lock:
             present = self.permissions(user)
             after = sorted(present | asked if granted else present - asked)
@@ -155,7 +155,8 @@ class Identity:
                 connection.execute("INSERT OR REPLACE INTO api_user VALUES (?, ?)", (user, body))
         return after
 
-    def _known_user(self, name: str) -> str:
+    def known_user(self, name: str) -> str:
+        """An API user, named by itself or by its client id; raises `ValueError` for an unknown one."""
         sql = "SELECT user FROM client WHERE client_id = ? UNION SELECT user FROM api_user WHERE user = ?"
         with self._database.read() as connection:
             row = connection.execute(sql, (name, name)).fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -14,7 +15,7 @@ from include.sandbox.marketo.import_upload import LARGEST_FILE, parse_upload
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.person_removal import WRITE
 from include.sandbox.marketo.routes import Body, Route
-from include.sandbox.marketo.wire import Answer, Call, Refusal, Reply, as_integer, plain_response
+from include.sandbox.marketo.wire import Answer, Call, Refusal, Reply, Skip, as_integer, plain_response
 from include.sandbox.service import FileResponse, Response
 
 KEPT = timedelta(days=7)
@@ -69,13 +70,17 @@ class ImportJobs:
         list_id, partition = text("listId"), text("partitionName")
         with self._at.database.read() as connection:
             chosen = None if list_id is None else self._at.lists.need(connection, as_integer(list_id)).id
-            home = 1
-            if partition is not None:
-                row = connection.execute("SELECT id FROM partition WHERE name = ?", (partition,)).fetchone()
-                if row is None:
-                    raise Refusal("1008", f"Access denied to partition '{partition}'")
-                home = row[0]
+            home = self._home(connection, call.user, partition)
         return Batch(0, layout, name, chosen, home, import_store.QUEUED, call.second)
+
+    def _home(self, connection: sqlite3.Connection, user: str, partition: str | None) -> int:
+        """Where new persons go; a partition that may not be entered refuses the whole import (1008, 1009)."""
+        try:
+            if partition is None:
+                return self._at.partitions.home(connection, user)
+            return self._at.partitions.named(connection, user, partition)
+        except Skip as skip:
+            raise Refusal(skip.code, skip.message) from skip
 
     def status(self, call: Call) -> Reply:
         """The job as it is."""

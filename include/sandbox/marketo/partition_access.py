@@ -1,4 +1,9 @@
-"""Which partitions an API user may write to (facts/marketo-api.md 3.3: 1008 and 1009; M51). Everybody may, at first."""
+"""Which partitions an API user may enter (facts/marketo-api.md 3.3: 1008 and 1009; M51). At first, all.
+
+Assumption, the facts give codes of writes only: reads do not find persons of other partitions, as if they did
+not exist, nor their activities; deletions, of which no partition is left, are told to all. Bulk extracts
+ignore partitions (section 9.2).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from include.sandbox.marketo.people import DEFAULTS, PARTITION, Person
+from include.sandbox.marketo.people import DEFAULTS, PARTITION, Person, Within
 from include.sandbox.marketo.values import shown
-from include.sandbox.marketo.wire import Skip
+from include.sandbox.marketo.wire import Refusal, Skip
 from include.sandbox.service import Json
 
 DEFAULT = 1
@@ -20,11 +25,15 @@ class PartitionAccess:
 
     @staticmethod
     def restrict(connection: sqlite3.Connection, user: str, names: Iterable[str] | None) -> None:
-        """Let a user into these partitions only; None lifts the restriction."""
+        """Let a user into these partitions only; None lifts the restriction. Raises `ValueError` for unknown ones."""
         key = _key(user)
         if names is None:
             connection.execute("DELETE FROM meta WHERE key = ?", (key,))
             return
+        known = {name for (name,) in connection.execute("SELECT name FROM partition")}
+        if unknown := sorted(set(names) - known):
+            message = f"unknown partitions {unknown}"
+            raise ValueError(message)
         body = msgspec.json.encode(sorted(names)).decode()
         connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, body))
 
@@ -62,6 +71,21 @@ class PartitionAccess:
         (name,) = connection.execute("SELECT name FROM partition WHERE id = ?", (number,)).fetchone()
         if name not in allowed:
             raise _denied(name)
+
+    def check_whole(self, connection: sqlite3.Connection, user: str, person: Person) -> None:
+        """`check` where one person fails the whole request."""
+        try:
+            self.check(connection, user, person)
+        except Skip as skip:
+            raise Refusal(skip.code, skip.message) from skip
+
+    def within(self, connection: sqlite3.Connection, user: str) -> Within:
+        """The partitions in which a user finds persons."""
+        allowed = self._allowed(connection, user)
+        if allowed is None:
+            return None
+        rows = connection.execute("SELECT id, name FROM partition ORDER BY id")
+        return tuple(number for number, name in rows if name in allowed)
 
     @staticmethod
     def _allowed(connection: sqlite3.Connection, user: str) -> set[str] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,8 @@ DEFAULTS: dict[str, Json] = {"46": "contact", "49": True, "51": False, "479": 1}
 """personType, isLead, isAnonymous and leadPartitionId of a person that never had another value (section 6)."""
 FIRST_SIX = ("id", "firstName", "lastName", "email", "updatedAt", "createdAt")
 COLUMNS = "id, created, updated, touched, doc"
+Within: TypeAlias = tuple[int, ...] | None
+"""Numbers of the partitions that a reader may see; None for all."""
 FIRST_NAME, LAST_NAME, EMAIL, PARTITION = "53", "55", "56", "479"
 
 _encoder = msgspec.json.Encoder()
@@ -72,6 +74,14 @@ def encode(doc: dict[str, Json]) -> str:
     return _encoder.encode(doc).decode()
 
 
+def inside(within: Within) -> str:
+    """A further SQL condition: the person is in one of these partitions."""
+    if within is None:
+        return ""
+    numbers = ", ".join(map(str, within))
+    return f" AND ifnull(json_extract(doc, '$.\"{PARTITION}\"'), {DEFAULTS[PARTITION]}) IN ({numbers})"
+
+
 def person_of(row: Sequence[Any]) -> Person:
     """A person from the columns `COLUMNS`."""
     return Person(row[0], row[1], row[2], row[3], _decoder.decode(row[4]))
@@ -114,9 +124,10 @@ class People:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'person\\_field\\_%' ESCAPE '\\'")
             self._indexed = {name for (name,) in rows}
 
-    def get(self, connection: sqlite3.Connection, person_id: int) -> Person | None:
+    def get(self, connection: sqlite3.Connection, person_id: int, within: Within = None) -> Person | None:
         """One person."""
-        row = connection.execute(f"SELECT {COLUMNS} FROM person WHERE id = ?", (person_id,)).fetchone()  # noqa: S608
+        sql = f"SELECT {COLUMNS} FROM person WHERE id = ?{inside(within)}"  # noqa: S608
+        row = connection.execute(sql, (person_id,)).fetchone()
         return person_of(row) if row else None
 
     def get_many(self, connection: sqlite3.Connection, ids: Iterable[int]) -> Iterator[Person]:
@@ -125,10 +136,11 @@ class People:
         sql = f"SELECT {COLUMNS} FROM person WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"  # noqa: S608
         return map(person_of, connection.execute(sql, (asked,)))
 
-    def existing(self, connection: sqlite3.Connection, ids: Iterable[int]) -> set[int]:
+    def existing(self, connection: sqlite3.Connection, ids: Iterable[int], within: Within = None) -> set[int]:
         """Which of the ids are persons."""
         asked = msgspec.json.encode(list(ids)).decode()
-        rows = connection.execute("SELECT id FROM person WHERE id IN (SELECT value FROM json_each(?))", (asked,))
+        sql = f"SELECT id FROM person WHERE id IN (SELECT value FROM json_each(?)){inside(within)}"  # noqa: S608
+        rows = connection.execute(sql, (asked,))
         return {person_id for (person_id,) in rows}
 
     def prepare(self, field: Field) -> None:
@@ -150,16 +162,20 @@ class People:
         return found
 
     def matching(
-        self, connection: sqlite3.Connection, field: Field, values: Sequence[str], after: int, limit: int
-    ) -> list[Person]:
+        self, connection: sqlite3.Connection, field: Field, values: Sequence[str], after: int, limit: int,
+        within: Within = None,
+    ) -> list[Person]:  # fmt: skip
         """Persons with one of the values and an id above `after`, ascending, at most `limit`."""
-        sql = f"SELECT {COLUMNS} FROM person WHERE {_condition(field, len(values))} AND id > ? ORDER BY id LIMIT ?"  # noqa: S608
+        condition = f"{_condition(field, len(values))}{inside(within)}"
+        sql = f"SELECT {COLUMNS} FROM person WHERE {condition} AND id > ? ORDER BY id LIMIT ?"  # noqa: S608
         arguments = [*_arguments(field, values), after, limit]
         return [person_of(row) for row in connection.execute(sql, arguments)]
 
-    def count_matching(self, connection: sqlite3.Connection, field: Field, values: Sequence[str], limit: int) -> int:
+    def count_matching(
+        self, connection: sqlite3.Connection, field: Field, values: Sequence[str], limit: int, within: Within = None
+    ) -> int:
         """How many persons have one of the values; stops counting at `limit`."""
-        inner = f"SELECT 1 FROM person WHERE {_condition(field, len(values))} LIMIT ?"  # noqa: S608
+        inner = f"SELECT 1 FROM person WHERE {_condition(field, len(values))}{inside(within)} LIMIT ?"  # noqa: S608
         row = connection.execute(f"SELECT count(*) FROM ({inner})", [*_arguments(field, values), limit]).fetchone()  # noqa: S608
         return int(row[0])
 

@@ -115,8 +115,10 @@ class PersonIntake:
         cookie, person = call.required("cookie"), call.place("id")
         self._check_cookie(cookie)
         with self._at.database.write() as connection:
-            if self._at.people.get(connection, person) is None:
+            found = self._at.people.get(connection, person)
+            if found is None:
                 raise Refusal("1004", f"Lead '{person}' not found")
+            self._at.partitions.check_whole(connection, call.user, found)
             self._give(connection, person, cookie)
         return Reply()
 

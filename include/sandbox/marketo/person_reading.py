@@ -6,7 +6,7 @@ from include.sandbox.marketo import tokens
 from include.sandbox.marketo.catalog import SALESFORCE_FILTERS, Field
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
-from include.sandbox.marketo.people import COLUMNS, Projection, person_of
+from include.sandbox.marketo.people import COLUMNS, Projection, inside, person_of
 from include.sandbox.marketo.routes import Route
 from include.sandbox.marketo.wire import PAGE, Call, Refusal, Reply, as_integer, too_many
 from include.sandbox.service import Json
@@ -35,7 +35,8 @@ class PersonReading:
         """One person, or an empty result (M25)."""
         projection = Projection(self._at.catalog, call.many("fields"))
         with self._at.database.read() as connection:
-            person = self._at.people.get(connection, call.place("id"))
+            within = self._at.partitions.within(connection, call.user)
+            person = self._at.people.get(connection, call.place("id"), within)
         return Reply([projection.record(person)] if person else [])
 
     def by_filter(self, call: Call) -> Reply:
@@ -54,9 +55,10 @@ class PersonReading:
         (after,) = self._at.tokens.read(tokens.PEOPLE, token) if token else (0,)
         self._at.people.prepare(field)
         with self._at.database.read() as connection:
-            if self._at.people.count_matching(connection, field, values, MOST_MATCHES + 1) > MOST_MATCHES:
+            within = self._at.partitions.within(connection, call.user)
+            if self._at.people.count_matching(connection, field, values, MOST_MATCHES + 1, within) > MOST_MATCHES:
                 raise Refusal("1003", "Too many results match the filter")
-            people = self._at.people.matching(connection, field, values, after, size + 1)
+            people = self._at.people.matching(connection, field, values, after, size + 1, within)
         records = [projection.record(person) for person in people[:size]]
         more = {"nextPageToken": self._at.tokens.write(tokens.PEOPLE, people[size - 1].id)} if people[size:] else {}
         return Reply(records, more)
@@ -82,11 +84,12 @@ class PersonReading:
         size, token = call.batch_size(), call.text("nextPageToken")
         (after,) = self._at.tokens.read(tokens.MEMBERS, token) if token else (0,)
         columns = ", ".join(f"person.{column}" for column in COLUMNS.split(", "))
-        sql = (
-            f"SELECT {columns} FROM member JOIN person ON person.id = member.person_id"  # noqa: S608
-            " WHERE member.list_id = ? AND member.person_id > ? ORDER BY member.person_id LIMIT ?"
-        )
         with self._at.database.read() as connection:
+            sql = (
+                f"SELECT {columns} FROM member JOIN person ON person.id = member.person_id"  # noqa: S608
+                f" WHERE member.list_id = ? AND member.person_id > ?"
+                f"{inside(self._at.partitions.within(connection, call.user))} ORDER BY member.person_id LIMIT ?"
+            )
             self._at.lists.need(connection, list_id)
             people = [person_of(row) for row in connection.execute(sql, (list_id, after, size + 1))]
         records: list[Json] = [projection.record(person) for person in people[:size]]

@@ -64,13 +64,17 @@ class PersonRemoval:
         """Delete by id (M48)."""
         ids = input_ids(call, "Lead ids not specified")
         with self._at.database.write() as connection:
-            return Reply([self._deleted(connection, person_id, call.second) for person_id in ids])
+            return Reply([self._deleted(connection, person_id, call) for person_id in ids])
 
-    def _deleted(self, connection: sqlite3.Connection, person_id: int | None, now: int) -> dict[str, Json]:
+    def _deleted(self, connection: sqlite3.Connection, person_id: int | None, call: Call) -> dict[str, Json]:
         person = self._at.people.get(connection, person_id) if person_id is not None else None
         if person is None:
             return NOT_FOUND.result()
-        self._at.writer.delete(connection, person, now)
+        try:
+            self._at.partitions.check(connection, call.user, person)
+        except Skip as skip:
+            return skip.result()
+        self._at.writer.delete(connection, person, call.second)
         return {"id": person.id, "status": "deleted"}
 
     def merge(self, call: Call) -> Reply:
@@ -84,6 +88,8 @@ class PersonRemoval:
         with self._at.database.write() as connection:
             winner = self._need(connection, call.place("id"))
             merged = [self._need(connection, one) for one in losers]
+            for person in (winner, *merged):
+                self._at.partitions.check_whole(connection, call.user, person)
             self._merge(connection, winner, merged, call)
         return Reply()
 

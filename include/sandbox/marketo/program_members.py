@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from include.sandbox.marketo import tokens
 from include.sandbox.marketo.asset_answers import moment_of
@@ -94,11 +94,17 @@ class ProgramMembers:
             program = self._need(connection, call.place("id"))
             sql = f"program_id = ? AND {condition} AND person_id > ?"
             found = self._at.programs.members(connection, sql, (program.id, *arguments, after), size + 1)
+            seen = self._seen(connection, call, found)
         result = [
             {"seq": seq, **{name: _VALUES[name](one, program) for name in names if name in _VALUES}}
-            for seq, one in enumerate(found[:size])
+            for seq, one in enumerate(one for one in found[:size] if one.person in seen)
         ]
         return Reply(result, self._more(len(found) > size, found[size - 1].person if found[size:] else 0))
+
+    def _seen(self, connection: sqlite3.Connection, call: Call, members: Iterable[Member]) -> set[int]:
+        """The persons among members that the user sees."""
+        within = self._at.partitions.within(connection, call.user)
+        return self._at.people.existing(connection, {one.person for one in members}, within)
 
     @staticmethod
     def _filter(call: Call) -> tuple[str, list[Json]]:
@@ -131,7 +137,8 @@ class ProgramMembers:
             program = self._need(connection, call.place("id"))
             sql = "program_id = ? AND person_id > ?"
             found = self._at.programs.members(connection, sql, (program.id, after), size + 1)
-            people = {one.id: one for one in self._at.people.get_many(connection, [one.person for one in found[:size]])}
+            seen = self._seen(connection, call, found[:size])
+            people = {one.id: one for one in self._at.people.get_many(connection, seen)}
         result = [
             {**projection.record(people[one.person]), "membership": _membership(one, with_type=True)}
             for one in found[:size] if one.person in people
@@ -153,6 +160,8 @@ class ProgramMembers:
         with self._at.database.read() as connection:
             sql = " AND ".join(condition)
             found = self._at.programs.members(connection, sql, arguments, size + 1, "program_id")
+            if not self._seen(connection, call, found):
+                found = []
         result = [_membership(one) for one in found[:size]]
         return Reply(result, self._more(len(found) > size, found[size - 1].program if found[size:] else 0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from include.sandbox.marketo import tokens
 from include.sandbox.marketo.identity import ASSETS
@@ -64,10 +65,18 @@ class StaticLists:
         ids = input_ids(call, "Lead ids not specified")
         with self._at.database.write() as connection:
             target = self._at.lists.need(connection, call.place("id"))
-            return Reply([self._added(connection, target, one, call.second) for one in ids])
+            known = self._known(connection, call, ids)
+            return Reply([self._added(connection, target, one, known, call.second) for one in ids])
 
-    def _added(self, connection: sqlite3.Connection, to: StaticList, one: int | None, now: int) -> dict[str, Json]:
-        if one is None or not self._at.people.existing(connection, [one]):
+    def _known(self, connection: sqlite3.Connection, call: Call, ids: Iterable[int | None]) -> set[int]:
+        """Which of the ids are persons that the user sees."""
+        within = self._at.partitions.within(connection, call.user)
+        return self._at.people.existing(connection, [one for one in ids if one is not None], within)
+
+    def _added(
+        self, connection: sqlite3.Connection, to: StaticList, one: int | None, known: set[int], now: int
+    ) -> dict[str, Json]:
+        if one is None or one not in known:
             return NOT_FOUND.result(**_named(one))
         self._at.lists.add(connection, to, one, API_SOURCE, now)
         return {"id": one, "status": "added"}
@@ -77,10 +86,13 @@ class StaticLists:
         ids = input_ids(call, "Lead ids not specified")
         with self._at.database.write() as connection:
             target = self._at.lists.need(connection, call.place("id"))
-            return Reply([self._removed(connection, target, one, call.second) for one in ids])
+            known = self._known(connection, call, ids)
+            return Reply([self._removed(connection, target, one, known, call.second) for one in ids])
 
-    def _removed(self, connection: sqlite3.Connection, of: StaticList, one: int | None, now: int) -> dict[str, Json]:
-        if one is None or not self._at.people.existing(connection, [one]):
+    def _removed(
+        self, connection: sqlite3.Connection, of: StaticList, one: int | None, known: set[int], now: int
+    ) -> dict[str, Json]:
+        if one is None or one not in known:
             return NOT_FOUND.result(**_named(one))
         if not self._at.lists.remove(connection, of, one, API_SOURCE, now):
             return Skip("1015", "Lead not in list").result(id=one)
@@ -92,7 +104,7 @@ class StaticLists:
         known = [one for one in ids if one is not None]
         with self._at.database.read() as connection:
             target = self._at.lists.need(connection, call.place("id"))
-            people = self._at.people.existing(connection, known)
+            people = self._known(connection, call, known)
             members = self._at.lists.members(connection, target.id, known)
         return Reply([
             {"id": one, "status": "memberof" if one in members else "notmemberof"}
@@ -106,7 +118,8 @@ class StaticLists:
         (after,) = self._at.tokens.read(tokens.MEMBERSHIP, token) if token else (0,)
         sql = "SELECT list_id, added FROM member WHERE person_id = ? AND list_id > ? ORDER BY list_id LIMIT ?"
         with self._at.database.read() as connection:
-            rows = connection.execute(sql, (call.place("id"), after, size + 1)).fetchall()
+            known = self._known(connection, call, [call.place("id")])
+            rows = connection.execute(sql, (call.place("id"), after, size + 1)).fetchall() if known else []
         result = [{"listId": one, "createdAt": stamp(added), "updatedAt": stamp(added)} for one, added in rows[:size]]
         more: dict[str, Json] = {"moreResult": len(rows) > size}
         if rows[size:]:

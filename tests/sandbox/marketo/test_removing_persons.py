@@ -157,3 +157,76 @@ def test_a_user_may_be_kept_out_of_partitions(marketo: Caller) -> None:
     marketo.emulator.control("restrict_partitions", {"user": user, "partitions": None})
     (result,) = marketo.sync({"email": "home@example.test", "firstName": "x"})
     assert result == {"id": at_home, "status": "updated"}
+
+
+class Partitioned:
+    """Two persons with the same history, one in a partition that the user may not enter."""
+
+    def __init__(self, marketo: Caller) -> None:
+        self.marketo, self.token, self.list = marketo, marketo.since(), marketo.make_list()
+        marketo.emulator.control("create_partition", {"name": "EU"})
+        marketo.emulator.control("create_program", {"name": "Onboarding"})
+        self.seen, self.hidden = (marketo.create(email="ada@example.test", firstName=name) for name in ("A", "B"))
+        members = {"input": [{"leadId": self.seen}, {"leadId": self.hidden}]}
+        marketo.post("/rest/v1/programs/1001/members/status.json", {**members, "statusName": "Member"})
+        self.both = {"input": [{"id": self.seen}, {"id": self.hidden}]}
+        marketo.post(f"/rest/v1/lists/{self.list}/leads.json", self.both)
+        marketo.post("/rest/v1/leads/partitions.json", {"input": [{"id": self.seen, "partitionName": "EU"}]})
+        marketo.emulator.control("restrict_partitions", {"user": "sandbox", "partitions": ["EU"]})
+
+
+@pytest.fixture
+def split(marketo: Caller) -> Partitioned:
+    return Partitioned(marketo)
+
+
+def test_persons_of_other_partitions_are_not_found(split: Partitioned) -> None:
+    """M51: assumption, by id, filter, list and program; the same persons for all when nobody is restricted."""
+    hidden, marketo = split.hidden, split.marketo
+    filters = [{"filterType": "email", "filterValues": "ada@example.test"},
+               {"filterType": "id", "filterValues": f"{split.seen},{hidden}"},
+               {"filterType": "leadPartitionId", "filterValues": "1,2"}]  # fmt: skip
+    asked = [*((LEADS, one) for one in filters), (f"/rest/v1/lists/{split.list}/leads.json", {}),
+             ("/rest/v1/leads/programs/1001.json", {})]  # fmt: skip
+    for path, query in asked:
+        assert ids(marketo.get(path, **query)["result"]) == [split.seen]
+    found = marketo.get("/rest/v1/programs/1001/members.json", filterType="statusName", filterValues="Member")
+    assert [(one["seq"], one["leadId"]) for one in found["result"]] == [(0, split.seen)]
+    assert [marketo.exists(one) for one in (split.seen, hidden)] == [True, False]
+    for name in ("listMembership", "programMembership"):
+        rows = [marketo.get(f"/rest/v1/leads/{one}/{name}.json")["result"] for one in (split.seen, hidden)]
+        assert [len(each) for each in rows] == [1, 0]
+    marketo.emulator.control("restrict_partitions", {"user": "sandbox", "partitions": None})
+    assert [ids(marketo.get(path, **query)["result"]) for path, query in asked] == [[split.seen, hidden]] * 5
+
+
+def test_activities_of_persons_in_other_partitions_are_not_told(split: Partitioned) -> None:
+    """M51: assumption; a deletion is told, for no partition is left."""
+    marketo = split.marketo
+    assert [row["leadId"] for row in marketo.activities(split.token, "12,24")] == [split.seen] * 2
+    assert {row["leadId"] for row in marketo.changes(split.token, "firstName")} == {split.seen}
+    marketo.emulator.control("delete_person", {"id": split.hidden})
+    assert [row["leadId"] for row in marketo.feed("/deletedleads", split.token)[0]] == [split.hidden]
+
+
+def test_persons_of_other_partitions_are_not_written(split: Partitioned) -> None:
+    """M51: 1008 where the person itself is changed, 1004 where it is only named."""
+    marketo, hidden = split.marketo, split.hidden
+    denied = ("1008", "Access denied to partition 'Default'")
+    (result,) = marketo.post("/rest/v1/leads/delete.json", {"input": [{"id": hidden}]})["result"]
+    assert reason(result) == denied
+    assert code(marketo.post(f"/rest/v1/leads/{split.seen}/merge.json", leadId=hidden)) == "1008"
+    assert code(marketo.post(f"/rest/v1/leads/{hidden}/merge.json", leadId=split.seen)) == "1008"
+    cookie = "id:123-ABC-456&token:_mch-example-1"
+    assert code(marketo.post(f"/rest/v1/leads/{hidden}/associate.json", cookie=cookie)) == "1008"
+    of_list = f"/rest/v1/lists/{split.list}/leads"
+    results = [marketo.get(f"{of_list}/ismember.json", id=hidden), marketo.post(f"{of_list}.json", split.both),
+               answer(marketo.send("DELETE", f"{of_list}.json", body=split.both))]  # fmt: skip
+    assert [reason(one["result"][-1])[0] for one in results] == ["1004"] * 3
+
+
+@pytest.mark.parametrize("wrong", [{"user": "nobody", "partitions": []}, {"user": "sandbox", "partitions": ["Moon"]}])
+def test_a_restriction_that_means_nothing_is_refused(marketo: Caller, wrong: dict[str, Any]) -> None:
+    """M51."""
+    with pytest.raises(ValueError, match="unknown"):
+        marketo.emulator.control("restrict_partitions", wrong)
