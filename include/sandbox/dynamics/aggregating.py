@@ -6,7 +6,7 @@ that stand outside parentheses and quotes, and conditions and paths inside them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -25,18 +25,25 @@ from include.sandbox.dynamics.selecting import Query, compiler_for, visible
 from include.sandbox.service import Json, Response
 
 _METHODS = {"sum": "sum", "min": "min", "max": "max", "average": "avg", "countdistinct": "count(DISTINCT"}
-_NUMERIC = FRACTION | {"Integer", "BigInt"}
+NUMERIC = FRACTION | {"Integer", "BigInt"}
 
 
 @dataclass(slots=True)
 class Group:
-    """One column to group by: its alias in the answer, the form that is compared, the value that is shown."""
+    """One column to group by: its alias in the answer, the form that is compared, the value that is shown.
+
+    `table` and `source` are whose column it is and its alias in SQL; a group that is not `direct` gets no annotations
+    but what `label` makes of its value: a path of `$apply`, a part of a date.
+    """
 
     alias: str
     column: Column
     direct: bool
     key: Sql
     shown: Sql
+    table: Table
+    source: str = "r"
+    label: Callable[[Json], str] | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +62,7 @@ class Apply:
     conditions: list[Sql] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
+    joins: Sql = field(default_factory=lambda: Sql(""))
 
 
 def aggregate(call: Call, table: Table, conditions: Sequence[Sql]) -> Response:
@@ -65,39 +73,45 @@ def aggregate(call: Call, table: Table, conditions: Sequence[Sql]) -> Response:
     if call.option("$filter"):
         wanted.conditions.append(compiler.compile(call.option("$filter") or ""))
     top, size = parse_top(call.option("$top")), page_size(call)
-    return answer_groups(call, table, wanted, _order(call), size if top is None else min(size, top), paged=top is None)
-
-
-def answer_groups(
-    call: Call, table: Table, wanted: Apply, order: Sequence[tuple[str, bool]], limit: int, *, paged: bool
-) -> Response:
-    """Groups and measures as an answer; `order` are aliases with True for descending.
-
-    Raises 400 for more source rows than the service aggregates (0x8004E023).
-    """
     page, skipped = 1, 0
     if call.option("$skiptoken") is not None:
         page, skipped, _ = read_cookie(call.world.storage.secret, call.option("$skiptoken") or "")
         if not isinstance(skipped, int):
             raise bad_query("Invalid Skip Token: it does not belong to this query.")
     note_annotations(call)
-    text, parameters = _statement(table, wanted, order)
-    with call.reading() as connection:
-        most = call.world.options.aggregate_limit
-        if Query(table, list(wanted.conditions)).count(connection, most + 1) > most:
-            detail = "The maximum record limit is exceeded. Reduce the number of records."
-            raise ServiceError(400, "0x8004E023", detail)
-        found = connection.execute(f"{text} LIMIT ? OFFSET ?", (*parameters, limit + 1, skipped)).fetchall()
-        annotator = Annotator(call.schema, call.prefer)
-        rows = [_row(table, wanted, entry) for entry in found[:limit]]
-        annotator.prepare(connection, rows, [group.column for group in wanted.groups if group.direct])
-        value = [_shown(call, annotator, wanted, *pair) for pair in zip(rows, found, strict=False)]
+    limit = size if top is None else min(size, top)
+    value, more = groups_of(call, table, wanted, list(_sorting(table, wanted, _order(call))), limit, skipped)
     content: dict[str, Json] = {"@odata.context": f"{call.root}$metadata#{table.set}", "value": value}
-    if len(found) > limit and paged:
+    if more and top is None:
         cookie = make_cookie(call.world.storage.secret, page + 1, skipped + limit, tracking=False)
         query = with_option(call.query, "$skiptoken", skip_token(cookie))
         content["@odata.nextLink"] = f"{call.root}{call.raw_path}?{query}"
     return call.json(200, content)
+
+
+def groups_of(
+    call: Call, table: Table, wanted: Apply, order: Sequence[str], limit: int, skipped: int
+) -> tuple[list[dict[str, Json]], bool]:
+    """One page of groups and measures as JSON objects, and whether there are more; `order` is SQL.
+
+    Raises 400 for more source rows than the service aggregates (0x8004E023).
+    """
+    text, parameters = _statement(table, wanted, order)
+    with call.reading() as connection:
+        most = call.world.options.aggregate_limit
+        source = Query(table, list(wanted.conditions))
+        source.joins = wanted.joins
+        if source.count(connection, most + 1) > most:
+            detail = "The maximum record limit is exceeded. Reduce the number of records."
+            raise ServiceError(400, "0x8004E023", detail)
+        found = connection.execute(f"{text} LIMIT ? OFFSET ?", (*parameters, limit + 1, skipped)).fetchall()
+        annotator = Annotator(call.schema, call.prefer)
+        rows = [_rows(wanted, entry) for entry in found[:limit]]
+        for number, group in enumerate(wanted.groups):
+            if group.direct:
+                annotator.prepare(connection, [entry[number] for entry in rows], [group.column])
+        shown = [_shown(call, annotator, wanted, *pair) for pair in zip(rows, found, strict=False)]
+    return shown, len(found) > limit
 
 
 class _Reader:
@@ -151,7 +165,8 @@ class _Reader:
         direct = "/" not in path
         alias = column.wire if direct else f"{column.table}_{column.name}"
         shown = self._compiler.shown(path, self._scope)
-        return Group(alias, column, direct, operand.sql, Sql(f"min({shown.text})", shown.parameters))
+        least = Sql(f"min({shown.text})", shown.parameters)
+        return Group(alias, column, direct, operand.sql, least, self._compiler.table)
 
     def _measures(self, text: str) -> Iterator[Measure]:
         for part in split(text, ","):
@@ -169,7 +184,7 @@ class _Reader:
             raise bad_query(f"The aggregation method '{method}' is not supported.")
         operand = self._operand(path)
         column = operand.column
-        if column is not None and method in {"sum", "average"} and column.type not in _NUMERIC:
+        if column is not None and method in {"sum", "average"} and column.type not in NUMERIC:
             raise bad_query(f"The aggregation method '{method}' does not take values of type '{column.edm}'.")
         counted = method == "countdistinct"
         sql = operand.sql if counted else self._compiler.shown(path, self._scope)
@@ -192,19 +207,26 @@ def _order(call: Call) -> list[tuple[str, bool]]:
     return order
 
 
-def _statement(table: Table, wanted: Apply, order: Sequence[tuple[str, bool]]) -> tuple[str, list[Json]]:
+def _statement(table: Table, wanted: Apply, order: Sequence[str]) -> tuple[str, list[Json]]:
     columns = [group.shown for group in wanted.groups] + [measure.sql for measure in wanted.measures]
-    companions = [f"{group.column.name}type" for group in wanted.groups if group.direct]
-    columns += [Sql(f"max({extract(table, name, 'r')})") for name in companions if name in table.columns]
+    companions = [(group, name) for group in wanted.groups if (name := _companion(group)) is not None]
+    columns += [Sql(f"max({extract(group.table, name, group.source)})") for group, name in companions]
     listed = ", ".join(column.text for column in columns)
     where = " AND ".join(condition.text for condition in wanted.conditions)
     keys = [group.key for group in wanted.groups]
-    text = f'SELECT {listed} FROM "r_{table.name}" r'  # noqa: S608 - own column expressions
+    text = f'SELECT {listed} FROM "r_{table.name}" r{wanted.joins.text}'  # noqa: S608 - own column expressions
     if where:
         text += f" WHERE {where}"
     if wanted.groups:
-        text += f" GROUP BY {', '.join(key.text for key in keys)} ORDER BY {', '.join(_sorting(table, wanted, order))}"
-    return text, [value for piece in (*columns, *wanted.conditions, *keys) for value in piece.parameters]
+        text += f" GROUP BY {', '.join(key.text for key in keys)} ORDER BY {', '.join(order)}"
+    pieces = (*columns, wanted.joins, *wanted.conditions, *keys)
+    return text, [value for piece in pieces for value in piece.parameters]
+
+
+def _companion(group: Group) -> str | None:
+    """The column that tells the table of a lookup that is grouped by."""
+    name = f"{group.column.name}type"
+    return name if group.direct and name in group.table.columns else None
 
 
 def _sorting(table: Table, wanted: Apply, order: Sequence[tuple[str, bool]]) -> Iterator[str]:
@@ -218,18 +240,18 @@ def _sorting(table: Table, wanted: Apply, order: Sequence[tuple[str, bool]]) -> 
     yield from (str(number + 1) for number in range(len(aliases)))
 
 
-def _row(table: Table, wanted: Apply, entry: Sequence[Json]) -> Row:
-    """The values of one group as a row, so that its labels can be told."""
-    values: dict[str, Json] = {}
+def _rows(wanted: Apply, entry: Sequence[Json]) -> list[Row]:
+    """The value of each group as a row of its own, so that its label can be told."""
+    rows = []
     extra = len(wanted.groups) + len(wanted.measures)
     for group, value in zip(wanted.groups, entry, strict=False):
-        if not group.direct:
-            continue
-        values[group.column.name] = exact(group.column, value)
-        if f"{group.column.name}type" in table.columns:
-            values[f"{group.column.name}type"] = entry[extra]
+        values = {group.column.name: exact(group.column, value)}
+        companion = _companion(group)
+        if companion is not None:
+            values[companion] = entry[extra]
             extra += 1
-    return Row(table, str(values.get(table.key) or ""), 0, values)
+        rows.append(Row(group.table, str(value) if group.table.is_key(group.column.name) else "", 0, values))
+    return rows
 
 
 def exact(column: Column | None, value: Json) -> Json:
@@ -241,9 +263,11 @@ def exact(column: Column | None, value: Json) -> Json:
     return value
 
 
-def _shown(call: Call, annotator: Annotator, wanted: Apply, row: Row, entry: Sequence[Json]) -> dict[str, Json]:
+def _shown(
+    call: Call, annotator: Annotator, wanted: Apply, rows: Sequence[Row], entry: Sequence[Json]
+) -> dict[str, Json]:
     content: dict[str, Json] = {}
-    for group in wanted.groups:
+    for group, row in zip(wanted.groups, rows, strict=True):
         value = row.get(group.column.name)
         if group.direct and value is not None:  # groups without a value leave the member out, as in the samples
             content |= annotator.named(group.column, row, group.alias)
@@ -254,6 +278,9 @@ def _shown(call: Call, annotator: Annotator, wanted: Apply, row: Row, entry: Seq
             content[f"{measure.alias}@{FORMATTED}"] = formatted_number(measure.column, number)
         content[measure.alias] = number
     for group, value in zip(wanted.groups, entry, strict=False):
-        if not group.direct and value is not None:
-            content[group.alias] = exact(group.column, value)
+        if group.direct or value is None:
+            continue
+        if group.label is not None and call.prefer.wants(FORMATTED):
+            content[f"{group.alias}@{FORMATTED}"] = group.label(value)
+        content[group.alias] = exact(group.column, value)
     return content

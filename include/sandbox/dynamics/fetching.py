@@ -7,39 +7,25 @@ Assumption: the facts name only the errors of unknown names (0x80041102, 0x80041
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from include.sandbox.dynamics.aggregating import Apply, Group, Measure, answer_groups
-from include.sandbox.dynamics.call import Call, not_implemented
+from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import Row, row_from
-from include.sandbox.dynamics.errors import ServiceError, bad_query
-from include.sandbox.dynamics.fetch_conditions import FetchCompiler, column_of, wrong
+from include.sandbox.dynamics.errors import bad_query
+from include.sandbox.dynamics.fetch_aggregating import aggregate_rows
+from include.sandbox.dynamics.fetch_conditions import column_of, wrong
+from include.sandbox.dynamics.fetch_links import Link, Links, is_true, number_of
 from include.sandbox.dynamics.formatting import Annotator
-from include.sandbox.dynamics.operands import Operand, Sql
 from include.sandbox.dynamics.paging import make_fetch_cookie, read_fetch_cookie
 from include.sandbox.dynamics.preferences import note_annotations, page_size
 from include.sandbox.dynamics.query_options import Selection
 from include.sandbox.dynamics.rendering import row_objects
 from include.sandbox.dynamics.schema import Column, Table
-from include.sandbox.dynamics.selecting import Query, compiler_for, visible
+from include.sandbox.dynamics.selecting import Query, visible
 from include.sandbox.service import Json, Response
 
 _ANNOTATION = "Microsoft.Dynamics.CRM."
-_AGGREGATES = {"count": "count(*)", "countcolumn": "count({})", "sum": "sum({})", "avg": "avg({})"} | {
-    "min": "min({})",
-    "max": "max({})",
-}
-
-
-@dataclass(slots=True)
-class _Link:
-    """A joined table: the alias in SQL and in the answer, and the columns to show under their names."""
-
-    table: Table
-    alias: str
-    shown: str
-    columns: list[tuple[str, Column]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -49,7 +35,7 @@ class _Fetch:
     query: Query
     selection: Selection
     aliases: list[tuple[str, Column]]
-    links: list[_Link]
+    links: list[Link]
     page: int = 1
     skipped: int = 0
     limit: int = 0
@@ -64,14 +50,14 @@ def fetch_rows(call: Call, table: Table) -> Response:
     entity = root.find("entity")
     if entity is None or entity.get("name") != table.name:
         raise wrong(f"The entity of the FetchXML is not '{table.name}', the one of the set '{table.set}'.")
-    if root.get("aggregate") == "true":
-        return _aggregated(call, table, root, entity)
+    if is_true(root.get("aggregate")):
+        return aggregate_rows(call, table, root, entity)
     fetch = _Reader(call, table).read(root, entity)
     note_annotations(call)
     with call.reading() as connection:
         found = fetch.query.run(connection, fetch.limit + 1)
         counted = None
-        if root.get("returntotalrecordcount") == "true":
+        if is_true(root.get("returntotalrecordcount")):
             counted = fetch.query.count(connection, call.world.options.count_limit + 1)
         rows = [row_from(table, *entry[:3]) for entry in found[: fetch.limit]]
         annotator = Annotator(call.schema, call.prefer)
@@ -107,39 +93,28 @@ def _parse(text: str) -> ET.Element:
     return root
 
 
-def _number(element: ET.Element, name: str, usual: int) -> int:
-    text = element.get(name)
-    if text is None:
-        return usual
-    if not text.isdigit() or len(text) > 9:
-        raise wrong(f"The value '{text}' of '{name}' is not a number.")
-    return int(text)
-
-
 class _Reader:
     """Reads one `fetch` element."""
 
     def __init__(self, call: Call, table: Table) -> None:
         self._call = call
         self._table = table
-        self._compiler = FetchCompiler(compiler_for(call, table))
-        self._tables: dict[str, tuple[Table, str]] = {}
-        self._links: list[_Link] = []
-        self._joins: list[Sql] = []
-        self._order: list[tuple[Operand, bool]] = []
+        self._links = Links(call, table)
 
     def read(self, root: ET.Element, entity: ET.Element) -> _Fetch:
         """The query with its page."""
+        links = self._links
         selection, aliases = self._columns(entity)
-        self._gather(entity, self._table, "r")
-        conditions = [*visible(self._call, self._table), *self._filters(entity, self._table, "r")]
+        links.gather(entity, self._table, "r")
+        conditions = [*visible(self._call, self._table), *links.filters(entity, self._table, "r")]
         for element in entity.findall("order"):
-            self._sort(element, self._table, "r")
-        query = Query(self._table, conditions, self._order)
-        query.joins = Sql("".join(j.text for j in self._joins), tuple(v for j in self._joins for v in j.parameters))
-        query.extra = tuple(f"{link.alias}.{name}" for link in self._links for name in ("id", "version", "doc"))
-        query.distinct = root.get("distinct") == "true" and bool(self._joins)
-        fetch = _Fetch(query, selection, aliases, self._links)
+            links.sort(element, self._table, "r")
+        links.show()
+        query = Query(self._table, conditions, links.order)
+        query.joins = links.joins
+        query.extra = tuple(f"{link.alias}.{name}" for link in links.found for name in ("id", "version", "doc"))
+        query.distinct = is_true(root.get("distinct")) and bool(links.found)
+        fetch = _Fetch(query, selection, aliases, links.found)
         self._paged(root, fetch)
         return fetch
 
@@ -148,14 +123,14 @@ class _Reader:
         if root.get("top") is not None:
             if root.get("page") is not None or root.get("count") is not None:
                 raise wrong("The top attribute can't be specified with paging attribute page or count.")
-            fetch.limit, fetch.last = min(_number(root, "top", largest), largest), True
+            fetch.limit, fetch.last = min(number_of(root, "top", largest), largest), True
             return
-        fetch.page = max(_number(root, "page", 1), 1)
-        fetch.limit = min(_number(root, "count", largest) or largest, largest)
+        fetch.page = max(number_of(root, "page", 1), 1)
+        fetch.limit = min(number_of(root, "count", largest) or largest, largest)
         cookie = root.get("paging-cookie")
-        if cookie and not self._joins:
+        if cookie and not self._links.found:
             state = read_fetch_cookie(self._call.world.storage.secret, cookie)
-            if len(state) != len(self._order) + 1:
+            if len(state) != len(self._links.order) + 1:
                 raise bad_query("Invalid Skip Token: it does not belong to this query.")
             fetch.query.after = state
         else:
@@ -171,46 +146,6 @@ class _Reader:
         plain.setdefault(table.key, table.columns[table.key])
         columns = list(plain.values())
         return Selection(table, columns, [c.wire for c in columns]), [(a, c) for a, c in named if a is not None]
-
-    def _gather(self, parent: ET.Element, table: Table, alias: str) -> None:
-        """The links below an element, each joined to its parent."""
-        for element in parent.findall("link-entity"):
-            child = self._call.schema.tables.get(element.get("name") or "")
-            if child is None:
-                text = f"The entity with a name = '{element.get('name')}' was not found in the MetadataCache."
-                raise ServiceError(400, "0x80041102", text)
-            self._call.demand("read", child)
-            kind = element.get("link-type", "inner")
-            if kind not in {"inner", "outer"}:
-                raise not_implemented(f"link-type '{kind}' of FetchXML")
-            number = len(self._links) + 1
-            link = _Link(child, f"e{number}", element.get("alias") or f"{child.name}{number}")
-            self._links.append(link)
-            self._compiler.named[link.shown] = (child, link.alias)
-            self._join(element, link, (table, alias), outer=kind == "outer")
-            self._gather(element, child, link.alias)
-
-    def _join(self, element: ET.Element, link: _Link, parent: tuple[Table, str], *, outer: bool) -> None:
-        own = self._compiler.operand(link.table, link.alias, element.get("from"))
-        theirs = self._compiler.operand(*parent, element.get("to"))
-        conditions = [Sql(f"{own.sql.text} = {theirs.sql.text}"), *self._filters(element, link.table, link.alias)]
-        text = " AND ".join(condition.text for condition in conditions)
-        word = "LEFT JOIN" if outer else "JOIN"
-        parameters = tuple(value for condition in conditions for value in condition.parameters)
-        self._joins.append(Sql(f' {word} "r_{link.table.name}" {link.alias} ON {text}', parameters))
-        chosen = [(e.get("alias"), column_of(link.table, e.get("name"))) for e in element.findall("attribute")]
-        if element.find("all-attributes") is not None:
-            chosen = [(None, column) for column in link.table.exposed]
-        link.columns = [(alias or column.name, column) for alias, column in chosen]
-        for order in element.findall("order"):
-            self._sort(order, link.table, link.alias)
-
-    def _filters(self, element: ET.Element, table: Table, alias: str) -> list[Sql]:
-        return [self._compiler.filter(part, table, alias) for part in element.findall("filter")]
-
-    def _sort(self, element: ET.Element, table: Table, alias: str) -> None:
-        operand = self._compiler.operand(table, alias, element.get("attribute"))
-        self._order.append((operand, element.get("descending") in {"true", "1"}))
 
 
 def _add(
@@ -236,30 +171,3 @@ def _annotations(call: Call, fetch: _Fetch, counted: int | None, page: Sequence[
         values["fetchxmlpagingcookie"] = make_fetch_cookie(call.world.storage.secret, fetch.page + 1, state)
         values["morerecords"] = True
     return {f"@{_ANNOTATION}{n}": value for n, value in values.items() if call.prefer.wants(f"{_ANNOTATION}{n}")}
-
-
-def _aggregated(call: Call, table: Table, root: ET.Element, entity: ET.Element) -> Response:
-    """`aggregate="true"`: groups and measures of one table."""
-    if entity.find("link-entity") is not None:
-        raise not_implemented("an aggregate over link-entity in FetchXML")
-    compiler = FetchCompiler(compiler_for(call, table))
-    wanted = Apply()
-    for element in entity.findall("attribute"):
-        column, alias = column_of(table, element.get("name")), element.get("alias") or ""
-        operand, shown = compiler.operand(table, "r", column.name), compiler.shown(table, "r", column)
-        function = _AGGREGATES.get(element.get("aggregate") or "")
-        if not alias or (function is None and element.get("groupby") != "true"):
-            raise wrong("Attributes of an aggregate need an alias, and an aggregate or groupby.")
-        if element.get("dategrouping") is not None:
-            raise not_implemented("dategrouping in FetchXML")
-        if function is None:
-            wanted.groups.append(Group(alias, column, True, operand.sql, Sql(f"min({shown.text})")))
-        elif element.get("distinct") == "true":
-            wanted.measures.append(Measure(alias, Sql(f"count(DISTINCT {operand.sql.text})")))
-        else:
-            kind = None if element.get("aggregate") in {"count", "countcolumn"} else column
-            wanted.measures.append(Measure(alias, Sql(function.format(shown.text)), kind))
-    wanted.conditions = [*visible(call, table), *(compiler.filter(e, table, "r") for e in entity.findall("filter"))]
-    order = [(e.get("alias") or "", e.get("descending") in {"true", "1"}) for e in entity.findall("order")]
-    limit = min(_number(root, "top", page_size(call)), call.world.options.page_size)
-    return answer_groups(call, table, wanted, order, limit, paged=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
@@ -137,6 +137,113 @@ def test_aggregates_are_grouped(leads: Org) -> None:
     )
     rows = _fetch(leads, inner, "aggregate='true'")["value"]
     assert rows == [{"job": "CTO", "n": 1, "top": 1}, {"n": 2, "top": 8}]
+
+
+def _dated(org: Org, *days: str) -> None:
+    for day in days:
+        org.create("leads", {"estimatedclosedate": day, "overriddencreatedon": f"{day}T23:59:59Z"})
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("day", [(1, 1), (3, 1), (4, 1), (31, 1)]),
+        ("week", [(1, 2), (2, 1), (53, 1)]),
+        ("month", [(1, 3), (12, 1)]),
+        ("quarter", [(1, 3), (4, 1)]),
+        ("year", [(2025, 1), (2026, 3)]),
+        ("fiscal-period", [(202504, 1), (202601, 3)]),
+        ("fiscal-year", [(2025, 1), (2026, 3)]),
+    ],
+)
+@pytest.mark.parametrize("column", ["estimatedclosedate", "createdon"])
+def test_dates_are_grouped_by_their_parts(org: Org, column: str, part: str, expected: list[tuple[int, int]]) -> None:
+    """V65: January 1st of 2026 is a Thursday, so the second week begins on the 4th."""
+    _dated(org, "2025-12-31", "2026-01-01", "2026-01-03", "2026-01-04")
+    inner = (
+        f"<attribute name='{column}' groupby='true' dategrouping='{part}' alias='part'/>"
+        "<attribute name='leadid' aggregate='count' alias='n'/><order alias='part'/>"
+    )
+    rows = _fetch(org, inner, "aggregate='true'")["value"]
+    assert [(row["part"], row["n"]) for row in rows] == expected
+
+
+def test_parts_of_dates_are_formatted_and_nothing_is_a_group(org: Org) -> None:
+    """V65."""
+    _dated(org, "2026-05-05")
+    org.create("leads", {"lastname": "Ax"})
+    inner = (
+        "<attribute name='estimatedclosedate' groupby='true' dategrouping='fiscal-period' alias='part'/>"
+        "<attribute name='leadid' aggregate='count' alias='n'/><order alias='n'/><order alias='part'/>"
+    )
+    rows = _fetch(org, inner, "aggregate='true'", ALL)["value"]
+    assert "part" not in rows[0]
+    assert rows[1]["part@OData.Community.Display.V1.FormattedValue"] == "Quarter 2 FY2026"
+
+
+def test_aggregates_reach_over_links(leads: Org) -> None:
+    """V65: groups and measures of the linked table, orders by a measure, annotations of either."""
+    inner = (
+        "<attribute name='leadid' aggregate='countcolumn' alias='n'/><order alias='n' descending='true'/>"
+        "<link-entity name='account' from='accountid' to='parentaccountid' link-type='outer' alias='a'>"
+        "<attribute name='name' groupby='true' alias='company'/>"
+        "<attribute name='ownerid' groupby='true' alias='owner'/>"
+        "<attribute name='accountid' aggregate='countcolumn' distinct='true' alias='companies'/></link-entity>"
+    )
+    rows = _fetch(leads, inner, "aggregate='true'", ALL)["value"]
+    assert [(row["n"], row["companies"], row.get("company")) for row in rows] == [(2, 0, None), (1, 1, "Acme")]
+    assert rows[1]["owner@OData.Community.Display.V1.FormattedValue"] == "Lead Sync"
+    assert rows[1]["owner@Microsoft.Dynamics.CRM.lookuplogicalname"] == "systemuser"
+    narrowed = "<filter><condition entityname='a' attribute='name' operator='not-null'/></filter>"
+    assert [row["n"] for row in _fetch(leads, inner + narrowed, "aggregate='true'")["value"]] == [1]
+    assert [row["n"] for row in _fetch(leads, inner, "aggregate='true' count='1' page='2'")["value"]] == [1]
+    first = _fetch(leads, inner, "aggregate='true' count='1'", ALL)
+    assert (len(first["value"]), first[MORE]) == (1, True)
+
+
+def test_an_aggregate_over_links_counts_joined_rows_against_its_limit(make_org: Callable[..., Org]) -> None:
+    """V22, V65."""
+    org = make_org(aggregate_limit=2)
+    account = org.create("accounts", {"name": "Acme"})
+    for _ in range(3):
+        org.create("leads", {"parentaccountid@odata.bind": f"/accounts({account})"})
+    inner = (
+        "<attribute name='name' groupby='true' alias='name'/><link-entity name='lead' from='parentaccountid'"
+        " to='accountid'><attribute name='leadid' aggregate='count' alias='n'/></link-entity>"
+    )
+    answer = _get(org, f"<fetch aggregate='true'><entity name='account'>{inner}</entity></fetch>", None, "accounts")
+    assert (answer.status, code(answer)) == (400, "0x8004E023")
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<attribute name='createdon' groupby='true' alias='x'/>",
+        "<attribute name='createdon' groupby='true' dategrouping='decade' alias='x'/>",
+        "<attribute name='lastname' groupby='true' dategrouping='day' alias='x'/>",
+        "<attribute name='lastname' groupby='true'/>",
+        "<attribute name='lastname' alias='x'/>",
+        "<attribute name='lastname' aggregate='sum' alias='x'/>",
+        "<attribute name='lastname' aggregate='median' alias='x'/>",
+        "<attribute name='lastname' groupby='true' alias='x'/><attribute name='leadid' aggregate='count' alias='x'/>",
+        "<attribute name='lastname' groupby='true' alias='x'/><order attribute='lastname'/>",
+        "<attribute name='lastname' groupby='true' alias='x'/><order alias='y'/>",
+        "",
+    ],
+)
+def test_aggregates_that_make_no_sense_are_refused(org: Org, inner: str) -> None:
+    """V65."""
+    answer = _get(org, f"<fetch aggregate='true'><entity name='lead'>{inner}</entity></fetch>")
+    assert (answer.status, code(answer)) == (400, "0x80040201")
+
+
+def test_an_order_may_name_a_link(leads: Org) -> None:
+    """V65."""
+    link = "<link-entity name='account' from='accountid' to='parentaccountid' link-type='outer' alias='a'/>"
+    inner = f"<attribute name='lastname'/><order entityname='a' attribute='name' descending='true'/>{link}"
+    assert _fetch(leads, inner)["value"][0]["lastname"] == "Ax"
+    for wrong in (f"{link}<order entityname='b' attribute='name'/>", link * 2):
+        assert _get(leads, f"<fetch><entity name='lead'>{wrong}</entity></fetch>").status == 400
 
 
 @pytest.mark.parametrize(
