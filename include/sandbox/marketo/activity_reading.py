@@ -110,11 +110,12 @@ class ActivityReading:
         size = call.batch_size()
         self._at.feed.publish(call.second)
         with self._at.database.read() as connection:
+            near: list[Selector] = []
             if lists := call.integers("listId"):
-                selectors = self._of_list(call, connection, selectors, lists[0], alone=not people)
+                selectors, near = self._of_list(call, connection, selectors, lists[0], alone=not people)
             if people:
                 selectors = of_persons(selectors, people)
-            page = self._at.feed.page(connection, position, selectors, size, call.second, oldest)
+            page = self._at.feed.page(connection, position, selectors, size, call.second, oldest, near)
             page.rows = self._seen(connection, call.user, page.rows)
             return page
 
@@ -129,11 +130,15 @@ class ActivityReading:
 
     def _of_list(
         self, call: Call, connection: sqlite3.Connection, selectors: list[Selector], list_id: int, *, alone: bool
-    ) -> list[Selector]:
+    ) -> tuple[list[Selector], list[Selector]]:
+        """The ways to the rows of members. Where members are many, most pages are full before theirs are sought."""
         chosen = self._at.lists.need(connection, list_id)
         members = self._at.lists.count(connection, chosen.id)
         self._check_list_size(call, members)
-        return (of_small_list if alone and members < MOST_MEMBERS else of_large_list)(selectors, chosen.id)
+        by_row = of_large_list(selectors, chosen.id)
+        if not alone or members >= MOST_MEMBERS:
+            return by_row, []
+        return of_small_list(selectors, chosen.id), by_row if members > PAGE else []
 
     @staticmethod
     def _check_list_size(call: Call, members: int) -> None:

@@ -28,6 +28,8 @@ from include.sandbox.marketo.options import Options
 from include.sandbox.service import Json
 
 NEW_LEAD, CHANGE_DATA_VALUE, CHANGE_SCORE, ADD_TO_LIST, REMOVE_FROM_LIST = 12, 13, 22, 24, 25
+NEAR = 40_000
+"""Activities that are looked at one by one before the members of a list are."""
 MERGE_LEADS, DELETE_LEAD, CHANGE_PARTITION = 32, 37, 100
 
 
@@ -141,19 +143,20 @@ class Feed:
 
     def page(
         self, connection: sqlite3.Connection, position: Position, selectors: Sequence[Selector], size: int, now: int,
-        oldest: int = 0,
+        oldest: int = 0, near: Sequence[Selector] = (),
     ) -> FeedPage:  # fmt: skip
         """The next rows that one of the selectors wants; those of one page ascend by date (8.2).
 
-        `oldest` hides rows dated before it (the 14 days of deleted persons).
+        `oldest` hides rows dated before it (the 14 days of deleted persons). `near` are other ways to the same
+        rows, for those that lie close by.
         """
         last = _last(connection)
         end = self._block_end(connection, position, last)
         since = max(position.since, oldest)
         after = max(position.seq, self.start(connection, since).seq)
-        ways = (_numbers(connection, chosen, after, end, since, now, size + 1) for chosen in selectors)
-        found = (number for number, _ in itertools.groupby(heapq.merge(*ways)))
-        numbers = list(itertools.islice(found, size + 1))
+        border = min(end, after + NEAR) if near else after
+        numbers = _merged(connection, near, (after, border, since, now), size + 1)
+        numbers += _merged(connection, selectors, (border, end, since, now), size + 1 - len(numbers))
         if len(numbers) > size:
             reached, more = numbers[size - 1], True
         else:
@@ -209,14 +212,24 @@ def _last(connection: sqlite3.Connection) -> int:
     return int(row[0] or 0)
 
 
+def _merged(
+    connection: sqlite3.Connection, selectors: Sequence[Selector], span: tuple[int, int, int, int], limit: int
+) -> list[int]:
+    """The first sequence numbers of a span that one of the selectors wants, ascending, each once."""
+    if limit <= 0 or span[0] >= span[1]:
+        return []
+    ways = (_numbers(connection, chosen, span, limit) for chosen in selectors)
+    return list(itertools.islice((number for number, _ in itertools.groupby(heapq.merge(*ways))), limit))
+
+
 def _numbers(
-    connection: sqlite3.Connection, chosen: Selector, after: int, end: int, since: int, now: int, limit: int
+    connection: sqlite3.Connection, chosen: Selector, span: tuple[int, int, int, int], limit: int
 ) -> Iterator[int]:
     sql = (
         f"SELECT seq FROM {chosen.source} WHERE {chosen.condition} AND seq > ? AND seq <= ? AND at >= ?"  # noqa: S608
         " AND (visible IS NULL OR visible <= ?) ORDER BY seq LIMIT ?"
     )
-    for (seq,) in connection.execute(sql, (*chosen.arguments, after, end, since, now, limit)):
+    for (seq,) in connection.execute(sql, (*chosen.arguments, *span, limit)):
         yield seq
 
 

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from include.sandbox.marketo import feed
 from tests.sandbox.marketo.caller import Caller, answer, attributes, code
 
 FEED = "/rest/v1/activities.json"
@@ -341,6 +342,24 @@ def test_the_members_of_a_list_are_followed_in_changes_too(marketo: Caller) -> N
     assert marketo.emulator.load("list_member", others) == 9_999
     assert found() == expected
     assert code(marketo.get(CHANGES, nextPageToken=token, fields="city", listId=999)) == "1013"
+
+
+@pytest.mark.parametrize("near", [1, 7, 40_000])
+def test_a_long_list_is_followed_row_by_row_and_member_by_member(
+    marketo: Caller, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    """M55: whatever the way, every row of a member comes once, in order, also over the border between the ways."""
+    monkeypatch.setattr(feed, "NEAR", near)
+    token, number = marketo.since(), marketo.make_list()
+    people = [marketo.create(lastName=str(one)) for one in range(6)]
+    for city in ("Rome", "Oslo", "Bern"):
+        marketo.sync(*({"id": one, "city": city} for one in people), action="updateOnly", lookupField="id")
+    others = ({"listId": number, "leadId": one} for one in range(100_001, 100_401))
+    marketo.emulator.load("list_member", [*others, *({"listId": number, "leadId": one} for one in people[::2])])
+    expected = [row for row in marketo.activities(token, "12,13") if row["leadId"] in people[::2]]
+    assert len(expected) == 12
+    for size in (1, 4, 300):
+        assert marketo.activities(token, "12,13", listId=number, batchSize=size) == expected
 
 
 def test_a_list_of_ten_thousand_is_refused_from_the_end_of_2026_on(marketo: Caller) -> None:
