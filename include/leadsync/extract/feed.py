@@ -33,6 +33,10 @@ OVERWRITTEN_SCHEMA = pl.Schema(
 """Edits that our writes ran over: `before` is what we had read, `value` the edit, `after` what we wrote."""
 
 
+OPT_OUTS_SCHEMA = pl.Schema({"person_id": pl.Int64(), "field": pl.String()})
+"""Consent fields in which somebody has just opted out."""
+
+
 @dataclass(frozen=True)
 class Explained:
     """A stretch of the feed, taken apart."""
@@ -40,6 +44,7 @@ class Explained:
     foreign: list[int]  # persons with at least one change that is not ours
     overwritten: pl.DataFrame  # OVERWRITTEN_SCHEMA
     matched: pl.DataFrame  # person_id, field, op_id of the echoes that were found
+    opt_outs: pl.DataFrame  # OPT_OUTS_SCHEMA
 
 
 def explain(rows: pl.DataFrame, echoes: pl.DataFrame, fields: dict[str, SyncField]) -> Explained:
@@ -63,7 +68,26 @@ def explain(rows: pl.DataFrame, echoes: pl.DataFrame, fields: dict[str, SyncFiel
         "person_id", "field", "before", pl.col("old").alias("value"), pl.col("new").alias("after"), "op_id", "at"
     ).cast(OVERWRITTEN_SCHEMA)
     foreign = changes.join(own.select("guid"), on="guid", how="anti")["person_id"].unique().sort().to_list()
-    return Explained(foreign, overwritten, own.select("person_id", "field", "op_id"))
+    opt_outs = _opt_outs(changes, own, [name for name, field in fields.items() if field.rule.consent])
+    return Explained(foreign, overwritten, own.select("person_id", "field", "op_id"), opt_outs)
+
+
+def _opt_outs(changes: pl.DataFrame, own: pl.DataFrame, consent: list[str]) -> pl.DataFrame:
+    """Opt-outs that nobody but us may have lifted since, `OPT_OUTS_SCHEMA`.
+
+    Which of two lifts is ours cannot be told when they are close together; then the opt-out stands.
+    """
+    ordered = changes.filter(pl.col("field").is_in(consent)).sort("at", maintain_order=True).with_row_index("place")
+    key = ["person_id", "field"]
+    out = ordered.filter(pl.col("new") == "true").join(own.select("guid"), on="guid", how="anti")
+    out = out.unique(key, keep="last", maintain_order=True).select(*key, pl.col("place").alias("_out"), "at")
+    lifts = ordered.filter(pl.col("new") != "true").join(out, on=key).filter(pl.col("place") > pl.col("_out"))
+    ours = own.filter(pl.col("new") != "true").join(out, on=key, suffix="_out")
+    ours = ours.filter(pl.col("written_at") >= pl.col("at_out") - CLOCK_SKEW)
+    counts = out.join(lifts.group_by(key).agg(pl.len().alias("lifts")), on=key, how="left")
+    counts = counts.join(ours.group_by(key).agg(pl.len().alias("ours")), on=key, how="left")
+    stands = pl.col("lifts").fill_null(0) <= pl.col("ours").fill_null(0)
+    return counts.filter(stands).select(list(OPT_OUTS_SCHEMA))
 
 
 def _canonical(rows: pl.DataFrame, fields: dict[str, SyncField]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 Datasets: `persons` id and every mapped and system column as Marketo spells it · `persons_missing`
 ids asked for that do not exist · `persons_deleted` id · `persons_merged` as `merges.MERGES_SCHEMA` ·
-`overwritten` as `feed.OVERWRITTEN_SCHEMA` ·
+`overwritten` as `feed.OVERWRITTEN_SCHEMA` · `opt_outs` as `feed.OPT_OUTS_SCHEMA` ·
 `echoes` person_id, field, op_id of own writes found again · `activities_seen` guid, at, person_id.
 """
 
@@ -20,7 +20,7 @@ from include.leadsync.clock import iso, parse_iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import AnswerMalformed, FixConfiguration, ReadAgain, RetryLater, RowFailed
 from include.leadsync.extract import backlog
-from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA, explain
+from include.leadsync.extract.feed import OPT_OUTS_SCHEMA, OVERWRITTEN_SCHEMA, explain
 from include.leadsync.extract.merges import MERGE_LEADS, MERGES_SCHEMA, merges, survivors
 from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
@@ -72,13 +72,14 @@ class PersonReader:
         """Feeds first, then persons."""
         wanted = set(self._selected())
         overwritten = pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
+        opt_outs = pl.DataFrame(schema=OPT_OUTS_SCHEMA)
         deleted: list[int] = []
         merged = pl.DataFrame(schema=MERGES_SCHEMA)
         if self._run.incremental:
             rows = self._feed_rows()
             echoes = self._echoes(rows)
             explained = explain(rows, echoes, self._fields)
-            overwritten = explained.overwritten
+            overwritten, opt_outs = explained.overwritten, explained.opt_outs
             wanted |= set(explained.foreign) | set(overwritten["person_id"])
             self._staging.write("echoes", pl.concat([explained.matched, self._never_written(echoes)]))
             merged = self._merged()
@@ -87,6 +88,7 @@ class PersonReader:
             wanted -= {*deleted, *merged["loser"]}
         wanted |= self._survivors(merged)
         self._staging.write("overwritten", overwritten)
+        self._staging.write("opt_outs", opt_outs)
         self._staging.write("persons_deleted", pl.DataFrame({"id": deleted}, schema={"id": pl.Int64}))
         read = self._read(sorted(self._linked(wanted)))
         if self._run.kind == "request" and self._staging.read("persons_missing").height:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from include.leadsync.baseline import decode_links, refresh
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.link.frames import PAIR_SCHEMA, SYSTEM
-from include.leadsync.model import FieldMap, Lane, LinkStatus
+from include.leadsync.model import FieldMap, FieldType, Lane, LinkStatus
 
 
 def known_pairs(
@@ -105,7 +105,8 @@ def exchanged(pairs: pl.DataFrame, records: Sequence[int], persons: Sequence[int
     """Pairs of which one side is another record now keep their baseline, with two exceptions (D36, D43, D44).
 
     What the new record leaves empty is nobody's clearing, and an opt-out on either side stands: these fields are
-    treated as on a first link. `records`, `persons`: links whose CRM record or person was exchanged.
+    treated as on a first link, also when their write fails and they are looked at again: their baseline is forgotten.
+    `records`, `persons`: links whose CRM record or person was exchanged.
     """
     if not records and not persons:
         return pairs
@@ -116,4 +117,7 @@ def exchanged(pairs: pl.DataFrame, records: Sequence[int], persons: Sequence[int
         blank = (by_record & pl.col(f"c.{name}").is_null()) | (by_person & pl.col(f"p.{name}").is_null())
         new = (by_record | by_person) if field.rule.consent else blank
         columns.append((pl.col(f"n.{name}") | new).alias(f"n.{name}"))
+        nothing = pl.lit("false" if field.rule.type is FieldType.BOOLEAN else None, pl.String)  # no third state (D62)
+        agreed = [at for at in (f"b.{name}", f"ps.{name}", f"cs.{name}") if at in pairs.columns]
+        columns += [pl.when(new).then(nothing).otherwise(pl.col(at)).alias(at) for at in agreed]
     return pairs.with_columns(columns)

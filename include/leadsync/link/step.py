@@ -107,7 +107,8 @@ class _LinkStep:
         of_entity = by_person_frame.filter(pl.col("entity") == entity.value)["link_id"].to_list()
         chosen = selection.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
         # Persons that others were merged into may have taken over values, also in the fields that are ours.
-        again = [*self._staging.read("overwritten")["person_id"].to_list(), *self._fates.survivors.values()]
+        told = [i for name in ("overwritten", "opt_outs") for i in self._staging.read(name)["person_id"].to_list()]
+        again = [*told, *self._fates.survivors.values()]
         gone = [i for name in ("persons_missing", "persons_deleted") for i in self._staging.read(name)["id"].to_list()]
         nowhere = pl.col("person_id").is_in(gone) | pl.col("link_id").is_in(list(self._without_row))
         forced = set(chosen["link_id"].to_list())

@@ -10,6 +10,7 @@ from include.leadsync.backfills import staged_stretch
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
+from include.leadsync.load.outcome import Fate
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.merge import merge as merge_pairs
 from include.leadsync.model import Direction, Lane, LinkStatus, OperationState, System
@@ -22,6 +23,7 @@ from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.consent import spread
 from include.leadsync.plan.endings import flag_rows, merge_rows, unwanted_rows
 from include.leadsync.plan.first_sync import guesses, require_acceptance
+from include.leadsync.plan.opting_out import in_doubt, with_opt_outs, without_lifts
 from include.leadsync.plan.refresh import refreshed
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
@@ -57,6 +59,7 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     left_out: list[int] = []
     matched = staging.read("echoes") if staging.exists("echoes") else pl.DataFrame(schema=_ECHO)
     blocked = [pl.DataFrame(schema=BLOCKED_SCHEMA)]
+    opt_outs, versions = staging.read("opt_outs"), _unanswered(engine, staging.read("selection"))
     for entity, number in slices(engine, run):
         pairs = staging.read(f"pairs.{entity.value}.{number}").with_row_index("_row")
         both = pairs.filter(pl.col("create").is_null())
@@ -67,6 +70,10 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
         echoes = expected(Echoes(engine.store).of_persons(both["person_id"].drop_nulls().to_list()), matched)
         decisions, kept = without_blocked(decisions, both, echoes, entity, engine.now())
         blocked.append(kept)
+        decisions = with_opt_outs(decisions, both, opt_outs, in_doubt(both, versions), field_map)
+        if not run.incremental:  # it has not read the feed: an opt-out may have been made meanwhile
+            decisions, waiting = without_lifts(decisions, both, field_map)
+            left_out += waiting
         stretch = staged_stretch(engine, run, entity)
         decisions = refreshed(decisions, both, field_map, engine.settings.backfill.direction, stretch, moved)
         decisions = without_writes(decisions, both, outbound=schema.filters[entity].outbound)
@@ -81,6 +88,13 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     staging.write(BLOCKED, pl.concat(blocked))
     staging.write(LEFT_OUT, pl.DataFrame({"link_id": left_out}, schema={"link_id": pl.Int64}))
     return {str(change): count for change, count in counts.items()}
+
+
+def _unanswered(engine: Engine, selection: pl.DataFrame) -> dict[int, str | None]:
+    """Links of which nobody knows whether the last write arrived → the version of the record it was meant for."""
+    unknown = selection.filter(pl.col("reason").str.starts_with(Fate.UNKNOWN.value))["link_id"].drop_nulls().to_list()
+    links = Links(engine.store).by_id(unknown)
+    return dict(zip(links["link_id"].to_pylist(), links["crm_etag"].to_pylist(), strict=True))
 
 
 def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:

@@ -1,0 +1,174 @@
+"""A fresh opt-out stands against a lift whose answer was lost, and no change of record counts as a lift (D86-D88)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.errors import LeadSyncError
+from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.play import column, shown
+from tests.world import ConnectionDropped, World
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pairs of `PEOPLE`, everybody opted out."""
+    folder = prepare(tmp_path_factory.mktemp("prepared"))
+    with World(folder, fresh=False) as world:
+        scene = Scene(world)
+        for name in ("ann", "cy"):
+            world.edit_person(scene.person(name), unsubscribed=True)
+        world.settle()
+    return folder
+
+
+@pytest.fixture
+def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
+    """A copy of them."""
+    with copy_of(prepared, tmp_path / "scene") as made:
+        yield made
+
+
+def to_marketo(request: HttpRequest) -> bool:
+    return request.method == "POST" and "/rest/v1/leads.json" in request.url
+
+
+def to_dynamics(request: HttpRequest) -> bool:
+    return "$batch" in request.url and b"PATCH" in (request.body or b"")
+
+
+@contextmanager
+def unanswered(world: World, lost: Callable[[HttpRequest], bool], *, committed: bool) -> Iterator[None]:
+    """Writes are carried out, or not, and nobody hears which."""
+
+    def before(request: HttpRequest) -> None:
+        if lost(request) and not committed:
+            raise ConnectionDropped
+
+    def after(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if lost(request):
+            raise ConnectionDropped
+        return response
+
+    world.transport.before.append(before)
+    world.transport.after.append(after)
+    yield
+    world.transport.before.clear()
+    world.transport.after.clear()
+
+
+def cycle(world: World) -> None:
+    with contextlib.suppress(LeadSyncError):
+        world.run()
+
+
+def opted_out(scene: Scene, name: str, entity: str, row_id: str | None = None) -> tuple[object, object]:
+    """What both sides show."""
+    record = row_id or scene.record(name)
+    return shown(scene.world, scene.person(name), "unsubscribed"), column(scene.world, entity, record, "donotbulkemail")
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["lift written", "lift not written"])
+@pytest.mark.parametrize(("name", "entity"), [("ann", "lead"), ("cy", "contact")])
+def test_an_opt_out_in_marketo_stands_against_a_lift_of_dynamics_that_was_never_answered(
+    scene: Scene, name: str, entity: str, committed: bool
+) -> None:
+    world, person = scene.world, scene.person(name)
+    world.edit_row(entity, scene.record(name), donotbulkemail=False)
+    with unanswered(world, to_marketo, committed=committed):
+        cycle(world)
+    world.edit_person(person, unsubscribed=False)
+    world.edit_person(person, unsubscribed=True)
+    world.settle()
+    assert opted_out(scene, name, entity) == (True, True)
+    lost = [(row["kind"], row["rule"]) for row in world.ledger(person, "unsubscribed") if row["lost"] == "false"]
+    assert lost == [("collision", "D86"), ("update", "D86")]
+
+
+def test_an_opt_out_that_the_feed_shows_late_is_put_back_over_the_lift_that_ran_over_it(scene: Scene) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    world.edit_row("lead", lead, donotbulkemail=False)
+
+    def opt_out_first(request: HttpRequest) -> None:
+        if to_marketo(request):
+            world.transport.before.clear()
+            world.edit_person(person, unsubscribed=False)
+            world.edit_person(person, unsubscribed=True)
+
+    world.transport.before.append(opt_out_first)  # after this run has read the feed
+    world.run()
+    assert shown(world, person, "unsubscribed") is False
+    world.settle()
+    assert opted_out(scene, "ann", "lead") == (True, True)
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["lift written", "lift not written"])
+@pytest.mark.parametrize(("name", "entity"), [("ann", "lead"), ("cy", "contact")])
+def test_an_opt_out_in_dynamics_stands_against_a_lift_of_marketo_that_was_never_answered(
+    scene: Scene, name: str, entity: str, committed: bool
+) -> None:
+    world, person, record = scene.world, scene.person(name), scene.record(name)
+    world.edit_person(person, unsubscribed=False)
+    with unanswered(world, to_dynamics, committed=committed):
+        cycle(world)
+    world.edit_row(entity, record, donotbulkemail=False)
+    world.edit_row(entity, record, donotbulkemail=True)
+    world.settle()
+    assert opted_out(scene, name, entity) == (True, True)
+    lost = [(row["kind"], row["rule"]) for row in world.ledger(person, "unsubscribed") if row["lost"] == "false"]
+    assert lost == [("collision", "D86"), ("update", "D86")]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("where", ["marketo", "dynamics"])
+def test_a_lift_that_was_never_answered_is_carried_out_where_nobody_opted_out_again(
+    scene: Scene, where: str, committed: bool
+) -> None:
+    world = scene.world
+    if where == "marketo":
+        world.edit_person(scene.person("ann"), unsubscribed=False)
+    else:
+        world.edit_row("lead", scene.record("ann"), donotbulkemail=False)
+    with unanswered(world, to_dynamics if where == "marketo" else to_marketo, committed=committed):
+        cycle(world)
+    world.settle()
+    assert opted_out(scene, "ann", "lead") == (False, False)
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["never answered", "refused"])
+def test_a_contact_that_came_of_a_lead_lifts_nothing_however_often_it_is_read(scene: Scene, refused: bool) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    world.edit_person(person, title="CTO")
+    world.settle()
+    contact = scene.qualify(lead)
+    assert contact
+    world.edit_row("contact", contact, donotbulkemail=False, jobtitle=None)
+    if refused:
+        rule = {"entity": "contact", "when": {"donotbulkemail": True}, "message": "a plug-in says no"}
+        world.dynamics.control("fail_writes", rule)
+        cycle(world)
+        world.dynamics.control("fail_writes", {"entity": "contact", "when": None})
+    else:
+        with unanswered(world, to_dynamics, committed=False):
+            cycle(world)
+    world.edit_row("contact", contact, address1_city="Oslo")
+    world.settle()
+    assert opted_out(scene, "ann", "contact", contact) == (True, True)
+    assert (shown(world, person, "title"), column(world, "contact", contact, "jobtitle")) == ("CTO", "CTO")
+
+
+def test_a_backfill_leaves_a_lift_to_the_cycle_which_reads_what_was_opted_out_meanwhile(scene: Scene) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    world.edit_person(person, unsubscribed=False)
+    world.edit_person(person, unsubscribed=True)
+    world.edit_row("lead", lead, donotbulkemail=False, jobtitle="CTO")
+    world.run(kind="backfill", persons=(person,))
+    assert (shown(world, person, "title"), opted_out(scene, "ann", "lead")) == ("CTO", (True, False))
+    world.settle()
+    assert opted_out(scene, "ann", "lead") == (True, True)
