@@ -77,7 +77,7 @@ def _told(report: dict[str, Json], options: argparse.Namespace, then: str) -> in
         print(json.dumps(report, ensure_ascii=False))
         return DONE
     print("\n".join(lines(report, report["marked"])))
-    print(f"report: {report['page']} (with matches.csv, fields.csv, conflicts.csv)")
+    print(f"report: {report['page']} (with matches.csv, fields.csv, conflicts.csv, alone.csv)")
     if "stored" in report:
         print(f"{report['stored']['linked']} pairs linked; the next cycle fills them")
     else:

@@ -18,6 +18,7 @@ from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
+from include.leadsync.plan.first_sync import require_whole_acceptance
 from include.leadsync.plan.step import APPROVED
 from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
@@ -50,6 +51,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     Runs(engine.store).start(run.run_id, run.kind, run.to_json())
     run.require_selection()
     require_no_native_sync(engine, run)
+    require_whole_acceptance(engine, run)
     schema = current_schema(engine)
     require_setup(engine, schema)
     _require_fields(run, schema)

@@ -58,6 +58,7 @@ def test_the_report_counts_what_would_happen_and_writes_nothing(world: World, tm
         "only_in_dynamics": 1,
         "only_in_marketo": 3,
         "kept_out_by_filter": 0,
+        "became_contacts": 0,
         "equal": 0,
         "to_fill": 3,
     }
@@ -73,6 +74,8 @@ def test_the_report_counts_what_would_happen_and_writes_nothing(world: World, tm
         assert sorted(row["how"] for row in csv.DictReader(file)) == ["email", "email", "id"]
     with (tmp_path / "out" / "conflicts.csv").open() as file:
         assert [row["code"] for row in csv.DictReader(file)] == ["several_candidates"]
+    with (tmp_path / "out" / "alone.csv").open() as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == ["record", "person", "person", "person"]
 
 
 def test_without_reading_everybody_persons_alone_are_not_counted(world: World) -> None:

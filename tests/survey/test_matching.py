@@ -15,6 +15,8 @@ ROW = {
     "state": 0,
     "merged": False,
     "master": None,
+    "contact": None,
+    "origin": None,
     "allowed": True,
     "place": None,
     "modified": "2026-01-01T00:00:00Z",
@@ -26,6 +28,8 @@ ROWS = {
     "state": pl.Int64,
     "merged": pl.Boolean,
     "master": pl.String,
+    "contact": pl.String,
+    "origin": pl.String,
     "allowed": pl.Boolean,
     "place": pl.Int64,
     "modified": pl.String,
@@ -143,3 +147,29 @@ def test_existing_links_stay_and_are_counted() -> None:
 
 def test_every_conflict_has_a_meaning() -> None:
     assert set(CONFLICTS) | {"type_mismatch", "shared_address"} == set(MEANING)
+
+
+NAMED: dict[str, dict[str, Any]] = {"a": {"state": 1, "contact": "b"}, "b": {"entity": "contact"}}
+BORN: dict[str, dict[str, Any]] = {"a": {"state": 1}, "b": {"entity": "contact", "origin": "a"}}
+
+
+@pytest.mark.parametrize("rows", [NAMED, BORN], ids=["named by the lead", "born of the lead"])
+def test_a_lead_that_became_a_contact_has_no_person_of_its_own(rows: dict[str, dict[str, Any]]) -> None:
+    rows = {key: row | {"email": "x@y"} for key, row in rows.items()}  # R67
+    found = matched(rows, {1: {"email": "x@y"}})
+    assert (pairs(found), told(found)) == ({("b", 1, "email")}, set())
+    assert (found.to_create, found.converted) == (0, 1)
+    found = matched(rows, {1: {"email": "x@y"}, 2: {"email": "x@y"}}, [(2, "a")])
+    assert pairs(found) == {("a", 2, "id")}  # the link of the lead goes on to the contact, which waits for it
+    assert (found.to_create, found.converted, found.persons_alone) == (0, 0, 1)
+
+
+def test_a_contact_that_is_kept_out_leaves_its_lead_a_person() -> None:
+    found = matched({"a": {"state": 1}, "b": {"entity": "contact", "origin": "a", "allowed": False}}, {})
+    assert (found.to_create, found.converted, found.kept_out) == (1, 0, 1)
+
+
+def test_the_candidates_and_whoever_is_alone_are_named() -> None:
+    found = matched({"a": {"email": "x@y"}, "b": {}}, {n: {"email": "x@y"} for n in (3, 1, 2)} | {4: {}})
+    assert found.conflicts["detail"].to_list() == ["3 persons: 1 2 3"]
+    assert found.alone.rows() == [("record", "lead", "b"), *(("person", None, str(n)) for n in (1, 2, 3, 4))]

@@ -8,7 +8,7 @@ beforehand (`fates`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import polars as pl
 
@@ -18,6 +18,9 @@ from include.leadsync.link.frames import PARTITION, SEVERAL_CARRY, events, unlin
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, FieldMap, Lane, LinkStatus
 from include.leadsync.state import Links
+
+CLAIMED_TWICE = "claimed_twice"
+"""Name under which the store keeps the records that an accepted survey could not decide on, as a JSON list (D11)."""
 
 
 class Arrivals:
@@ -32,12 +35,17 @@ class Arrivals:
         claimed: set[int],
         restored: Mapping[str, int],
         lane: Lane = Lane.INCREMENT,
+        claimed_twice: Collection[str] = (),
     ) -> None:
-        """`restored`: records that were deleted once → the person they had then. `lane` carries what is written."""
+        """`restored`: records that were deleted once → the person they had then. `lane` carries what is written.
+
+        `claimed_twice`: records whose ids lead to several persons in fields that the cycle does not read.
+        """
         self._people, self._links, self._map, self._entity = people, links, field_map, entity
         self._deleted = restored
         self._claimed = claimed  # persons taken in this run; shared by both entities
         self._lane = lane
+        self._claimed_twice = set(claimed_twice)
         self._by_email = ByEmail(people, links, entity, claimed)
         self.events: list[pl.DataFrame] = []
 
@@ -47,6 +55,7 @@ class Arrivals:
         unknown = [crm_id for crm_id in rows["id"].to_list() if crm_id not in restored]
         by_id = self._unclaimed(self._people.by_microsoft_id(unknown))
         rows, by_id = self._without_rivals(rows, by_id)
+        rows = self._without_doubtful(rows, {*by_id["sys_id"], *restored})
         matched = dict(zip(by_id["sys_id"].to_list(), by_id["id"].to_list(), strict=True))
         matched |= {crm_id: int(frame["id"][0]) for crm_id, frame in restored.items()}
         self._claimed |= set(matched.values())
@@ -103,6 +112,17 @@ class Arrivals:
             self._hold([str(crm_id)], SEVERAL_CARRY, message, "D11")
         many = rivals["sys_id"].to_list()
         return rows.filter(~pl.col("id").is_in(many)), by_id.filter(~pl.col("sys_id").is_in(many))
+
+    def _without_doubtful(self, rows: pl.DataFrame, found: set[str]) -> pl.DataFrame:
+        """A survey found claims on these that exclude each other; only an id in the one field that counts decides."""
+        doubtful = [each for each in rows["id"].to_list() if each in self._claimed_twice and each not in found]
+        message = (
+            "the accepted report lists this record under several persons or its person under several records"
+            " (conflicts.csv); write its id into the Microsoft Id of the right person, or correct the ids and accept a"
+            " new report"
+        )
+        self._hold(doubtful, SEVERAL_CARRY, message, "D11")
+        return rows.filter(~pl.col("id").is_in(doubtful))
 
     def _unclaimed(self, raw: object) -> pl.DataFrame:
         """Canonical persons that have no link and are not taken by this run."""

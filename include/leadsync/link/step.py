@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
@@ -12,7 +13,7 @@ import pyarrow as pa
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.extract.crm import stream_name
 from include.leadsync.extract.identity import PLACE
-from include.leadsync.link.arrivals import Arrivals, placed
+from include.leadsync.link.arrivals import CLAIMED_TWICE, Arrivals, placed
 from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
 from include.leadsync.link.creations import ended_requests, with_requests
@@ -27,7 +28,7 @@ from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.schema import Schema, staged_schema
-from include.leadsync.state import Cursors, Links, PersonMerges
+from include.leadsync.state import Cursors, Links, Metadata, PersonMerges
 
 SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
@@ -171,7 +172,8 @@ class _LinkStep:
     def _arrived(self, entity: Entity, rows: pl.DataFrame) -> None:
         lane = Lane.BACKFILL if self._first_read(entity) or not self._run.incremental else Lane.INCREMENT
         restored, field_map = self._fates.restored, self._schema.map(entity)
-        arrivals = Arrivals(self._people, self._links, field_map, entity, self._claimed, restored, lane)
+        doubtful = json.loads(Metadata(self._engine.store).get("leadsync", CLAIMED_TWICE) or "[]")
+        arrivals = Arrivals(self._people, self._links, field_map, entity, self._claimed, restored, lane, doubtful)
         for part in rows.iter_slices(SLICE):
             pairs = arrivals.pairs(part, self._next_id)
             self._paired |= dict(pairs.select("crm_id", "person_id").iter_rows())

@@ -16,6 +16,16 @@ from include.leadsync.state import Links, Metadata
 ACCEPTED = "first_sync"
 """Name under which the store remembers that a report was accepted."""
 
+ACCEPTING = "first_sync.accepting"
+"""Name under which the store keeps the command that stores the rest of an accepted report; empty when all is stored."""
+
+
+def require_whole_acceptance(engine: Engine, run: RunRequest) -> None:
+    """Raises `FixConfiguration` while only some links of an accepted report are stored."""
+    again = Metadata(engine.store).get("leadsync", ACCEPTING)
+    if again and not run.dry_run:
+        raise FixConfiguration(f"a report was accepted, but not all of its links are stored yet; run `{again}` again")
+
 
 def guesses(pairs: pl.DataFrame) -> int:
     """How many first links of a slice rest on the e-mail address alone."""

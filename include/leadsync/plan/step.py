@@ -14,7 +14,7 @@ from include.leadsync.load.outcome import Fate
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.merge import merge as merge_pairs
 from include.leadsync.model import Direction, Lane, LinkStatus, OperationState, System
-from include.leadsync.plan.backfill_marks import with_marks
+from include.leadsync.plan.backfill_marks import Unfinished, with_marks
 from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.blocked import SCHEMA as BLOCKED_SCHEMA
 from include.leadsync.plan.blocked import expected, without_blocked
@@ -103,10 +103,12 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     system = engine.settings.marketo.system_fields
     parts = [pl.DataFrame(schema=PLAN_SCHEMA)]
     addresses = [pl.DataFrame(schema={"link_id": pl.Int64, "address": pl.String})]
+    selection = staging.read("selection")
+    unfinished = Unfinished(Outbox(engine.store), selection["link_id"].drop_nulls().to_list())
     backfilled: set[int] = set()
     by_email = 0
     for entity, number in slices(engine, run):
-        pairs = staging.read(f"pairs.{entity.value}.{number}")
+        pairs = unfinished.in_their_lane(staging.read(f"pairs.{entity.value}.{number}"))
         decisions = staging.read(f"decisions.{entity.value}.{number}")
         field_map = schema.map(entity)
         backfilled |= set(pairs.filter(pl.col("lane") == int(Lane.BACKFILL))["link_id"].to_list())
@@ -128,9 +130,9 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     rows = with_operation_ids(spread(pl.concat(parts), pl.concat(addresses)), run.run_id)
     staging.write("notices", shared_addresses(engine, rows))
     if any(field.name == system.backfilled_at for field in schema.marketo):
-        rows = with_marks(rows, backfilled, system.backfilled_at, engine.now())
+        rows = with_marks(rows, backfilled | unfinished.links, system.backfilled_at, engine.now())
     brake = engine.settings.policies.brake
-    approved = staging.read("selection").filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
+    approved = selection.filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
     held = apply_brake(
         rows,
         Links(engine.store).count_live(),

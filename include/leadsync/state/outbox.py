@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from include.leadsync.model import STANDING, OperationKind, OperationState
+from include.leadsync.model import STANDING, Direction, Lane, OperationKind, OperationState
 from include.leadsync.state.arrow import conform, filled, with_all_columns
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.claiming import Claiming
@@ -174,6 +174,28 @@ class Outbox:
         statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(operation.c.link_id, link_ids))
         with self._store.look(tx) as connection:
             return fetch(connection, statement.where(operation.c.state.in_(states)))
+
+    def unfinished_backfills(self, link_ids: Sequence[int], tx: Transaction | None = None) -> dict[int, str]:
+        """Links whose last write to the person is of a first sync or backfill and was not acknowledged → its state.
+
+        Superseded counts: what was released by the brake, or has an unknown outcome, is planned anew.
+        """
+        if not link_ids:
+            return {}
+        writes = [OperationKind.CREATE.value, OperationKind.UPDATE.value]
+        later = operation.alias("later")
+        of_link = (later.c.link_id == operation.c.link_id) & (later.c.direction == Direction.INBOUND.value)
+        newer = sa.exists().where(of_link, later.c.kind.in_(writes), later.c.created_at > operation.c.created_at)
+        statement = sa.select(operation.c.link_id, operation.c.state).where(
+            self._store.bulk.one_of(operation.c.link_id, link_ids),
+            operation.c.state.in_([PENDING, HELD, SUPERSEDED]),
+            operation.c.lane == int(Lane.BACKFILL),
+            operation.c.direction == Direction.INBOUND.value,
+            operation.c.kind.in_(writes),
+            ~newer,
+        )
+        with self._store.look(tx) as connection:
+            return {link_id: state for link_id, state in connection.execute(statement) if link_id is not None}
 
     def depth(self, tx: Transaction | None = None) -> pa.Table:
         """The backlog: direction, lane int64, state, count int64, oldest timestamp[us, UTC].

@@ -1,8 +1,8 @@
 """Both systems → staging, page by page, so that memory does not grow with the number of people.
 
 Datasets: `survey.rows.E` id, etag, allowed, @state and one canonical column per field · `survey.row_keys.E` id, email,
-state, merged, master, allowed, partition, modified, said · `survey.persons` id and every column as Marketo spells it ·
-`survey.claims` person_id, crm_id: a person says it is that record, or a record that it is that person.
+state, merged, master, contact, origin, allowed, partition, modified, said · `survey.persons` id and every column as
+Marketo spells it · `survey.claims` person_id, crm_id: a person says it is that record, or a record it is that person.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ ROW_KEYS: dict[str, pl.DataType | type[pl.DataType]] = {
     "state": pl.Int64,
     "merged": pl.Boolean,
     "master": pl.String,
+    "contact": pl.String,
+    "origin": pl.String,
     "allowed": pl.Boolean,
     "partition": pl.String,
     "modified": pl.String,
@@ -53,6 +55,7 @@ class Reading:
     ) -> None:
         self._engine, self._schema, self._staging, self._since = engine, schema, staging, since
         self._people = People(engine, schema)
+        self._reference = engine.settings.lifecycle.conversion_reference
         known = {field.name: field for field in schema.marketo}
         missing = [name for name in id_fields if name not in known]
         if missing:
@@ -90,7 +93,7 @@ class Reading:
             )
             keys = stack.enter_context(self._staging.writer(f"survey.row_keys.{entity.value}", _arrow_schema(ROW_KEYS)))
             for raw in self._pages(entity):
-                records = canonical_records(raw, self._schema, entity, None)
+                records = canonical_records(raw, self._schema, entity, self._reference)
                 rows.write(records.select("id", "etag", "allowed", STATE_SEEN, *names).to_arrow())
                 known = self._keys(raw, records)
                 keys.write(known.to_arrow())
@@ -103,7 +106,7 @@ class Reading:
 
     def _pages(self, entity: Entity) -> Iterator[pa.Table]:
         """A full tracked read: unlike a query in pages it misses nothing that changes meanwhile."""
-        columns = {**record_columns(self._schema, entity, None), **_EXTRA}
+        columns = {**record_columns(self._schema, entity, self._reference), **_EXTRA}
         if (own := self._engine.settings.creation.person_id_column) is not None:
             kinds = {attribute.name: attribute.type for attribute in self._schema.dynamics[entity]}
             if own not in kinds:
@@ -124,7 +127,14 @@ class Reading:
             pl.col("modifiedon").alias("modified"),
             (pl.col(own) if own else pl.lit(None)).cast(pl.Int64, strict=False).alias("said"),
         ).unique("id", keep="last", maintain_order=True)
-        told = records.select("id", "allowed", pl.col(STATE_SEEN).alias("state"), pl.col(PLACE).alias("partition"))
+        told = records.select(
+            "id",
+            "allowed",
+            "origin",
+            pl.col("@contact").str.to_lowercase().alias("contact"),
+            pl.col(STATE_SEEN).alias("state"),
+            pl.col(PLACE).alias("partition"),
+        )
         return keys.join(told, on="id").select(pl.col(name).cast(dtype) for name, dtype in ROW_KEYS.items())
 
     def _led_to(self, keys: pl.DataFrame, *, by_email: bool) -> Iterator[pa.Table]:

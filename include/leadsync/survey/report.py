@@ -1,4 +1,4 @@
-"""A survey as files: report.json, report.html, and matches, fields and conflicts as CSV. Ids and names, no values."""
+"""A survey as files: report.json, report.html; matches, fields, conflicts, alone as CSV. Ids and names, no values."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _LABELS = {
     "only_in_dynamics": "records without a person: the cycle creates persons",
     "only_in_marketo": "persons without a record: nothing happens, a request creates records",
     "kept_out_by_filter": "records that the filter keeps out",
+    "became_contacts": "leads that became contacts: their person is that of the contact",
     "equal": "pairs that are equal: nothing will be written",
     "to_fill": "pairs that the next cycle fills",
 }
@@ -31,6 +32,10 @@ def write_report(engine: Engine, report: dict[str, Json], folder: Path, marked: 
     (folder / "report.json").write_text(json.dumps(report, indent=2), "utf-8")
     staging.read("survey.matches").write_csv(folder / "matches.csv")
     staging.read("survey.conflicts").write_csv(folder / "conflicts.csv")
+    alone = staging.read("survey.alone")
+    if report["counts"]["only_in_marketo"] is None:  # only those were read whom a record leads to
+        alone = alone.filter(pl.col("kind") == "record")
+    alone.write_csv(folder / "alone.csv")
     pl.DataFrame(report["fields"], schema=["entity", "field", "to_marketo", "to_dynamics"]).write_csv(
         folder / "fields.csv"
     )

@@ -67,12 +67,14 @@ def survey(engine: Engine, asked: Survey) -> dict[str, Json]:
     comparing.compare(matched.matches)
     staging.write("survey.matches", matched.matches)
     staging.write("survey.conflicts", matched.conflicts)
+    staging.write("survey.alone", matched.alone)
     digest = _digest(matched, fields_of(schema))
     report = _report(asked, started, read, matched, comparing) | {"hash": digest}
     outcome = {
         "report": report,
         "fields": fields_of(schema),
         "slices": comparing.slices,
+        "id_fields": list(asked.id_fields),
         "token": token,
         "as_of": iso(started),
     }
@@ -127,10 +129,11 @@ def fields_of(schema: Schema) -> dict[str, list[list[str]]]:
 
 
 def _digest(matched: Matched, fields: dict[str, list[list[str]]]) -> str:
-    """What is accepted: these very pairs, compared on these fields; 16 hex digits."""
+    """What is accepted: these very pairs and open questions, compared on these fields; 16 hex digits."""
     digest = hashlib.sha256(json.dumps(fields).encode())
-    for row in matched.matches.iter_rows():
-        digest.update("|".join(map(str, row)).encode() + b"\n")
+    for frame in (matched.matches, matched.conflicts):
+        for row in frame.iter_rows():
+            digest.update("|".join(map(str, row)).encode() + b"\n")
     return digest.hexdigest()[:16]
 
 
@@ -153,6 +156,7 @@ def _report(
             "only_in_dynamics": matched.to_create,
             "only_in_marketo": matched.persons_alone if asked.since is not None else None,
             "kept_out_by_filter": matched.kept_out,
+            "became_contacts": matched.converted,
             "equal": comparing.equal,
             "to_fill": pairs - comparing.equal,
         },
