@@ -67,7 +67,9 @@ def parse_key(table: Table, text: str) -> Key:
     if guid is not None:
         return Key(guid)
     pairs = _pairs(table, text)
-    if len(pairs) == 1 and table.key in pairs and table.name not in {"systemuser", "team"}:
+    # A GUID stands without quotes (section 18); users and teams have no key by name (section 6).
+    quoted = text.partition("=")[2].strip().startswith("'")
+    if len(pairs) == 1 and table.key in pairs and not quoted and table.name not in {"systemuser", "team"}:
         guid = parse_guid(str(pairs[table.key]))
         if guid is not None:
             return Key(guid)

@@ -75,7 +75,7 @@ def aggregate(call: Call, table: Table, conditions: Sequence[Sql]) -> Response:
     top, size = parse_top(call.option("$top")), page_size(call)
     page, skipped = 1, 0
     if call.option("$skiptoken") is not None:
-        page, skipped, _ = read_cookie(call.world.storage.secret, call.option("$skiptoken") or "")
+        page, skipped, _ = read_cookie(call.cookie_secret(table), call.option("$skiptoken") or "")
         if not isinstance(skipped, int):
             raise bad_query("Invalid Skip Token: it does not belong to this query.")
     note_annotations(call)
@@ -83,7 +83,7 @@ def aggregate(call: Call, table: Table, conditions: Sequence[Sql]) -> Response:
     value, more = groups_of(call, table, wanted, list(_sorting(table, wanted, _order(call))), limit, skipped)
     content: dict[str, Json] = {"@odata.context": f"{call.root}$metadata#{table.set}", "value": value}
     if more and top is None:
-        cookie = make_cookie(call.world.storage.secret, page + 1, skipped + limit, tracking=False)
+        cookie = make_cookie(call.cookie_secret(table), page + 1, skipped + limit, tracking=False)
         query = with_option(call.query, "$skiptoken", skip_token(cookie))
         content["@odata.nextLink"] = f"{call.root}{call.raw_path}?{query}"
     return call.json(200, content)

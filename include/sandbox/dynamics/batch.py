@@ -131,5 +131,6 @@ def _inner(call: Call, part: Part, references: dict[str, str]) -> Call:
         headers=part.headers,
         body=part.body,
         references=references,
+        in_batch=True,
         transaction=None,
     )

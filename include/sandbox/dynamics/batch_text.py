@@ -44,7 +44,7 @@ def parse_batch(content_type: str, body: bytes, *, strict: bool) -> list[Part | 
         headers, content = _headers(chunk)
         kind = headers.get("content-type", "")
         if kind.lower().startswith("multipart/mixed"):
-            inner = [_headers(piece) for piece in _chunks(content, _boundary(kind))]
+            inner = [_headers(piece) for piece in _chunks(content, _boundary(kind), closed=True)]
             parts.append(ChangeSet([_part(*piece) for piece in inner]))
         else:
             parts.append(_part(headers, content))
@@ -62,8 +62,11 @@ def _boundary(content_type: str) -> bytes:
     raise unreadable(f"The content type '{kind}' of a batch must be multipart/mixed with a boundary.")
 
 
-def _chunks(body: bytes, boundary: bytes) -> list[bytes]:
-    """What stands between the boundary lines, without the line end that belongs to the boundary."""
+def _chunks(body: bytes, boundary: bytes, *, closed: bool = False) -> list[bytes]:
+    """What stands between the boundary lines, without the line end that belongs to the boundary.
+
+    Raises 400 without any boundary; with `closed` also without the last one.
+    """
     opening, closing = b"--" + boundary, b"--" + boundary + b"--"
     chunks: list[list[bytes]] = []
     for line in body.splitlines(keepends=True):
@@ -76,7 +79,10 @@ def _chunks(body: bytes, boundary: bytes) -> list[bytes]:
             chunks[-1].append(line)
     if not chunks:
         raise unreadable("The multipart body has no part with the boundary of its header.")
-    # Assumption: a body that ends without its closing boundary is read as far as it goes.
+    # Assumption: a body that ends without its closing boundary is read as far as it goes, a change set is not: half of
+    # what should happen together must not.
+    if closed:
+        raise unreadable("The change set has no closing boundary.")
     return [_without_last_end(b"".join(chunk)) for chunk in chunks]
 
 
@@ -104,9 +110,12 @@ def _part(headers: dict[str, str], content: bytes) -> Part:
         raise unreadable("A part of a batch must have the content type application/http or multipart/mixed.")
     line, _, rest = content.lstrip().partition(b"\n")
     words = line.decode("utf-8", "replace").split()
-    if len(words) < 2:
-        raise unreadable("The request line of a part is malformed.")
-    method, url = words[0].upper(), words[1] if len(words) < 4 else " ".join(words[1:-1])
+    if len(words) < 3 or not words[-1].startswith("HTTP/"):
+        raise unreadable(
+            f"The request line '{' '.join(words)[:200]}' is invalid. The request line at the start of each operation "
+            "must be of the format 'HttpMethod RequestUrl HttpVersion'."
+        )
+    method, url = words[0].upper(), " ".join(words[1:-1])
     inner, body = _part_headers(rest)
     return Part(method, url, inner, body, headers.get("content-id") or inner.get("content-id"))
 

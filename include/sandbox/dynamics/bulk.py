@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from include.sandbox.dynamics.addresses import parse_key, parse_path, relative
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import fetch
-from include.sandbox.dynamics.errors import ServiceError, bad_payload, bad_query, missing_row
-from include.sandbox.dynamics.payload import parse_body
+from include.sandbox.dynamics.errors import ServiceError, bad_payload, bad_query, missing_row, unknown_segment
+from include.sandbox.dynamics.messages import messages_of
+from include.sandbox.dynamics.parameters import NAMESPACE
+from include.sandbox.dynamics.payload import parse_parameters
 from include.sandbox.dynamics.row_endpoints import upsert_target
 from include.sandbox.dynamics.schema import Table
 from include.sandbox.dynamics.values import parse_guid
@@ -20,15 +22,17 @@ Targets = list[dict[str, Json]]
 
 def bulk(call: Call, table: Table, action: str) -> Response:
     """Carry out one bulk action; the first bad row undoes all of them (V52)."""
+    if action not in {"DeleteMultiple", *messages_of(table)}:
+        raise unknown_segment(f"{NAMESPACE}{action}")
     if action == "DeleteMultiple":
         raise ServiceError(400, "0x80040216", "DeleteMultiple has not yet been implemented.")
-    targets = _targets(call, table)
+    targets = _targets(call, table, action)
     with call.writing() as transaction:
         return BULK_ACTIONS[action](call, RowWriter(call, transaction), table, targets)
 
 
-def _targets(call: Call, table: Table) -> Targets:
-    targets = parse_body(call, table.set).get("Targets")
+def _targets(call: Call, table: Table, action: str) -> Targets:
+    targets = parse_parameters(call, action, ("Targets",), table.set).get("Targets")
     if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets):
         raise bad_payload(table.set, "Microsoft.OData.ODataException: The parameter 'Targets' is missing.")
     if len(targets) > call.world.options.bulk_limit:
@@ -36,7 +40,7 @@ def _targets(call: Call, table: Table) -> Targets:
         raise ServiceError(413, "0x8004418A", text)
     for target in targets:
         kind = str(target.get("@odata.type", "")).removeprefix("#")
-        if kind != f"Microsoft.Dynamics.CRM.{table.name}":
+        if kind != f"{NAMESPACE}{table.name}":
             detail = "Microsoft.OData.ODataException: The '@odata.type' of a target is missing or of another table."
             raise bad_payload(table.set, detail)
     return targets

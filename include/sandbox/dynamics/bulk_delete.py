@@ -12,12 +12,16 @@ from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import fetch
 from include.sandbox.dynamics.errors import ServiceError, bad_payload
 from include.sandbox.dynamics.inner_reads import literal, rows_where
-from include.sandbox.dynamics.payload import parse_body
+from include.sandbox.dynamics.payload import parse_parameters
 from include.sandbox.dynamics.schema import Column, Table
 from include.sandbox.dynamics.writing import RowWriter
 from include.sandbox.service import Json, Response
 
 _ACTION = "BulkDelete"
+_PARAMETERS = frozenset(
+    {"QuerySet", "JobName", "SendEmailNotification", "ToRecipients", "CCRecipients", "RecurrencePattern"}
+    | {"StartDateTime", "SourceImportId", "RunNow"}
+)
 _COMPARED = {"Equal": "eq", "NotEqual": "ne", "GreaterThan": "gt", "GreaterEqual": "ge", "LessThan": "lt"}
 _COMPARED |= {"LessEqual": "le"}
 _TEXTS = {"BeginsWith": "startswith", "EndsWith": "endswith", "Contains": "contains"}
@@ -25,7 +29,7 @@ _TEXTS = {"BeginsWith": "startswith", "EndsWith": "endswith", "Contains": "conta
 
 def bulk_delete(call: Call) -> Response:
     """`POST BulkDelete` with `QuerySet`, a list of query expressions: 200 with the id of the job."""
-    queries = parse_body(call, _ACTION).get("QuerySet")
+    queries = parse_parameters(call, _ACTION, _PARAMETERS).get("QuerySet")
     if not isinstance(queries, list) or not queries or not all(isinstance(query, dict) for query in queries):
         raise ServiceError(400, "0x80040203", "Required field 'QuerySet' is missing")
     with call.writing() as transaction:

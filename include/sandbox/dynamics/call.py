@@ -105,6 +105,7 @@ class Call:
     references: dict[str, str] = field(default_factory=dict)
     prefer: Prefer = field(default_factory=Prefer)
     parameters: list[tuple[str, str]] = field(default_factory=list)
+    in_batch: bool = False
 
     def __post_init__(self) -> None:
         self.prefer = parse_prefer(self.headers.get("prefer", ""))
@@ -158,6 +159,10 @@ class Call:
         if depth is None:
             raise missing_privilege(self.caller.user, privilege(table, verb), table.name, table.type_code)
         return depth
+
+    def cookie_secret(self, table: Table) -> str:
+        """What page cookies of a table are signed with: one of another table is none."""
+        return f"{self.world.storage.secret}:{table.name}"
 
     def address(self, table: Table, row_id: str) -> str:
         """The address of a row."""

@@ -8,7 +8,7 @@ from include.sandbox.dynamics.bulk import BULK_ACTIONS, bulk
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.csdl import metadata_document
 from include.sandbox.dynamics.errors import ServiceError, method_not_allowed, no_route, unknown_segment
-from include.sandbox.dynamics.functions import FUNCTIONS, parameters_of, service_document
+from include.sandbox.dynamics.functions import FUNCTIONS, call_function, parameters_of, service_document
 from include.sandbox.dynamics.metadata_endpoints import METADATA_ROOTS, metadata
 from include.sandbox.dynamics.parameters import NAMESPACE
 from include.sandbox.dynamics.privileges import BOUND_FUNCTIONS
@@ -23,6 +23,7 @@ from include.sandbox.dynamics.reading import (
     related_to,
 )
 from include.sandbox.dynamics.row_endpoints import (
+    create_related,
     create_row,
     delete_row,
     patch_row,
@@ -54,7 +55,7 @@ def _route(call: Call, segments: list[Segment]) -> Response:
         return metadata(call, segments)
     if len(segments) == 1 and first.name in {*FUNCTIONS, *UNBOUND_ACTIONS}:
         return _operation(call, first)
-    if first.name.startswith("$"):
+    if first.name.startswith("$") and call.in_batch:
         references_lookup({}, first.name)
     table = call.schema.by_set.get(first.name)
     if table is None:
@@ -70,7 +71,7 @@ def _operation(call: Call, segment: Segment) -> Response:
         raise no_route(f"{call.root}{call.path}")
     if segment.name in UNBOUND_ACTIONS:
         return UNBOUND_ACTIONS[segment.name](call)
-    return FUNCTIONS[segment.name](call, parameters_of(call, segment.key))
+    return call_function(call, segment.name, segment.key)
 
 
 def _only(call: Call, *methods: str) -> None:
@@ -126,9 +127,19 @@ def _below(call: Call, table: Table, key_text: str, rest: list[Segment]) -> Resp
         return read_property(call, table, key, name, raw=True)
     if len(rest) > 1:
         return _deeper(call, table, key_text, rest)
+    return _property(call, table, key, name)
+
+
+def _property(call: Call, table: Table, key: Key, name: str) -> Response:
+    """A property of a row, what its lookup points to, or a collection of rows that point to it."""
     if call.method == "GET":
         return read_property(call, table, key, name, raw=False)
-    _only(call, "PUT", "DELETE")
+    if name in call.schema.collections(table.name):
+        _only(call, "GET", "POST")
+        return create_related(call, table, key, name)
+    if name not in table.by_wire and name not in table.navigation:
+        raise unknown_segment(name)
+    _only(call, "GET", "PUT", "DELETE")
     return write_property(call, table, key, name)
 
 

@@ -129,7 +129,7 @@ class _Reader:
         fetch.limit = min(number_of(root, "count", largest) or largest, largest)
         cookie = root.get("paging-cookie")
         if cookie and not self._links.found:
-            state = read_fetch_cookie(self._call.world.storage.secret, cookie)
+            state = read_fetch_cookie(self._call.cookie_secret(self._table), cookie)
             if len(state) != len(self._links.order) + 1:
                 raise bad_query("Invalid Skip Token: it does not belong to this query.")
             fetch.query.after = state
@@ -168,6 +168,6 @@ def _annotations(call: Call, fetch: _Fetch, counted: int | None, page: Sequence[
     }
     if page:
         state = [*page[-1][3 : 3 + len(fetch.query.order)], page[-1][0]]
-        values["fetchxmlpagingcookie"] = make_fetch_cookie(call.world.storage.secret, fetch.page + 1, state)
+        values["fetchxmlpagingcookie"] = make_fetch_cookie(call.cookie_secret(fetch.query.table), fetch.page + 1, state)
         values["morerecords"] = True
     return {f"@{_ANNOTATION}{n}": value for n, value in values.items() if call.prefer.wants(f"{_ANNOTATION}{n}")}

@@ -10,8 +10,10 @@ from include.sandbox.dynamics import catalog
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import fetch
 from include.sandbox.dynamics.duplicates import retrieve_duplicates
-from include.sandbox.dynamics.errors import ServiceError
+from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_segment
+from include.sandbox.dynamics.parameters import NAMESPACE
 from include.sandbox.dynamics.query_options import split
+from include.sandbox.dynamics.schema import stable_id
 from include.sandbox.service import Json, Response
 
 
@@ -41,16 +43,30 @@ def _version(call: Call, _parameters: Mapping[str, str]) -> Response:
     return call.json(200, _context(call, "RetrieveVersion") | {"Version": catalog.seed()["organization"]["version"]})
 
 
-def _current_organization(call: Call, _parameters: Mapping[str, str]) -> Response:
+def _current_organization(call: Call, parameters: Mapping[str, str]) -> Response:
+    kind = parameters["AccessType"].removeprefix(f"{NAMESPACE}EndpointAccessType").strip("'")
+    if kind not in _ACCESS_TYPES:
+        text = f"The string '{parameters['AccessType']}' is not a valid enumeration type constant."
+        raise bad_query(text)
     organization = catalog.seed()["organization"]
+    base = call.root.partition("/api/")[0]
+    endpoints = {
+        "WebApplication": f"{base}/",
+        "OrganizationService": f"{base}/XRMServices/2011/Organization.svc",
+        "OrganizationDataService": f"{base}/XRMServices/2011/OrganizationData.svc",
+    }
     detail = {
         "OrganizationId": organization["id"],
         "FriendlyName": "Sandbox",
         "OrganizationVersion": organization["version"],
-        "UniqueName": "sandbox",
-        "UrlName": "sandbox",
+        "EnvironmentId": organization["id"],
+        "DatacenterId": stable_id("datacenter"),
+        "Geo": "EMEA",
         "TenantId": organization["tenant_id"],
+        "UrlName": "sandbox",
+        "UniqueName": "sandbox",
         "State": "Enabled",
+        "Endpoints": {"Count": len(endpoints), "Keys": list(endpoints), "Values": list(endpoints.values())},
     }
     return call.json(200, _context(call, "RetrieveCurrentOrganization") | {"Detail": detail})
 
@@ -58,9 +74,15 @@ def _current_organization(call: Call, _parameters: Mapping[str, str]) -> Respons
 def _record_count(call: Call, parameters: Mapping[str, str]) -> Response:
     try:
         names = msgspec.json.decode(parameters["EntityNames"].replace("'", '"'), type=list[str])
-        tables = [call.schema.tables[name] for name in names]
-    except (KeyError, msgspec.DecodeError) as error:
+    except msgspec.DecodeError as error:
         raise ServiceError(400, "0x80040203", f"EntityNames: {error}") from error
+    unknown = [name for name in names if name not in call.schema.tables]
+    if unknown:
+        text = (
+            f"The entity with a name = '{unknown[0]}' with namemapping = 'Logical' was not found in the MetadataCache."
+        )
+        raise ServiceError(400, "0x80041102", text)
+    tables = [call.schema.tables[name] for name in names]
     with call.reading() as connection:
         values = [
             int(connection.execute(f'SELECT count(*) FROM "r_{table.name}"').fetchone()[0])  # noqa: S608 - own names
@@ -70,13 +92,27 @@ def _record_count(call: Call, parameters: Mapping[str, str]) -> Response:
     return call.json(200, _context(call, "RetrieveTotalRecordCount") | {"EntityRecordCountCollection": collection})
 
 
-FUNCTIONS: Mapping[str, Callable[[Call, Mapping[str, str]], Response]] = {
-    "WhoAmI": _who_am_i,
-    "RetrieveVersion": _version,
-    "RetrieveCurrentOrganization": _current_organization,
-    "RetrieveTotalRecordCount": _record_count,
-    "RetrieveDuplicates": retrieve_duplicates,
+_ACCESS_TYPES = frozenset({"Default", "Internet", "Intranet"})
+_FUNCTIONS: Mapping[str, tuple[Callable[[Call, Mapping[str, str]], Response], frozenset[str]]] = {
+    "WhoAmI": (_who_am_i, frozenset()),
+    "RetrieveVersion": (_version, frozenset()),
+    "RetrieveCurrentOrganization": (_current_organization, frozenset({"AccessType"})),
+    "RetrieveTotalRecordCount": (_record_count, frozenset({"EntityNames"})),
+    "RetrieveDuplicates": (retrieve_duplicates, frozenset({"BusinessEntity", "MatchingEntityName", "PagingInfo"})),
 }
+FUNCTIONS = frozenset(_FUNCTIONS)
+
+
+def call_function(call: Call, name: str, text: str | None) -> Response:
+    """Answer one of `FUNCTIONS`; `text` is what stands between its parentheses.
+
+    Raises 404 for other parameters than its own: with those there is no such function.
+    """
+    function, wanted = _FUNCTIONS[name]
+    parameters = parameters_of(call, text)
+    if parameters.keys() != wanted:
+        raise unknown_segment(name)
+    return function(call, parameters)
 
 
 def parameters_of(call: Call, text: str | None) -> dict[str, str]:

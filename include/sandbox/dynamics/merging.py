@@ -10,7 +10,7 @@ from include.sandbox.dynamics.documents import Row, fetch
 from include.sandbox.dynamics.errors import ServiceError, bad_payload, missing_row
 from include.sandbox.dynamics.guards import HIERARCHIES, ancestors
 from include.sandbox.dynamics.parameters import flag, row_reference, row_type
-from include.sandbox.dynamics.payload import parse_body
+from include.sandbox.dynamics.payload import parse_parameters
 from include.sandbox.dynamics.schema import Table
 from include.sandbox.dynamics.writing import RowWriter
 from include.sandbox.service import Json, Response
@@ -18,10 +18,12 @@ from include.sandbox.service import Json, Response
 # The state that says inactive; a lead that was merged away counts as disqualified (O7).
 _INACTIVE = {"account": 1, "contact": 1, "lead": 2}
 
+_PARAMETERS = ("Target", "Subordinate", "UpdateContent", "PerformParentingChecks")
+
 
 def merge(call: Call) -> Response:
     """`POST Merge` with `Target`, `Subordinate`, `UpdateContent`, `PerformParentingChecks`: 204."""
-    body = parse_body(call, "Merge")
+    body = parse_parameters(call, "Merge", _PARAMETERS)
     with call.writing() as transaction:
         writer = RowWriter(call, transaction)
         target = row_reference(call, transaction.connection, "Merge", body, "Target")

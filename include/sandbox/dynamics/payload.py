@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -26,6 +26,7 @@ from include.sandbox.dynamics.values import stored
 from include.sandbox.service import Json
 
 _BIND = "@odata.bind"
+_NAMESPACE = "Microsoft.Dynamics.CRM."
 _NO_OBJECT = "Microsoft.OData.ODataException: A node of type 'StartObject' was expected."
 _NODE = (
     "A node of type '{}' was read from the JSON reader when trying to read the start of an entry. A 'StartObject' node "
@@ -71,6 +72,16 @@ def parse_body(call: Call, target: str) -> dict[str, Json]:
     return content
 
 
+def parse_parameters(call: Call, action: str, known: Collection[str], target: str | None = None) -> dict[str, Json]:
+    """The parameters of an action; raises 400 for one that it does not have."""
+    body = parse_body(call, target or action)
+    unknown = [name for name in body if "@" not in name and name not in known]
+    if unknown:
+        detail = f"The parameter '{unknown[0]}' in the request payload is not a valid parameter for the operation"
+        raise bad_payload(target or action, f"Microsoft.OData.ODataException: {detail} '{action}'.")
+    return body
+
+
 def _unreadable(body: bytes) -> str:
     """Why a body is no JSON, in the words of the OData library; which of its texts fits best is not documented."""
     return (
@@ -107,6 +118,8 @@ class PayloadReader:
             if "." not in name:
                 detail = f"Microsoft.OData.ODataException: '{name}' is an invalid instance annotation name."
                 raise bad_payload(self._table.set, detail)
+            if name == "@odata.type":
+                self._check_type(value)
             return
         if not name.endswith(_BIND):
             return  # annotations of a property that the client read are tolerated
@@ -123,6 +136,16 @@ class PayloadReader:
             if table.name != relationship.child:
                 raise bad_query(f"The address '{address}' is not of type {relationship.child}.")
             changes.attached.append((relationship, row_id))
+
+    def _check_type(self, value: Json) -> None:
+        """A row says its type with or without `#`; that of another table does not fit."""
+        kind = str(value).removeprefix("#")
+        if kind != f"{_NAMESPACE}{self._table.name}":
+            detail = (
+                f"Microsoft.OData.ODataException: A type named '{kind}' could not be resolved by the model or is not "
+                f"assignable to the expected type '{_NAMESPACE}{self._table.name}'."
+            )
+            raise bad_payload(self._table.set, detail)
 
     def _member(self, changes: Changes, name: str, value: Json) -> None:
         table = self._table

@@ -12,7 +12,7 @@ from include.sandbox.dynamics.derived import default_status
 from include.sandbox.dynamics.documents import Row, exists
 from include.sandbox.dynamics.errors import ServiceError, bad_payload, missing_row
 from include.sandbox.dynamics.parameters import NAMESPACE, flag, row_reference, row_type
-from include.sandbox.dynamics.payload import parse_body, reference_values
+from include.sandbox.dynamics.payload import parse_parameters, reference_values
 from include.sandbox.dynamics.reading import missing
 from include.sandbox.dynamics.schema import Table
 from include.sandbox.dynamics.values import parse_guid, stored
@@ -21,6 +21,10 @@ from include.sandbox.service import Json, Response
 
 _QUALIFIED = 1
 _ACTION = "QualifyLead"
+_PARAMETERS = frozenset(
+    {"CreateAccount", "CreateContact", "CreateOpportunity", "OpportunityCurrencyId", "OpportunityCustomerId"}
+    | {"SourceCampaignId", "Status", "ProcessInstanceId", "SuppressDuplicateDetection"}
+)
 
 
 @dataclass(slots=True)
@@ -38,7 +42,7 @@ class Qualification:
 
 def qualify_lead(call: Call, table: Table, key: Key) -> Response:
     """`POST leads(id)/Microsoft.Dynamics.CRM.QualifyLead`: 200 with one entry per created row."""
-    body = parse_body(call, _ACTION)
+    body = parse_parameters(call, _ACTION, _PARAMETERS)
     with call.writing() as transaction:
         writer = RowWriter(call, transaction)
         lead = find(transaction.connection, table, key)

@@ -151,12 +151,12 @@ def _navigation(schema: Schema, table: Table, name: str) -> tuple[Column | None,
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Parts between separators that are outside parentheses and quotes."""
+    """Parts between separators that are outside parentheses, brackets and quotes."""
     parts, depth, quoted = [""], 0, False
     for char in text:
         quoted ^= char == "'"
         if not quoted:
-            depth += {"(": 1, ")": -1}.get(char, 0)
+            depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(char, 0)
         if char == separator and depth == 0 and not quoted:
             parts.append("")
         else:

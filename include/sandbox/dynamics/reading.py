@@ -64,7 +64,7 @@ def read_set(call: Call, table: Table, related: tuple[str, Relationship] | None 
         entries = query.run(connection, limit + 1)
         content["value"] = render(call, connection, selection, entries[:limit])
     if len(entries) > limit and not capped:
-        content["@odata.nextLink"] = _next_link(call, entries[limit - 1], page)
+        content["@odata.nextLink"] = _next_link(call, query, entries[limit - 1], page)
     return call.json(200, content)
 
 
@@ -72,15 +72,15 @@ def _resume(call: Call, query: Query) -> int:
     token = call.option("$skiptoken")
     if token is None:
         return 1
-    page, state, tracking = read_cookie(call.world.storage.secret, token)
+    page, state, tracking = read_cookie(call.cookie_secret(query.table), token)
     if tracking or not isinstance(state, list) or len(state) != len(query.order) + 1:
         raise bad_query("Invalid Skip Token: it does not belong to this query.")
     query.after = state
     return page
 
 
-def _next_link(call: Call, last: tuple[Json, ...], page: int) -> str:
-    cookie = make_cookie(call.world.storage.secret, page + 1, [*last[3:], last[0]], tracking=False)
+def _next_link(call: Call, query: Query, last: tuple[Json, ...], page: int) -> str:
+    cookie = make_cookie(call.cookie_secret(query.table), page + 1, [*last[3:], last[0]], tracking=False)
     return f"{call.root}{call.raw_path}?{with_option(call.query, '$skiptoken', skip_token(cookie))}"
 
 

@@ -20,7 +20,7 @@ from include.sandbox.dynamics.formatting import Annotator, target_of
 from include.sandbox.dynamics.operands import Sql
 from include.sandbox.dynamics.paging import make_cookie, skip_token
 from include.sandbox.dynamics.query_options import Expand, Selection, parse_order, parse_top
-from include.sandbox.dynamics.schema import OWNER_ID, Column
+from include.sandbox.dynamics.schema import OWNER_ID, Column, Table
 from include.sandbox.dynamics.selecting import Query, compiler_for, visible
 from include.sandbox.service import Json
 
@@ -140,7 +140,7 @@ class Expander:
         if not self.single:
             link = self._link(expand, row)
             if paged and len(entries) == limit:
-                link += f"{'&' if '?' in link else '?'}$skiptoken={self._token(entries[-1])}"
+                link += f"{'&' if '?' in link else '?'}$skiptoken={self._token(table, entries[-1])}"
             if not paged or len(entries) == limit:
                 content[f"{expand.name}@odata.nextLink"] = link
 
@@ -149,8 +149,8 @@ class Expander:
         address = f"{self.call.address(row.table, row.id)}/{expand.name}"
         return f"{address}?{options}" if options else address
 
-    def _token(self, last: tuple[Json, ...]) -> str:
-        cookie = make_cookie(self.call.world.storage.secret, 2, [*last[3:], last[0]], tracking=False)
+    def _token(self, table: Table, last: tuple[Json, ...]) -> str:
+        cookie = make_cookie(self.call.cookie_secret(table), 2, [*last[3:], last[0]], tracking=False)
         return skip_token(cookie)
 
 

@@ -34,6 +34,22 @@ def create_row(call: Call, table: Table) -> Response:
         return _written(call, transaction.connection, row, created=True, address=call.address(table, row.id))
 
 
+def create_related(call: Call, table: Table, key: Key, name: str) -> Response:
+    """POST on a collection of a row: a new row that points to it (OData 4.0 11.4.2); answers as POST on its set."""
+    call.check_options()
+    relationship = call.schema.collections(table.name)[name]
+    child = call.schema.tables[relationship.child]
+    body = parse_body(call, child.set)
+    with call.writing() as transaction:
+        parent = find(transaction.connection, table, key)
+        if parent is None:
+            raise missing(table, key)
+        writer = RowWriter(call, transaction)
+        row = writer.create(child, body)
+        writer.point(row, relationship.column, parent.id, table.name)
+        return _written(call, transaction.connection, row, created=True, address=call.address(child, row.id))
+
+
 def patch_row(call: Call, table: Table, key: Key) -> Response:
     """PATCH on a row: update, or create when it is missing and nothing forbids it (V40, V41)."""
     call.check_options()

@@ -19,8 +19,8 @@ from include.sandbox.dynamics.selecting import Query
 from include.sandbox.dynamics.storage import read_setting
 from include.sandbox.service import Json, Response
 
-_TOKEN = re.compile(r"(\d+)!(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)")
-_FORBIDDEN = ("$filter", "$orderby", "$expand", "$top")
+_TOKEN = re.compile(r"(\d{1,18})!(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)")
+_FORBIDDEN = ("$filter", "$orderby", "$expand", "$top", "$apply", "fetchXml")
 _LINKS = frozenset({"$skiptoken", "$deltatoken"})
 
 
@@ -63,7 +63,9 @@ def _check(call: Call, table: Table) -> None:
     call.check_options()
     for name in _FORBIDDEN:
         if call.option(name) is not None:
-            raise bad_query(f'The "{name[1:]}" query parameter isn\'t supported when Change Tracking is enabled.')
+            raise bad_query(
+                f'The "{name.removeprefix("$")}" query parameter isn\'t supported when Change Tracking is enabled.'
+            )
     if not table.tracking:
         raise ServiceError(400, "0x80072491", f"Entity {table.name} is not enabled for change tracking")
     # Tracked reads need organisation-level read (section 4.1).
@@ -94,7 +96,7 @@ def _full(call: Call, connection: sqlite3.Connection, selection: Selection, limi
     query = Query(table)
     page, upper = 1, int(read_setting(connection, "version", 0))
     if call.option("$skiptoken") is not None:
-        page, state, tracking = read_cookie(call.world.storage.secret, call.option("$skiptoken") or "")
+        page, state, tracking = read_cookie(call.cookie_secret(table), call.option("$skiptoken") or "")
         if not tracking or "after" not in state:
             raise bad_query("Invalid Skip Token: it does not belong to this query.")
         query.after, upper = [state["after"]], state["upper"]
@@ -103,7 +105,7 @@ def _full(call: Call, connection: sqlite3.Connection, selection: Selection, limi
     shown = render(call, connection, selection, entries[:limit])
     if len(entries) > limit:
         state = {"after": entries[limit - 1][0], "upper": upper}
-        content |= {"value": shown, "@odata.nextLink": _next_link(call, page + 1, state)}
+        content |= {"value": shown, "@odata.nextLink": _next_link(call, table, page + 1, state)}
     else:
         # The link starts where this read started: what changed while it was paged comes with the next delta.
         content |= {"@odata.deltaLink": _delta_link(call, upper), "value": shown}
@@ -115,7 +117,7 @@ def _delta(call: Call, connection: sqlite3.Connection, selection: Selection, sin
     page, upper = 1, int(read_setting(connection, "version", 0))
     last, deleted = since, False
     if call.option("$skiptoken") is not None:
-        page, state, tracking = read_cookie(call.world.storage.secret, call.option("$skiptoken") or "")
+        page, state, tracking = read_cookie(call.cookie_secret(table), call.option("$skiptoken") or "")
         if not tracking or "last" not in state:
             raise bad_query("Invalid Skip Token: it does not belong to this query.")
         upper, last, deleted = state["upper"], state["last"], state["deleted"]
@@ -138,7 +140,9 @@ def _delta(call: Call, connection: sqlite3.Connection, selection: Selection, sin
     content: dict[str, Json] = {"@odata.context": f"{call.root}$metadata#{table.set}{selection.context}/$delta"}
     if more:
         content["value"] = shown
-        content["@odata.nextLink"] = _next_link(call, page + 1, {"upper": upper, "last": last, "deleted": deleted})
+        content["@odata.nextLink"] = _next_link(
+            call, table, page + 1, {"upper": upper, "last": last, "deleted": deleted}
+        )
     else:
         content |= {"@odata.deltaLink": _delta_link(call, upper), "value": shown}
     return call.json(200, content)
@@ -161,8 +165,8 @@ def _deleted(connection: sqlite3.Connection, table: Table, since: int, upper: in
     ).fetchall()
 
 
-def _next_link(call: Call, page: int, state: Json) -> str:
-    cookie = make_cookie(call.world.storage.secret, page, state, tracking=True)
+def _next_link(call: Call, table: Table, page: int, state: Json) -> str:
+    cookie = make_cookie(call.cookie_secret(table), page, state, tracking=True)
     return f"{call.root}{call.raw_path}?{with_option(call.query, '$skiptoken', skip_token(cookie))}"
 
 

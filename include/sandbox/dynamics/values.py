@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from collections.abc import Callable
@@ -162,6 +163,16 @@ def _choices(table: Table, column: Column, value: Json) -> str:
     return ",".join(str(number) for number in sorted(chosen))
 
 
+def _image(table: Table, column: Column, value: Json) -> str:
+    if not isinstance(value, str):
+        raise _wrong_type(table, column, value)
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        raise _wrong_literal(table, column, value) from None
+    return value
+
+
 def _guid(table: Table, column: Column, value: Json) -> str:
     guid = parse_guid(value) if isinstance(value, str) else None
     if guid is None:
@@ -188,17 +199,19 @@ def _moment(table: Table, column: Column, value: Json) -> str:
     try:
         moment = parse_moment(value)
     except OverflowError:
-        raise _bad_date() from None
+        raise _bad_date(late=value[:1] == "9") from None
     except ValueError:
         raise _wrong_literal(table, column, value) from None
     if not _EARLIEST <= moment.date() <= _LATEST:
-        raise _bad_date()
+        raise _bad_date(late=moment.date() > _LATEST)
     # Assumption: a UserLocal column with format DateOnly keeps a time that is sent; the format is for forms only.
     return value if column.is_date else format_moment(moment)
 
 
-def _bad_date() -> ServiceError:
+def _bad_date(*, late: bool) -> ServiceError:
     text = "DateTime is less than minimum value supported by CrmDateTime. Minimum value supported is 01/01/1753."
+    if late:
+        text = "DateTime is greater than maximum value supported by CrmDateTime. Maximum value supported is 12/30/9999."
     return ServiceError(400, "0x80040239", text)
 
 
@@ -232,6 +245,7 @@ _CONVERTERS: dict[str, Callable[[Table, Column, Json], Json]] = {
     "MultiSelectPicklist": _choices,
     "Boolean": _boolean,
     "DateTime": _moment,
+    "Image": _image,
     "Uniqueidentifier": _guid,
     "Lookup": _reference,
     "Customer": _reference,

@@ -100,6 +100,8 @@ class RowWriter:
         if row.table.columns[column].update:
             if (column, "update") in row.table.denied:
                 raise secured_column("update")
+            if target is None and row.table.columns[column].required == "SystemRequired":
+                raise ServiceError(400, "0x80040203", f"Attribute: {column} cannot be set to NULL")
             self.point(row, column, target, kind)
 
     def point(self, row: Row, column: str, target: str | None, kind: str | None) -> None:

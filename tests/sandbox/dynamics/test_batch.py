@@ -309,3 +309,28 @@ def test_errors_of_the_whole_batch_are_json(org: Org) -> None:
     response = send(org, [_lead("a")])
     assert response.status == 403
     assert message(response)
+
+
+@pytest.mark.parametrize("line", ["GETleads HTTP/1.1", "GET leads", "GET", "GET HTTP/1.1", "HTTP/1.1 GET leads"])
+def test_a_malformed_request_line_refuses_the_batch(org: Org, line: str) -> None:
+    """V55."""
+    body = f"--b\r\nContent-Type: application/http\r\n\r\n{line}\r\n\r\n--b--\r\n"
+    response = org.call("POST", "$batch", body.encode(), {"Content-Type": "multipart/mixed; boundary=b"})
+    assert (response.status, code(response)) == (400, "0x80048d19")
+
+
+def test_a_change_set_that_breaks_off_is_not_carried_out(org: Org) -> None:
+    """V57: half of what should happen together must not."""
+    inner = "--c\r\nContent-Type: application/http\r\nContent-ID: 1\r\n\r\nPOST leads HTTP/1.1\r\n"
+    inner += 'Content-Type: application/json\r\n\r\n{"lastname":"Ax"}\r\n'
+    for end in ("", "--b--\r\n", "--c\r\n--b--\r\n"):
+        body = f"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n{inner}{end}"
+        response = org.call("POST", "$batch", body.encode(), {"Content-Type": "multipart/mixed; boundary=b"})
+        assert (response.status, code(response)) == (400, "0x80048d19")
+    assert org.values("leads") == []
+
+
+def test_references_exist_inside_of_batches_only(org: Org) -> None:
+    """V9, V57."""
+    response = org.get("$1")
+    assert (response.status, code(response)) == (404, "0x80060888")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.dynamics.conftest import NOWHERE, Org, code, content
+from tests.sandbox.dynamics.conftest import NOWHERE, Org, code, content, message
 
 PATH = "leads/Microsoft.Dynamics.CRM."
 LEAD = {"@odata.type": "Microsoft.Dynamics.CRM.lead"}
@@ -86,3 +86,25 @@ def test_the_number_of_rows_is_limited(make_org: Callable[..., Org]) -> None:
     org = make_org(bulk_limit=2)
     assert _bulk(org, "CreateMultiple", {}, {}).status == 200
     assert _bulk(org, "CreateMultiple", {}, {}, {}).status == 413
+
+
+def test_a_table_that_does_not_take_a_bulk_message_lacks_it(org: Org) -> None:
+    """V54."""
+    response = org.call("POST", "systemusers/Microsoft.Dynamics.CRM.CreateMultiple", {"Targets": []})
+    assert (response.status, code(response)) == (404, "0x80060888")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "leads/Microsoft.Dynamics.CRM.CreateMultiple",
+        "Merge",
+        "BulkDelete",
+        f"leads({NOWHERE})/Microsoft.Dynamics.CRM.QualifyLead",
+    ],
+)
+def test_a_parameter_that_an_action_lacks_is_refused(org: Org, path: str) -> None:
+    """Section 15."""
+    response = org.call("POST", path, {"Extra": 1})
+    assert (response.status, code(response)) == (400, "0x80048d19")
+    assert "The parameter 'Extra' in the request payload is not a valid parameter" in message(response)

@@ -182,3 +182,32 @@ def test_a_refused_method_names_those_that_are_allowed(org: Org, method: str, pa
     lead, account = org.create("leads", {}), org.create("accounts", {})
     response = org.call(method, path.format(lead, account), {"@odata.id": f"accounts({NOWHERE})"})
     assert (response.status, header(response, "Allow")) == (405, allowed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "WhoAmI(x=1)",
+        "RetrieveVersion(Version='1')",
+        "RetrieveCurrentOrganization",
+        "RetrieveTotalRecordCount",
+        "RetrieveTotalRecordCount(Names=['lead'])",
+        "RetrieveDuplicates()",
+    ],
+)
+def test_a_function_with_other_parameters_does_not_exist(org: Org, path: str) -> None:
+    assert (org.get(path).status, code(org.get(path))) == (404, "0x80060888")
+
+
+def test_the_organization_tells_where_it_is(org: Org) -> None:
+    for kind in ("Microsoft.Dynamics.CRM.EndpointAccessType'Default'", "@p1"):
+        path = f"RetrieveCurrentOrganization(AccessType={kind})?@p1=Microsoft.Dynamics.CRM.EndpointAccessType'Internet'"
+        detail = org.read(path)["Detail"]
+        assert dict(zip(detail["Endpoints"]["Keys"], detail["Endpoints"]["Values"], strict=True))["WebApplication"]
+    wrong = "RetrieveCurrentOrganization(AccessType=Microsoft.Dynamics.CRM.EndpointAccessType'Nothing')"
+    assert org.get(wrong).status == 400
+
+
+def test_rows_of_an_unknown_table_are_not_counted(org: Org) -> None:
+    response = org.get("RetrieveTotalRecordCount(EntityNames=['lead','nothing'])")
+    assert (response.status, code(response)) == (400, "0x80041102")

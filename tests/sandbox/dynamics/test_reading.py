@@ -295,3 +295,11 @@ def test_users_teams_and_currencies_are_there(org: Org) -> None:
     currencies = {row["isocurrencycode"]: row["transactioncurrencyid"] for row in org.values("transactioncurrencies")}
     assert currencies["USD"] == USD
     assert "EUR" in currencies
+
+
+@pytest.mark.parametrize("key", ["leadid='{0}'", "'{0}'", "{{{0}}}", "leadid={{{0}}}", ""])
+def test_a_guid_in_a_key_stands_without_quotes_and_braces(org: Org, key: str) -> None:
+    """Section 3.1, section 18."""
+    lead = org.create("leads", {"lastname": "Ax"})
+    assert org.get(f"leads(leadid={lead.upper()})").status == 200
+    assert org.get(f"leads({key.format(lead)})").status == 400

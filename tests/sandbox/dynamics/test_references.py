@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.dynamics.conftest import NOWHERE, Org, code, content, header, message
+from tests.sandbox.dynamics.conftest import ANN, NOWHERE, Org, code, content, header, message
 
 WHOLE = {"Prefer": "return=representation"}
 
@@ -152,3 +152,37 @@ def test_a_lookup_and_a_choice_may_be_key_columns(org: Org, account: str) -> Non
     assert org.read(path)["leadid"] == lead
     again = {"leadsourcecode": 8, "parentaccountid@odata.bind": f"/accounts({account})"}
     assert code(org.call("POST", "leads", again)) == "0x80060892"
+
+
+def test_the_owner_cannot_be_taken_away(org: Org) -> None:
+    """Section 13.3."""
+    lead = org.create("leads", {"lastname": "Ax", "ownerid@odata.bind": f"/systemusers({ANN})"})
+    response = org.call("DELETE", f"leads({lead})/ownerid/$ref")
+    assert (response.status, code(response)) == (400, "0x80040203")
+    assert org.read(f"leads({lead})")["_ownerid_value"] == ANN
+
+
+def test_a_row_is_created_in_the_collection_of_another(org: Org) -> None:
+    """OData 4.0, 11.4.2: it is bound to the row it was created under."""
+    account = org.create("accounts", {"name": "Acme"})
+    path = f"accounts({account})/contact_customer_accounts"
+    created = org.call("POST", path, {"lastname": "Ax"})
+    address = header(created, "OData-EntityId") or ""
+    assert (created.status, "/contacts(" in address) == (204, True)
+    assert org.read(address)["_parentcustomerid_value"] == account
+    shown = org.call("POST", path, {"lastname": "By"}, {"Prefer": "return=representation"})
+    assert (shown.status, content(shown)["_parentcustomerid_value"]) == (201, account)
+    assert org.call("POST", f"accounts({NOWHERE})/contact_customer_accounts", {"lastname": "Cy"}).status == 404
+    wrong = org.call("PATCH", path, {"lastname": "Cy"})
+    assert (wrong.status, header(wrong, "Allow")) == (405, "GET,POST")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_a_row_does_not_have_is_not_found_by_any_method(org: Org, method: str) -> None:
+    """V9."""
+    contact = org.create("contacts", {"lastname": "Ax"})
+    for name in ("nothing", "Microsoft.Dynamics.CRM.QualifyLead"):
+        response = org.call(method, f"contacts({contact})/{name}", {})
+        assert (response.status, code(response)) == (404, "0x80060888")
+    wrong = org.call("POST", f"contacts({contact})/lastname", {"value": "By"})
+    assert (wrong.status, header(wrong, "Allow")) == (405, "GET,PUT,DELETE")

@@ -228,3 +228,26 @@ def test_annotations_come_in_deltas_too(org: Org) -> None:
     org.create("leads", {"lastname": "Ax"})
     row = org.read(link, {"Prefer": 'odata.track-changes,odata.include-annotations="*"'})["value"][0]
     assert row["_ownerid_value@OData.Community.Display.V1.FormattedValue"] == "Lead Sync"
+
+
+@pytest.mark.parametrize("version", ["9" * 19, "9" * 40, "-1", ""])
+def test_a_delta_token_with_an_impossible_version_is_garbage(org: Org, version: str) -> None:
+    """V29."""
+    assert org.get(f"leads?$deltatoken={version}%2103%2f04%2f2026%2005%3a06%3a07").status == 400
+
+
+@pytest.mark.parametrize("option", ["$apply=groupby((statecode))", "fetchXml=%3Cfetch/%3E"])
+def test_groups_and_fetch_xml_are_not_tracked(org: Org, option: str) -> None:
+    """V28."""
+    response = org.get(f"leads?{option}", {"Prefer": "odata.track-changes"})
+    assert (response.status, code(response)) == (400, "0x80060888")
+
+
+def test_a_cookie_of_one_table_is_none_of_another(org: Org) -> None:
+    """V19, V27."""
+    for _ in range(2):
+        org.create("leads", {"lastname": "Ax"})
+    for preference in ("odata.maxpagesize=1", "odata.maxpagesize=1,odata.track-changes"):
+        link = org.read("leads", {"Prefer": preference}, select="lastname")["@odata.nextLink"]
+        assert org.get(link).status == 200
+        assert org.get(link.replace("/leads?", "/contacts?")).status == 400

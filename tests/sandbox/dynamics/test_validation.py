@@ -235,3 +235,29 @@ def test_closed_rows_stay_writable(org: Org) -> None:
     lead = _lead(org, statecode=2)
     assert org.change(f"leads({lead})", {"jobtitle": "CTO"}).status == 204
     assert _state(org, lead) == (2, 4)
+
+
+def test_pictures_are_base64(org: Org) -> None:
+    """Section 17."""
+    lead = org.create("leads", {"entityimage": "aGVsbG8="})
+    assert org.read(f"leads({lead})")["entityimage"] == "aGVsbG8="
+    for wrong in ("!!", "aGVsbG8", 5):
+        response = org.call("POST", "leads", {"entityimage": wrong})
+        assert (response.status, code(response)) == (400, "0x80048d19")
+
+
+@pytest.mark.parametrize(("day", "word"), [("1752-12-31", "minimum"), ("9999-12-31", "maximum")])
+def test_a_date_out_of_range_says_which_bound_it_passed(org: Org, day: str, word: str) -> None:
+    """V37."""
+    for column, value in (("estimatedclosedate", day), ("lastonholdtime", f"{day}T23:59:59Z")):
+        response = org.call("POST", "leads", {column: value})
+        assert (code(response), word in message(response)) == ("0x80040239", True)
+
+
+@pytest.mark.parametrize("kind", ["#Microsoft.Dynamics.CRM.contact", "Microsoft.Dynamics.CRM.nothing", "lead", 5])
+def test_a_row_of_another_type_does_not_fit(org: Org, kind: object) -> None:
+    """V50."""
+    lead = org.create("leads", {"@odata.type": "#Microsoft.Dynamics.CRM.lead", "lastname": "Ax"})
+    wrong = {"@odata.type": kind, "lastname": "By"}
+    for response in (org.call("POST", "leads", wrong), org.change(f"leads({lead})", wrong)):
+        assert (response.status, code(response)) == (400, "0x80048d19")
