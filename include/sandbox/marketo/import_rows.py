@@ -60,9 +60,10 @@ class Outcome:
 @dataclass(slots=True)
 class _Row:
     cells: list[str]
-    key: Json
-    values: dict[Field, Json]
-    warning: str | None
+    key: Json = None
+    values: dict[Field, Json] = field(default_factory=dict)
+    warning: str | None = None
+    failure: Skip | None = None
 
 
 class RowImport:
@@ -113,9 +114,9 @@ class RowImport:
     def _slice(self, some: list[list[str]], fields: Sequence[Field], outcome: Outcome) -> None:
         now = self._at.now()
         with self._at.database.write() as connection:
-            ready = [self._read(cells, fields, outcome) for cells in some]
-            rows = [row for row in ready if row is not None]
-            known = self._at.people.holders(connection, self._lookup, [row.key for row in rows]) if rows else {}
+            rows = [self._read(cells, fields) for cells in some]
+            keys = [row.key for row in rows if row.failure is None]
+            known = self._at.people.holders(connection, self._lookup, keys) if keys else {}
             target, by = self._target(connection)
             for row in rows:
                 try:
@@ -134,8 +135,8 @@ class RowImport:
         name = target.name if target else ""
         return target, Provenance(source=LIST_IMPORT, reason=LIST_IMPORT, method="", list_name=name)
 
-    def _read(self, cells: list[str], fields: Sequence[Field], outcome: Outcome) -> _Row | None:
-        """A row with its values in stored form, None when it failed."""
+    def _read(self, cells: list[str], fields: Sequence[Field]) -> _Row:
+        """A row with its values in stored form, or with what is wrong with it."""
         values: dict[Field, Json] = {}
         warning = None
         for one, cell in zip(fields, cells, strict=False):
@@ -145,19 +146,19 @@ class RowImport:
                 values[one] = None if cell in CLEARS else accept(one, cell, truncate=self._at.options.truncate_strings)
             except Skip:
                 if one.data_type != "email" or len(cell) > (one.length or 255):
-                    outcome.failures.append([*cells, f"Invalid data type in field {one.display}"])
-                    return None
+                    return _Row(cells, failure=Skip("1003", f"Invalid data type in field {one.display}"))
                 values[one], warning = cell, "Invalid email address"
         key = values.get(self._lookup)
         if key is None:
-            outcome.failures.append([*cells, f"Value for lookup field '{self._lookup.name}' not found"])
-            return None
+            return _Row(cells, failure=Skip("1003", f"Value for lookup field '{self._lookup.name}' not found"))
         return _Row(cells, key, {one: value for one, value in values.items() if one.name != "id"}, warning)
 
     def _apply(
         self, connection: sqlite3.Connection, row: _Row, known: dict[str, list[int]], by: Provenance, now: int
     ) -> int:
         """Create or update; the person's id. Assumption: failures have the texts of sync leads."""
+        if row.failure is not None:
+            raise row.failure
         matches = known.get(match_key(row.key), [])
         if len(matches) > 1:
             raise Skip("1007", "Multiple lead match lookup criteria")

@@ -97,6 +97,14 @@ def test_rows_insert_or_update_and_leave_the_activities_of_an_import(marketo: Ca
     assert rows[known, 24]["primaryAttributeValueId"] == rows[made["id"], 24]["primaryAttributeValueId"] == number
 
 
+def test_failed_rows_come_back_in_the_order_of_the_file(marketo: Caller) -> None:
+    """M71: what cannot be read and what cannot be applied, as they stood."""
+    person = marketo.create(email="ada@example.test")
+    text = f"id,leadScore\n999999,1\n,2\n{person},x\n888888,3\n{person},4\n"
+    failed = reasons(marketo, imported(marketo, text, lookupField="id")["batchId"], "failures").splitlines()[1:]
+    assert [row.split(",")[:2] for row in failed] == [["999999", "1"], ["", "2"], [str(person), "x"], ["888888", "3"]]
+
+
 def test_failed_rows_are_counted_and_come_back_with_the_reason(marketo: Caller) -> None:
     """M71: the texts of section 10; the reason column follows the columns of the upload."""
     text = (
