@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from include.leadsync.clients.transport import HttpRequest
+from include.leadsync.errors import LeadSyncError
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Ledger
 from tests.engine.lifecycle import Scene, copy_of, prepare
 from tests.engine.play import column, shown
+from tests.world import ConnectionDropped
 
 ONE_OF_EACH = pytest.mark.parametrize(("name", "entity"), [("ann", "lead"), ("cy", "contact")])
 
@@ -209,3 +213,96 @@ def test_a_dry_run_and_too_many_at_once_touch_nothing_and_say_so(
         assert scene.world.row("lead", scene.record("ann"))
         assert scene.world.row("lead", scene.record("bo"))
         assert set(scene.said()) == {(code, "D53")}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "ending"),
+    [
+        ("edited out of the list", Killed),
+        ("found another person", ConnectionDropped),
+        ("told not to", Killed),
+        ("nothing", Killed),
+        ("it was deleted, only the answer was lost", Killed),
+    ],
+)
+def test_a_record_to_be_deleted_is_looked_at_again_whenever_it_is_sent(
+    prepared: Path, tmp_path: Path, meanwhile: str, ending: type[BaseException]
+) -> None:
+    with copy_of(prepared, tmp_path / "scene", wanted("delete")) as scene:
+        world, lead = scene.world, scene.record("ann")
+        world.delete_person(scene.person("ann"))
+
+        def stop(request: HttpRequest) -> None:
+            if "$batch" in request.url and b"DELETE" in (request.body or b""):
+                world.transport.before.clear()
+                raise ending
+
+        world.transport.before.append(stop)
+        with contextlib.suppress(Killed, LeadSyncError):
+            world.run()
+        if meanwhile.startswith("it was deleted"):
+            world.delete_row("lead", lead)
+        if meanwhile == "edited out of the list":
+            world.edit_row("lead", lead, companyname="A customer")
+        elif meanwhile == "found another person":
+            person = world.add_person(email="ann@example.com", lastName="Ax")
+            request_persons(world.engine, [person], "lead", source="test", token="1")
+        elif meanwhile == "told not to":
+            world.configure({})
+        world.reopen()
+        world.movable.advance(120)
+        scene.settled()
+        kept = meanwhile in {"edited out of the list", "found another person", "told not to"}
+        assert (world.row("lead", lead) is not None) is kept
+        assert (("deletion_withdrawn", "D53") in scene.said()) is kept
+        written = [row["kind"] for row in Ledger(world.engine.store).of_crm(lead).to_pylist()]
+        assert ("delete" in written) is not kept
+
+
+def test_a_person_is_not_marked_as_deleted_any_more_when_its_record_is_back(scene: Scene) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    world.delete_row("lead", lead)
+
+    def stop(request: HttpRequest) -> None:
+        if b"microsoftIsDeleted" in (request.body or b"") and b"true" in (request.body or b""):
+            world.transport.before.clear()
+            raise Killed
+
+    world.transport.before.append(stop)
+    with contextlib.suppress(Killed):
+        world.run()
+    assert not world.transport.before
+    again(scene, "lead", lead, emailaddress1="ann@example.com")
+    world.reopen()
+    world.movable.advance(120)
+    scene.settled()
+    assert scene.shown(person) == {"Id": lead, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
+    assert ("flag_withdrawn", "R75") in scene.said()
+
+
+def test_a_person_is_not_told_of_a_record_that_was_deleted_since(scene: Scene) -> None:
+    world = scene.world
+    person = world.add_person(email="new@example.com", firstName="New", lastName="One", company="Acme")
+    request_persons(world.engine, [person], "lead", source="test", token="1")
+
+    def stop(request: HttpRequest) -> None:
+        if request.method == "POST" and b"microsoftIsDeleted" in (request.body or b""):
+            world.transport.before.clear()
+            raise Killed
+
+    world.transport.before.append(stop)
+    with contextlib.suppress(Killed):
+        world.run()
+    assert not world.transport.before
+    (made,) = world.rows("lead", "emailaddress1 eq 'new@example.com'")
+    world.delete_row("lead", made["leadid"])
+    world.reopen()
+    world.movable.advance(120)
+    scene.settled()
+    told = scene.shown(person)
+    assert told
+    assert told["IsDeleted"] is True

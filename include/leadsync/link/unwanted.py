@@ -6,6 +6,8 @@ than that, none is touched: many deletions at once are more often an accident th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from include.leadsync.context import Engine
@@ -50,7 +52,7 @@ def unwanted_records(
             if row["entity"] == entity and row["status"] == LinkStatus.ACTIVE
         }
         fit = _that_fit(engine, entity, sorted(ids), allowed[entity], closing=settings.action == "deactivate")
-        found += [(ids[crm_id], entity.value, crm_id, settings.action) for crm_id in fit]
+        found += [(ids[crm_id], entity.value, crm_id, settings.action) for crm_id in sorted(fit)]
     if len(found) > settings.at_most:
         return nothing, [reports.too_many(settings.action, len(found), settings.at_most)]
     if settings.dry_run:
@@ -58,17 +60,39 @@ def unwanted_records(
     return pl.DataFrame(found, schema=UNWANTED_SCHEMA, orient="row"), []
 
 
+@dataclass(frozen=True)
+class SecondLook:
+    """Records that were to be closed or deleted: those that still are, with their version; those that are already."""
+
+    due: dict[str, str]
+    done: set[str]
+
+
+def second_look(engine: Engine, schema: Schema, entity: Entity, ids: list[str], action: str) -> SecondLook:
+    """What has become of records since they were planned. Raises as the client and `unwanted_records`."""
+    settings = engine.settings.lifecycle.delete_in_dynamics
+    raw = engine.dynamics.rows(entity, ids, {STATE: "integer"})
+    states = dict(zip(raw["id"].to_pylist(), raw[STATE].to_pylist(), strict=True))
+    closing = action == "deactivate"
+    done = {each for each in ids if (states.get(each, OPEN) != OPEN if closing else each not in states)}
+    if settings.action != action or settings.dry_run:
+        return SecondLook({}, done)
+    taken = set(Links(engine.store).by_crm(ids)["crm_id"].to_pylist())
+    free = sorted(set(ids) - taken - done)
+    return SecondLook(_that_fit(engine, entity, free, _conditions(engine, schema, entity), closing=closing), done)
+
+
 def _that_fit(
     engine: Engine, entity: Entity, ids: list[str], conditions: tuple[Condition, ...] | None, *, closing: bool
-) -> list[str]:
-    """Those of the records that exist and meet all conditions as they are now."""
+) -> dict[str, str]:
+    """Those of the records that exist and meet all conditions as they are now, with their version."""
     if conditions is None or not ids:
-        return []
+        return {}
     columns = dynamics_columns(FieldMap(entity, tuple(condition.field for condition in conditions)))
     raw = engine.dynamics.rows(entity, ids, {**columns, STATE: "integer"})
-    frame = pl.DataFrame({"id": raw["id"].to_pylist(), "state": raw[STATE].to_pylist()})
+    frame = pl.DataFrame({name: raw[name].to_pylist() for name in ("id", "etag", STATE)})
     frame = frame.filter(fulfilled(raw, conditions, System.DYNAMICS))
-    return sorted(frame.filter((pl.col("state") == OPEN) | (not closing))["id"].to_list())
+    return dict(frame.filter((pl.col(STATE) == OPEN) | (not closing)).select("id", "etag").iter_rows())
 
 
 def _conditions(engine: Engine, schema: Schema, entity: Entity) -> tuple[Condition, ...] | None:

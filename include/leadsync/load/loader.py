@@ -10,6 +10,7 @@ from include.leadsync.errors import RetryLater, Throttled
 from include.leadsync.load.inbound import send_to_marketo
 from include.leadsync.load.outbound import send_to_dynamics
 from include.leadsync.load.outcome import Fate, Operation, Outcome
+from include.leadsync.load.rechecking import still_due
 from include.leadsync.load.settle import Settling
 from include.leadsync.load.telling import Teller
 from include.leadsync.model import Direction, OperationKind
@@ -79,14 +80,18 @@ class _Loader:
 
     def _send(self, direction: Direction, operations: list[Operation]) -> list[Outcome]:
         try:
-            if direction is Direction.OUTBOUND:
-                return send_to_dynamics(self._engine.dynamics, self._schema, operations)
-            key = self._engine.settings.marketo.system_fields.id
-            tellings = [op for op in operations if op.kind == OperationKind.ACTIVITY]
-            writes = [op for op in operations if op.kind != OperationKind.ACTIVITY]
-            sent = send_to_marketo(self._engine.marketo, self._schema, key, writes)
-            return sent + self._teller.tell(tellings)
+            operations, withdrawn = still_due(self._engine, self._schema, operations)
+            return [*withdrawn, *self._sent(direction, operations)]
         except Throttled as throttled:
             return [
                 Outcome(op, Fate.LATER, "throttled", str(throttled), retry_after=throttled.after) for op in operations
             ]
+
+    def _sent(self, direction: Direction, operations: list[Operation]) -> list[Outcome]:
+        if direction is Direction.OUTBOUND:
+            return send_to_dynamics(self._engine.dynamics, self._schema, operations)
+        key = self._engine.settings.marketo.system_fields.id
+        tellings = [op for op in operations if op.kind == OperationKind.ACTIVITY]
+        writes = [op for op in operations if op.kind != OperationKind.ACTIVITY]
+        sent = send_to_marketo(self._engine.marketo, self._schema, key, writes)
+        return sent + self._teller.tell(tellings)

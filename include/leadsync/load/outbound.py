@@ -12,6 +12,7 @@ from include.leadsync.clients.dynamics import DynamicsClient, RowWrite, WriteRes
 from include.leadsync.errors import ConnectionBroken, RetryLater, RowFailed
 from include.leadsync.fields import canonical_rows, dynamics_value
 from include.leadsync.load.outcome import Fate, Operation, Outcome
+from include.leadsync.load.rechecking import withdrawn
 from include.leadsync.model import STANDING, Entity, OperationKind
 from include.leadsync.schema import Schema
 
@@ -67,7 +68,8 @@ def _row_write(schema: Schema, operation: Operation) -> RowWrite:
     entity = Entity(operation.entity)
     if operation.kind in _ENDS:
         closed = {write.field: int(write.after) for write in operation.writes if write.after}
-        return RowWrite(entity=entity, id=str(operation.crm_id), kind=_ENDS[operation.kind], body=closed)
+        kind, version = _ENDS[operation.kind], operation.etag or "*"
+        return RowWrite(entity=entity, id=str(operation.crm_id), kind=kind, body=closed, etag=version)
     fields = {field.name: field for field in schema.map(entity).fields}
     body: dict[str, Any] = {}
     for write in operation.writes:
@@ -98,10 +100,11 @@ def _outcome(operation: Operation, result: WriteResult, shown: dict[str, str | N
         )
     if result.ok:
         return Outcome(operation, Fate.DONE, etag=result.etag, shown=shown)
-    if operation.kind in _ENDS and result.status == _GONE:
-        return Outcome(operation, Fate.DONE)
     code = (result.code or "").lower()
     message = result.message or f"Dynamics answered {result.status}"
+    if operation.kind in _ENDS and (result.status == _GONE or code == _VERSION_MISMATCH):
+        edited = code == _VERSION_MISMATCH
+        return withdrawn(operation, "somebody edited it at that moment") if edited else Outcome(operation, Fate.DONE)
     if (
         code == _VERSION_MISMATCH
         or result.status == _GONE

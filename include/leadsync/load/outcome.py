@@ -16,6 +16,7 @@ class Fate(StrEnum):
     CONFLICT = "conflict"  # the record moved meanwhile: read both sides again and merge
     UNKNOWN = "unknown"  # it may have been written: read both sides again
     LATER = "later"  # nothing was written; it stays pending
+    WITHDRAWN = "withdrawn"  # it no longer holds; nothing was written, and it is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Operation:
     request_id: str | None
     binds: str | None  # JSON object: navigation property → row that a new CRM record points to
     activity: dict[str, Any] | None = None  # of kind "activity": what the person is told
+    link_status: str | None = None  # of its link, when it was claimed
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Operation:
@@ -72,6 +74,7 @@ class Operation:
             request_id=payload["request_id"],
             binds=payload["binds"],
             activity=payload.get("activity"),
+            link_status=row.get("link_status"),
         )
 
 

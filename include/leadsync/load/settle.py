@@ -27,6 +27,7 @@ _STATES = {
     Fate.CONFLICT: OperationState.SUPERSEDED,
     Fate.UNKNOWN: OperationState.SUPERSEDED,
     Fate.LATER: OperationState.PENDING,
+    Fate.WITHDRAWN: OperationState.SUPERSEDED,
 }
 _LATER_SECONDS = 60.0
 
@@ -50,6 +51,7 @@ class Settling:
             Outbox(store).settle(self._operation_rows(outcomes), tx)
             Ledger(store).add(self._ledger_rows(written), tx)
             log.record(self._failure_rows(written), tx)
+            log.record(self._withdrawn_rows(written), tx)
             log.recover(self._recovered(written), self.run_id, tx)
             sent = [(o.operation, self.engine.now()) for o in written if o.fate in {Fate.DONE, Fate.UNKNOWN}]
             Echoes(store).add(echoes_of(sent), tx)
@@ -181,6 +183,17 @@ class Settling:
                 }
             )
         return pa.Table.from_pylist(rows, schema=ACTIVITY_SCHEMA)
+
+    def _withdrawn_rows(self, outcomes: Sequence[Outcome]) -> pa.Table:
+        about = ("direction", "link_id", "person_id", "crm_id", "entity", "op_id")
+        rows = [
+            {name: getattr(o.operation, name) for name in about}
+            | {"outcome": "notice", "operation": o.operation.kind, "code": o.code, "message": o.message}
+            | {"rule": o.operation.writes[0].rule, "run_id": self.run_id, "at": self.engine.now(), "open": False}
+            for o in outcomes
+            if o.fate is Fate.WITHDRAWN
+        ]
+        return pa.Table.from_pylist(rows, schema=ACTIVITY_SCHEMA.append(pa.field("open", pa.bool_())))
 
     def _culprit(self, outcome: Outcome) -> str | None:
         """The field that the service names in its refusal, if it names one of ours."""
