@@ -9,11 +9,17 @@ from urllib.parse import unquote
 
 from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.documents import Row, extract, fetch, row_from
-from include.sandbox.dynamics.errors import ServiceError, bad_query, missing_alternate_row
+from include.sandbox.dynamics.errors import SYNTAX, ServiceError, bad_query, missing_alternate_row
 from include.sandbox.dynamics.live_schema import key_expression
 from include.sandbox.dynamics.schema import Schema, Table
 from include.sandbox.dynamics.values import parse_guid
 from include.sandbox.service import Json
+
+
+class _Quoted(str):
+    """A key value that stood in quotes: for text columns only."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,15 @@ def parse_key(table: Table, text: str) -> Key:
     unknown = [name for name in pairs if name not in table.by_wire]
     if unknown:
         raise _invalid_key(table)
+    for name, value in pairs.items():
+        if (table.by_wire[name].edm == "Edm.String") != isinstance(value, _Quoted):
+            raise ServiceError(400, SYNTAX, "Bad Request - Error in query syntax.")
     names = {table.by_wire[name].name for name in pairs}
     if not any(names == set(key.columns) for key in table.keys):
         text = f"The specified key attributes are not a defined key for the {table.name} entity"
         raise ServiceError(400, "0x80060890", text)
-    return Key(None, tuple((table.by_wire[name].name, value) for name, value in pairs.items()), text)
+    values = ((table.by_wire[n].name, str(v) if isinstance(v, _Quoted) else v) for n, v in pairs.items())
+    return Key(None, tuple(values), text)
 
 
 def _invalid_key(table: Table) -> ServiceError:
@@ -113,7 +123,9 @@ def _split_outside_quotes(text: str) -> list[str]:
 
 def _key_value(text: str) -> Json:
     if len(text) >= 2 and text[0] == text[-1] == "'":
-        return text[1:-1].replace("''", "'")
+        if "'" in text[1:-1].replace("''", ""):
+            raise ServiceError(400, SYNTAX, "Bad Request - Error in query syntax.")
+        return _Quoted(text[1:-1].replace("''", "'"))
     guid = parse_guid(text)
     if guid is not None:
         return guid

@@ -48,11 +48,12 @@ class Group:
 
 @dataclass(slots=True)
 class Measure:
-    """One aggregate: `column` is None for a number of rows."""
+    """One aggregate: `column` is None for a number of rows; an average has more places than its column."""
 
     alias: str
     sql: Sql
     column: Column | None = None
+    average: bool = False
 
 
 @dataclass(slots=True)
@@ -189,7 +190,7 @@ class _Reader:
         counted = method == "countdistinct"
         sql = operand.sql if counted else self._compiler.shown(path, self._scope)
         text = f"{function} {sql.text})" if counted else f"{function}({sql.text})"
-        return Measure(alias, Sql(text, sql.parameters), None if counted else column)
+        return Measure(alias, Sql(text, sql.parameters), None if counted else column, method == "average")
 
 
 def _call(part: str, text: str) -> tuple[str, str]:
@@ -254,12 +255,13 @@ def _rows(wanted: Apply, entry: Sequence[Json]) -> list[Row]:
     return rows
 
 
-def exact(column: Column | None, value: Json) -> Json:
-    """A value out of the database in the form that JSON shows."""
+def exact(column: Column | None, value: Json, *, average: bool = False) -> Json:
+    """A value out of the database in the form that JSON shows: money and decimals to the places of their column."""
     if column is not None and column.type == "Boolean" and value is not None:
         return bool(value)
     if isinstance(value, float):
-        return Decimal(repr(round(value, 9)))
+        places = column.precision if column is not None and column.type in FRACTION and not average else None
+        return Decimal(repr(round(value, 9 if places is None else places)))
     return value
 
 
@@ -273,7 +275,7 @@ def _shown(
             content |= annotator.named(group.column, row, group.alias)
             content[group.alias] = value
     for measure, value in zip(wanted.measures, entry[len(wanted.groups) :], strict=False):
-        number = exact(measure.column, value)
+        number = exact(measure.column, value, average=measure.average)
         if call.prefer.wants(FORMATTED) and number is not None:
             content[f"{measure.alias}@{FORMATTED}"] = formatted_number(measure.column, number)
         content[measure.alias] = number

@@ -104,7 +104,7 @@ def _measure(links: Links, attribute: Element, table: Table, column: Column, nam
     if is_true(attribute.get("distinct")):
         return Measure(name, Sql(f"count(DISTINCT {operand.sql.text})"))
     counted = function in {"count", "countcolumn"}
-    return Measure(name, Sql(_AGGREGATES[function].format(shown.text)), None if counted else column)
+    return Measure(name, Sql(_AGGREGATES[function].format(shown.text)), None if counted else column, function == "avg")
 
 
 def _order(wanted: Apply, element: Element) -> list[str]:

@@ -58,9 +58,13 @@ def _role(connection: sqlite3.Connection, user: str) -> Rights | None:
 
 def _impersonated(connection: sqlite3.Connection, schema: Schema, headers: Mapping[str, str]) -> Row | None:
     by_object, by_key = headers.get("callerobjectid"), headers.get("mscrmcallerid")
-    wanted = parse_guid((by_object or by_key or "").strip("{}"))
-    if wanted is None:
+    text = (by_object or by_key or "").strip()
+    if not text:
         return None
+    wanted = parse_guid(text.strip("{}"))
+    if wanted is None:
+        # Assumption: who names a caller badly must not act under another name; the facts give no text.
+        raise ServiceError(400, "0x80040203", f"The caller id '{text}' is not a GUID.")
     table = schema.tables["systemuser"]
     if by_object:
         found = connection.execute(

@@ -187,3 +187,10 @@ def test_privileges_are_those_of_one_user(org: Org) -> None:
     org.control("set_privileges", user="sandbox", table="lead", privileges=["read"])
     org.sign_in("other")
     assert org.call("POST", "leads", {"lastname": "Ax"}).status == 204
+
+
+@pytest.mark.parametrize("name", ["MSCRMCallerID", "CallerObjectId"])
+def test_a_malformed_caller_id_acts_for_nobody(org: Org, name: str) -> None:
+    """V46."""
+    assert org.get("WhoAmI", {name: "ann"}).status == 400
+    assert org.read("WhoAmI", {name: " "})["UserId"] == SANDBOX_USER

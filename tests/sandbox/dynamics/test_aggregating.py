@@ -126,3 +126,13 @@ def test_a_related_collection_is_aggregated(sales: Org) -> None:
     account = sales.values("accounts")[0]["accountid"]
     rows = sales.values(f"accounts({account})/lead_parent_account", apply="aggregate($count as n)")
     assert rows == [{"n": 1}]
+
+
+def test_sums_of_money_are_exact(org: Org) -> None:
+    """V22."""
+    for amount in (0.1, 0.2, 0.7, 1.33):
+        org.create("leads", {"revenue": amount})
+    text = "aggregate(revenue with sum as total,revenue with average as mean)"
+    (row,) = org.values("leads", apply=text)
+    assert (row["total"], row["mean"]) == (2.33, 0.5825)
+    assert b'"total":2.33,' in org.get("leads", None, apply=text).body

@@ -144,6 +144,13 @@ def test_unknown_and_undefined_keys_are_refused(keyed: Org) -> None:
     assert keyed.get("contacts('x')").status == 400
 
 
+@pytest.mark.parametrize("key", ["new_marketoid=123", "new_marketoid='it's'", "new_marketoid=null", "new_marketoid="])
+def test_text_in_a_key_stands_in_quotes(keyed: Org, key: str) -> None:
+    """V45."""
+    response = keyed.get(f"contacts({key})")
+    assert (response.status, code(response)) == (400, "0x8006088a")
+
+
 def test_a_lookup_and_a_choice_may_be_key_columns(org: Org, account: str) -> None:
     """Section 6."""
     org.control("add_key", entity="lead", name="pair", columns=["parentaccountid", "leadsourcecode"])

@@ -366,9 +366,7 @@ def test_the_file_spells_values_as_recorded(marketo: Caller) -> None:
 def test_control_characters_stay_and_carriage_returns_are_quoted(marketo: Caller) -> None:
     """M69, section 13, trap 10: RFC 4180 on every Python version; only LF ends a line."""
     marketo.create(firstName="A\0B\rC\u2028D", lastName="x;y")
-    assert text_of(marketo, fields=["firstName", "lastName"]) == (
-        'firstName,lastName\n"A\0B\rC\u2028D",x;y\n'
-    )
+    assert text_of(marketo, fields=["firstName", "lastName"]) == ('firstName,lastName\n"A\0B\rC\u2028D",x;y\n')
 
 
 @pytest.mark.parametrize(("layout", "mark"), [("CSV", ","), ("tsv", "\t"), ("SSV", ";")])
