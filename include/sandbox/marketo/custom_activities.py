@@ -12,6 +12,7 @@ from include.sandbox.marketo.catalog import Field
 from include.sandbox.marketo.feed import Activity
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
+from include.sandbox.marketo.person_removal import as_person_id
 from include.sandbox.marketo.routes import Body, Route
 from include.sandbox.marketo.type_store import CustomType
 from include.sandbox.marketo.values import accept, parse_moment, shown
@@ -59,14 +60,15 @@ class CustomActivities:
         for member in REQUIRED:
             if record.get(member) is None:
                 raise Skip("1002", f"Missing value for required parameter '{member}'")
-        person, number = record["leadId"], record["activityTypeId"]
+        person, number = as_person_id(record["leadId"]), as_person_id(record["activityTypeId"])
         moment = parse_moment(record["activityDate"]) if isinstance(record["activityDate"], str) else None
         if moment is None:
             raise Skip("704", "Invalid date format")
-        if type(number) is not int or number not in known:
-            raise Skip("1003", f"Invalid value for field 'activityTypeId' and value '{shown(number)}'")
+        if number is None or number not in known:
+            sent = shown(record["activityTypeId"])
+            raise Skip("1003", f"Invalid value for field 'activityTypeId' and value '{sent}'")
         within = self._at.partitions.within(connection, user)
-        if type(person) is not int or not self._at.people.existing(connection, [person], within):
+        if person is None or not self._at.people.existing(connection, [person], within):
             raise Skip("1004", "Lead not found")
         attributes = _attributes(known[number], record["attributes"])
         primary = accept(Field(0, "primaryAttributeValue", "", "string", 255), record["primaryAttributeValue"])

@@ -11,6 +11,7 @@ from include.sandbox.marketo.feed import Activity
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.instance import Instance
 from include.sandbox.marketo.people import match_key
+from include.sandbox.marketo.person_removal import as_person_id
 from include.sandbox.marketo.person_sync import PersonSync
 from include.sandbox.marketo.program_store import Program, status
 from include.sandbox.marketo.routes import Body, Route
@@ -72,8 +73,8 @@ class PersonIntake:
         Assumption: every form number exists and has every field, for the sandbox has no form editor.
         """
         body = call.json()
-        form = body.get("formId")
-        if not isinstance(form, int) or isinstance(form, bool):
+        form = as_person_id(body.get("formId"))
+        if form is None:
             raise Refusal("1002", "Missing value for required parameter 'formId'")
         records = call.input(body, "Form input not specified")
         if len(records) != 1:

@@ -32,7 +32,7 @@ def input_ids(call: Call, empty: str) -> list[int | None]:
 
 
 def as_person_id(value: Json) -> int | None:
-    """A person id of a JSON record, number or digits; None when it is neither."""
+    """A person id, or another number, of a JSON record, given as number or digits; None when it is neither."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     try:

@@ -134,6 +134,14 @@ def test_bad_data_are_skipped_with_errors(marketo: Caller, more: dict[str, Any],
     assert len(marketo.activities(token, str(number))) == 1
 
 
+def test_numbers_may_be_sent_as_text(marketo: Caller) -> None:
+    """M65: assumption, as everywhere else; many clients have their ids as text."""
+    person, number = marketo.create(), make_type(marketo)
+    record = activity(person, number) | {"leadId": str(person), "activityTypeId": str(number)}
+    (added,) = marketo.post(f"{BASE}.json", {"input": [record]})["result"]
+    assert added["status"] == "added"
+
+
 def test_three_hundred_activities_fit_a_call(marketo: Caller) -> None:
     """M65."""
     number, person = make_type(marketo), marketo.create()
