@@ -28,34 +28,56 @@ class Point:
 
 
 def check(engine: Engine) -> list[Point]:
-    """All points, in the order in which they build on each other; a failed one does not stop the others."""
-    points = [
-        _point("state store", lambda: _state(engine)),
-        _point("staging", lambda: _staging(engine)),
-        _point("Marketo connection", lambda: f"{engine.marketo.usage()} calls used today", "R23"),
-        _point("Dynamics connection", lambda: f"signed in as user {engine.dynamics.who_am_i().user_id}", "R23"),
-        _point("native sync", lambda: look_for_native_sync(engine), "D21"),
-        _point("Dynamics user", lambda: rights.user(engine), "R17"),
-    ]
+    """All points, in the order in which they build on each other; a failed one stops only what cannot be seen then."""
+    seen = _Points()
+    seen.look("state store", lambda: _state(engine))
+    seen.look("staging", lambda: _staging(engine))
+    seen.look(_MARKETO, lambda: f"{engine.marketo.usage()} calls used today", "R23")
+    seen.look(_DYNAMICS, lambda: f"signed in as user {engine.dynamics.who_am_i().user_id}", "R23")
+    seen.look("native sync", lambda: look_for_native_sync(engine), "D21", _MARKETO)
+    seen.look("Marketo rights", lambda: rights.in_marketo(engine), "R23", _MARKETO)
+    seen.look("Dynamics user", lambda: rights.user(engine), "R17", _DYNAMICS)
     for entity in Entity:
-        points.append(_point(f"rights on {entity.value}", partial(rights.table, engine, entity), "R23"))
-        points.append(_point(f"change tracking of {entity.value}", partial(_tracking, engine, entity), "D91"))
-    points.append(_point("field map against both systems", lambda: _fields(engine), "D67"))
+        seen.look(f"rights on {entity.value}", partial(rights.table, engine, entity), "R23", _DYNAMICS)
+        seen.look(f"change tracking of {entity.value}", partial(_tracking, engine, entity), "D91", _DYNAMICS)
+    seen.look(_MAP, lambda: _fields(engine), "D67", _MARKETO, _DYNAMICS)
     looking: list[tuple[str, Callable[[Schema], str], str]] = [
         ("rights on tables pointed to", partial(rights.pointed_to, engine), "R21"),
         *((f"columns of {e.value}", partial(_columns, e), "R21") for e in Entity),
+        *((f"required columns of {e.value}", partial(_required, e), "D31") for e in Entity),
         *((f"filter of {e.value}", partial(_filter, e), "D68") for e in Entity),
     ]
-    points += [_point(name, partial(_with_schema, engine, look), rule) for name, look, rule in looking]
-    points += [
-        _point("Marketo set-up", lambda: _setup(engine), "D12"),
-        _point("request channels", lambda: _channels(engine), "D22"),
-        _point("partitions", lambda: _partitions(engine), "D20"),
-    ]
+    for name, look, rule in looking:
+        seen.look(name, partial(_with_schema, engine, look), rule, _MAP)
+    seen.look("Marketo set-up", lambda: _setup(engine), "D12", _MAP)
+    seen.look("request channels", lambda: _channels(engine), "D22", _MARKETO)
+    seen.look("partitions", lambda: _partitions(engine), "D20", _MARKETO)
     for system in System:
-        points.append(_point(f"{system.value} quota", partial(surroundings.quota, engine, system), "P7"))
-        points.append(_point(f"{system.value} clock", partial(surroundings.clock, engine, system), "D63"))
-    return points
+        seen.look(f"{system.value} quota", partial(surroundings.quota, engine, system), "P7", _CONNECTION[system])
+        seen.look(f"{system.value} clock", partial(surroundings.clock, engine, system), "D63")
+    return seen.points
+
+
+_MARKETO, _DYNAMICS, _MAP = "Marketo connection", "Dynamics connection", "field map against both systems"
+_CONNECTION = {System.MARKETO: _MARKETO, System.DYNAMICS: _DYNAMICS}
+
+
+class _Points:
+    """The points so far. What needs one that failed is not looked at: it would fail alike, or pass on old knowledge."""
+
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+
+    def look(self, name: str, look: Callable[[], str], rule: str | None = None, *needs: str) -> None:
+        """Add a point; `needs` are names of earlier ones."""
+        first = [point.name for point in self.points if point.name in needs and not point.passed]
+        if first:
+            self.points.append(Point(name, passed=False, detail=f"not looked at: first {', '.join(first)}", rule=rule))
+            return
+        try:
+            self.points.append(Point(name, passed=True, detail=look(), rule=rule))
+        except LeadSyncError as error:
+            self.points.append(Point(name, passed=False, detail=str(error), rule=rule))
 
 
 def _with_schema(engine: Engine, look: Callable[[Schema], str]) -> str:
@@ -64,6 +86,10 @@ def _with_schema(engine: Engine, look: Callable[[Schema], str]) -> str:
 
 def _columns(entity: Entity, schema: Schema) -> str:
     return rights.columns(schema, entity)
+
+
+def _required(entity: Entity, schema: Schema) -> str:
+    return rights.required_columns(schema, entity)
 
 
 def _filter(entity: Entity, schema: Schema) -> str:
@@ -79,13 +105,6 @@ def _partitions(engine: Engine) -> str:
     if missing:
         raise LeadSyncError(f"Marketo shows this API user no partition {', '.join(missing)}; see creation.partitions")
     return ", ".join(sorted(str(name) for name in named))
-
-
-def _point(name: str, look: Callable[[], str], rule: str | None = None) -> Point:
-    try:
-        return Point(name, passed=True, detail=look(), rule=rule)
-    except LeadSyncError as error:
-        return Point(name, passed=False, detail=str(error), rule=rule)
 
 
 def _state(engine: Engine) -> str:

@@ -94,6 +94,23 @@ def revoke_read(world: World) -> None:
     world.dynamics.control("set_privileges", {"user": USER, "table": "contact", "privileges": ["create", "write"]})
 
 
+def revoke_write(world: World) -> None:
+    rights = {"read": "user", "create": "organization"}
+    world.dynamics.control("set_privileges", {"user": USER, "table": "lead", "privileges": rights})
+
+
+def revoke_account(world: World) -> None:
+    world.dynamics.control("set_privileges", {"user": USER, "table": "account", "privileges": ["read"]})
+
+
+def revoke_persons(world: World) -> None:
+    world.marketo.control("revoke", {"user": "sandbox", "permissions": ["Read-Write Lead"]})
+
+
+def revoke_activities(world: World) -> None:
+    world.marketo.control("revoke", {"user": "sandbox", "permissions": ["Read-Write Activity"]})
+
+
 def hide_filter(world: World) -> None:
     world.dynamics.control("add_attribute", {"entity": "lead", "attribute": "new_synctomkto", "type": "Boolean"})
     world.run()
@@ -112,6 +129,10 @@ def untrack(world: World) -> None:
     ("spoil", "name", "remedy"),
     [
         (revoke_read, "rights on contact", "security role"),
+        (revoke_write, "rights on lead", "not at organisation level: Read on lead"),
+        (revoke_account, "rights on tables pointed to", "AppendTo on account"),
+        (revoke_persons, "Marketo rights", "Read-Write Lead; add it to its role"),
+        (revoke_activities, "Marketo rights", "Read-Write Activity; add it to its role"),
         (hide_filter, "filter of lead", "Restore the column"),
         (use_up_calls, "marketo quota", "midnight"),
         (untrack, "change tracking of lead", "switch it on"),
@@ -122,6 +143,34 @@ def test_what_hinders_is_named_with_what_to_do(world: World, spoil: Spoil, name:
     point = points(world)[name]
     assert not point.passed
     assert remedy in point.detail
+
+
+@pytest.mark.parametrize("system", ["marketo", "dynamics"])
+def test_what_cannot_be_seen_without_a_connection_is_not_called_well(world: World, system: str) -> None:
+    points(world)  # what the systems show is remembered now, and must not be taken for today's
+
+    def refused(request: HttpRequest) -> HttpResponse | None:
+        return HttpResponse(401, Headers({}), b"{}") if f"//{system}" in request.url else None
+
+    world.reopen()
+    world.transport.before.append(refused)
+    found = points(world)
+    connection = {"marketo": "Marketo connection", "dynamics": "Dynamics connection"}[system]
+    assert not found[connection].passed
+    unseen = {name for name, point in found.items() if point.detail.startswith("not looked at: first ")}
+    assert {"field map against both systems", "columns of lead", "filter of contact", "Marketo set-up"} <= unseen
+    assert {"marketo": "native sync", "dynamics": "rights on lead"}[system] in unseen
+    assert found["state store"].passed
+    assert found[{"marketo": "Dynamics connection", "dynamics": "Marketo connection"}[system]].passed
+
+
+def test_a_required_column_that_nothing_fills_is_named(world: World) -> None:
+    column = {"entity": "lead", "attribute": "new_region", "type": "String", "required": "ApplicationRequired"}
+    world.dynamics.control("add_attribute", column)  # D31
+    point = points(world)["required columns of lead"]
+    assert point.passed  # updates and what comes in need it not
+    assert "new_region (ApplicationRequired)" in point.detail
+    assert "lastname" not in point.detail
 
 
 @pytest.mark.parametrize(("off", "passes"), [(0, True), (30, True), (-90, False), (400, False)])

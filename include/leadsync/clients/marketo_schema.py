@@ -18,11 +18,16 @@ from include.leadsync.clients.marketo_session import (
 )
 from include.leadsync.clients.records import ActivityType, RecordResult
 from include.leadsync.clients.writes import REPEATS, Repeat
-from include.leadsync.errors import AccessRefused, AnswerMalformed, ConnectionBroken, RowFailed
+from include.leadsync.errors import AccessRefused, AnswerMalformed, ConnectionBroken, FixConfiguration, RowFailed
 from include.leadsync.model import MarketoField, System
 
 _EXTERNAL: Final = "/rest/v1/activities/external"
 _NATIVE: Final = "1018"
+_DENIED: Final = "603"
+_NEEDED: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
+    ("Read-Write Lead", "/rest/v1/leads.json", {"action": "updateOnly", "lookupField": "id", "input": []}),
+    ("Read-Write Activity", f"{_EXTERNAL}.json", {"input": []}),
+)
 _NO_COMPANY: Final = "lead-sync-looks-for-the-native-sync"
 _LOOKS: Final = 4  # a type is made in three steps
 
@@ -106,10 +111,28 @@ class MarketoSchema(MarketoSession):
                 "/rest/v1/companies.json", body, lambda answer: typed(answer.result, list[_Added]), repeat=Repeat.READ
             )
         except AccessRefused as refused:
-            if refused.code not in {_NATIVE, "603"}:
+            if refused.code not in {_NATIVE, _DENIED}:
                 raise
             return True if refused.code == _NATIVE else None
         return any(str(reason.code) == _NATIVE for each in results for reason in each.reasons or each.errors or ())
+
+    def lacking_permissions(self) -> list[str]:
+        """Permissions that every run needs and the API user lacks.
+
+        Asks for writes of nothing: an empty input is refused with 1003 (M39), or first with 603 where the permission
+        lacks (M6). Assumption: the service looks at the permission before it looks at the content.
+        """
+        lacking = []
+        for permission, path, body in _NEEDED:
+            try:
+                self._write(path, body, lambda answer: answer, repeat=Repeat.READ)
+            except AccessRefused as refused:
+                if refused.code != _DENIED:
+                    raise
+                lacking.append(permission)
+            except (FixConfiguration, RowFailed):
+                continue
+        return lacking
 
     def create_fields(self, fields: Sequence[Mapping[str, object]]) -> list[RecordResult]:
         """Create custom person fields, each `{name, displayName, dataType, …}` (§4.3); existing ones are refused alone.

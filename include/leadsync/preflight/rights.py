@@ -1,4 +1,4 @@
-"""Who we are to Dynamics, and what we may do with each table and column (R17, R21, R23; dataverse-api V5)."""
+"""Who we are to both systems, and what we may do with each table and column (R17, R21, R23; dataverse-api V5)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ from include.leadsync.context import Engine
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.model import Entity, FieldMap, Flow, SyncField
 from include.leadsync.schema import Schema
+from include.leadsync.validate.outbound import server_fills
 
 _ORGANISATION = "Global"
 _OWN = ("Read", "Create", "Write", "Append", "AppendTo", "Assign")
 _POINTED_TO = ("Read", "AppendTo")
+_REQUIRED = {"ApplicationRequired", "SystemRequired"}
 _USER_COLUMNS = {"fullname": "text", "isdisabled": "boolean", "applicationid": "text", "accessmode": "integer"}
+
+
+def in_marketo(engine: Engine) -> str:
+    """Permissions of the API user's role. Raises `LeadSyncError` with those that lack."""
+    lacking = engine.marketo.lacking_permissions()
+    if lacking:
+        raise LeadSyncError(
+            f"the API user lacks {', '.join(lacking)}; add it to its role (docs/operations.md, step 1: Admin →"
+            " Users & Roles)"
+        )
+    return "persons and activities may be read and written"
 
 
 def user(engine: Engine) -> str:
@@ -76,6 +89,20 @@ def columns(schema: Schema, entity: Entity) -> str:
             " our user they read as empty, and empty would be synced"
         )
     return f"{len(field_map.fields)} can be read and written as mapped"
+
+
+def required_columns(schema: Schema, entity: Entity) -> str:
+    """Required columns that new records need from Marketo (D31): mapped outbound, or else named."""
+    field_map = schema.map(entity)
+    outbound = {field.dynamics.name for field in field_map.fields if field.rule.flow is not Flow.INBOUND}
+    given = {field.dynamics.name for field in field_map.fields if field.rule.default_on_create is not None}
+    required = [c for c in schema.dynamics[entity] if c.required in _REQUIRED and not server_fills(c)]
+    if left := [f"{column.name} ({column.required})" for column in required if column.name not in outbound | given]:
+        return (
+            f"look at this: required, and nothing of ours fills {', '.join(left)} when a request creates a"
+            f" {entity.value}; map it outbound, set default_on_create, or make sure that Dynamics has a default"
+        )
+    return f"{', '.join(sorted(column.name for column in required)) or 'none'}: filled from Marketo"
 
 
 def _unfit(field_map: FieldMap) -> Iterator[str]:

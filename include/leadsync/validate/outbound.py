@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from include.leadsync.model import Entity, FieldType, Flow, OperationKind, SyncField
+from include.leadsync.model import DynamicsAttribute, Entity, FieldType, Flow, OperationKind, SyncField
 from include.leadsync.validate.patterns import (
     CONTROL_CHARACTERS,
     DECIMAL,
@@ -74,16 +74,18 @@ def _reasons_against(field: SyncField, operation: OperationKind) -> Iterator[tup
         yield "create_only", "D66", "{target} is written when a record is created, not later."
 
 
+def server_fills(column: DynamicsAttribute) -> bool:
+    """Whether Dynamics itself gives a new record a value of this required column (DECISIONS 1)."""
+    return column.type in _SERVER_FILLED_TYPES or column.name in _SERVER_FILLED_NAMES or not column.creatable
+
+
 def _required(field: SyncField, operation: OperationKind, make: RuleMaker) -> Iterator[Rule]:
     """Missing on create, cleared on update (DECISIONS 1, D31). Server-filled columns: only a clear fails."""
     column = field.dynamics
     if column.required not in {"ApplicationRequired", "SystemRequired"}:
         return
     if operation is OperationKind.CREATE:
-        server_fills = (
-            column.type in _SERVER_FILLED_TYPES or column.name in _SERVER_FILLED_NAMES or not column.creatable
-        )
-        if not server_fills:
+        if not server_fills(column):
             text = "{target} is required ({level}) and has no value; fill it in Marketo or set default_on_create."
             yield make(RuleKind.REQUIRED, "required", "D31", text, level=column.required)
         return
