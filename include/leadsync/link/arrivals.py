@@ -36,17 +36,19 @@ class Arrivals:
         restored: Mapping[str, int],
         lane: Lane = Lane.INCREMENT,
         claimed_twice: Collection[str] = (),
+        freed: Collection[int] = (),
     ) -> None:
         """`restored`: records that were deleted once → the person they had then. `lane` carries what is written.
 
         `claimed_twice`: records whose ids lead to several persons in fields that the cycle does not read.
+        `freed`: persons whose link ends in this run, because their record was deleted.
         """
         self._people, self._links, self._map, self._entity = people, links, field_map, entity
-        self._deleted = restored
+        self._deleted, self._freed = restored, set(freed)
         self._claimed = claimed  # persons taken in this run; shared by both entities
         self._lane = lane
         self._claimed_twice = set(claimed_twice)
-        self._by_email = ByEmail(people, links, entity, claimed)
+        self._by_email = ByEmail(people, links, entity, claimed, self._freed)
         self.events: list[pl.DataFrame] = []
 
     def pairs(self, rows: pl.DataFrame, next_id: Iterator[int]) -> pl.DataFrame:
@@ -128,7 +130,7 @@ class Arrivals:
         """Canonical persons that have no link and are not taken by this run."""
         persons = self._people.canonical(raw, self._entity) if raw is not None else self._people.nobody(self._entity)
         persons = persons.unique("id", maintain_order=True)
-        linked = self._links.by_person(persons["id"].to_list())["person_id"].to_pylist()
+        linked = {*self._links.by_person(persons["id"].to_list())["person_id"].to_pylist()} - self._freed
         return persons.filter(~pl.col("id").is_in([*linked, *self._claimed]))
 
     def _hold(self, crm_ids: list[str], code: str, message: str, rule: str) -> None:

@@ -7,7 +7,7 @@ exactly one → it is the person; several → held until somebody decides; none 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -37,8 +37,12 @@ class Matches:
 class ByEmail:
     """Looks for the persons of one entity's records. `claimed`: persons taken in this run; it grows here."""
 
-    def __init__(self, people: People, links: Links, entity: Entity, claimed: set[int]) -> None:
+    def __init__(
+        self, people: People, links: Links, entity: Entity, claimed: set[int], freed: Collection[int] = ()
+    ) -> None:
+        """`freed`: persons whose link ends in this run."""
         self._people, self._links, self._entity, self._claimed = people, links, entity, claimed
+        self._freed = set(freed)
         self._link = people.settings.when_found == "link"
 
     def match(self, rows: pl.DataFrame) -> Matches:
@@ -54,7 +58,7 @@ class ByEmail:
         if raw is None or raw.num_rows == 0:
             return matches
         found = self._people.canonical(raw, self._entity).unique("id", maintain_order=True)
-        taken = set(self._links.by_person(found["id"].to_list())["person_id"].to_pylist())
+        taken = set(self._links.by_person(found["id"].to_list())["person_id"].to_pylist()) - self._freed
         groups = {key[0]: group for key, group in found.group_by("sys_email")}
         for crm_id, place, email in zip(addressed["id"], addressed["_place"], addresses, strict=True):
             group = groups.get(email)

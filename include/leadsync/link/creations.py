@@ -52,6 +52,17 @@ def ended_requests(store: StateStore, ended: Mapping[int, int | None]) -> pl.Dat
     )
 
 
+def vanished_requests(store: StateStore, removed: pl.DataFrame) -> pl.DataFrame:
+    """Events for requests whose record was created and deleted before its answer came. `removed`: its events."""
+    gone = removed.filter(pl.col("kind") == "crm_deleted")
+    asked = _asked(store, gone["link_id"].to_list()) if gone.height else {}
+    message = "the record was created, and deleted in Dynamics before the answer came"
+    told = {"kind": "request", "outcome": "created", "code": "created", "message": message, "rule": "D34"}
+    rows = gone.select("entity", "link_id", "person_id", "crm_id").to_dicts()
+    requests = ((row, asked.get(row["link_id"], (None, None))[0]) for row in rows)
+    return events([{**row, **told, "request_id": request_id} for row, request_id in requests if request_id])
+
+
 def _asked(store: StateStore, link_ids: list[int]) -> dict[int, tuple[str | None, str | None]]:
     """link_id → request and look-ups of the newest operation that was to create its record."""
     operations = Outbox(store).of_links(link_ids, states=[state.value for state in OperationState]).to_pylist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -16,19 +16,23 @@ _SAMPLE = 5
 """Rows known to live that must be readable before an absent row counts as deleted."""
 
 
-def removed_rows(engine: Engine, entity: Entity, suspects: Sequence[str], living: Sequence[str]) -> pl.DataFrame:
+def removed_rows(
+    engine: Engine, entity: Entity, reported: Sequence[str], absent: Sequence[str], living: Sequence[str]
+) -> pl.DataFrame:
     """Events for CRM records that are reported or found gone.
 
-    `suspects`: ids from change tracking, from a missed read, or absent from a full read.
+    `reported`: ids from change tracking; `absent`: from a missed read, or not in a full read.
     `living`: ids read in this run. Raises `AccessRefused` when rows known to live cannot be
     read either: then it is rights that are lost, not rows.
     """
     links = Links(engine.store)
-    linked: pl.DataFrame = pl.from_arrow(links.by_crm(sorted(set(suspects))))  # type: ignore[assignment]
-    # A record that is still to be created is absent too, and must not be taken for deleted; one whose person is
-    # to be created existed, unless it is unknown whether that person exists by now.
+    linked: pl.DataFrame = pl.from_arrow(links.by_crm(sorted({*reported, *absent})))  # type: ignore[assignment]
+    # A record that is still to be created is absent too, and must not be taken for deleted, unless its deletion is
+    # reported: then it existed. One whose person is to be created existed, unless that person may exist by now.
     waiting = (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_null() & pl.col("dirty").is_null()
+    made = (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_not_null()
     existing = pl.col("status").is_in([LinkStatus.ACTIVE, LinkStatus.SUSPENDED]) | waiting
+    existing |= made & pl.col("crm_id").is_in(list(reported))
     linked = linked.filter((pl.col("entity") == entity.value) & existing & ~pl.col("crm_id").is_in(list(living)))
     if linked.is_empty():
         return events([])
@@ -85,3 +89,22 @@ def removed_persons(engine: Engine, deleted: Sequence[int], missing: Sequence[in
             message = "the person cannot be found in Marketo; merged or out of reach, the link is left as it is"
             rows.append({**common, "kind": "held", "code": "person_missing", "message": message, "rule": "R173"})
     return events(rows)
+
+
+def going_on(removed: pl.DataFrame, renewed: Mapping[int, str]) -> pl.DataFrame:
+    """The events of `removed_rows` where some persons have another CRM record in the same run: they are not told.
+
+    `renewed`: person → that record. Their old links end before the new ones are stored.
+    """
+    if removed.is_empty() or not renewed:
+        return removed
+    mine = (pl.col("kind") == "crm_deleted") & pl.col("person_id").is_in(list(renewed))
+    record = pl.col("person_id").replace_strict(dict(renewed), default=None, return_dtype=pl.String)
+    message = pl.format("the CRM record was deleted in Dynamics; the person goes on with {}", record)
+    return removed.with_columns(
+        pl.when(mine).then(pl.lit("ended")).otherwise("kind").alias("kind"),
+        pl.when(mine).then(pl.lit(LinkStatus.CRM_DELETED.value)).otherwise("status").alias("status"),
+        pl.when(mine).then(record).otherwise("became_crm").alias("became_crm"),
+        pl.when(mine).then(message).otherwise("message").alias("message"),
+        pl.when(mine).then(pl.lit("D13")).otherwise("rule").alias("rule"),
+    )

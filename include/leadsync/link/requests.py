@@ -8,7 +8,7 @@ a GUID chosen here and stored before anything is sent (D34).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -47,8 +47,13 @@ class Requests:
         claimed: set[int],
         arrived: Mapping[str, int | None],
         next_id: Iterator[int],
+        freed: Collection[int],
     ) -> None:
-        """`claimed`: persons that this run has linked. `arrived`: CRM records it links or makes a person of."""
+        """`claimed`: persons that this run has linked. `arrived`: CRM records it links or makes a person of.
+
+        `freed`: persons whose link ends in this run, because their record was deleted.
+        """
+        self._freed = set(freed)
         self._schema, self._people = schema, people
         self._claimed, self._next_id = claimed, next_id
         self._settings = engine.settings.requests
@@ -64,7 +69,7 @@ class Requests:
         """`requests`: request_id, person_id, sync_as, owner, … ; `raw_persons`: the persons as read."""
         persons = self._people.canonical(raw_persons, Entity.LEAD)
         known = set(persons["id"].to_list())
-        linked = {row["person_id"]: row for row in self._links.by_person(sorted(known)).to_pylist()}
+        linked = {row["person_id"]: row for row in self._links.by_person(sorted(known - self._freed)).to_pylist()}
         addresses = dict(zip(persons["id"].to_list(), persons["sys_email"].to_list(), strict=True))
         free = {addresses[person] for person in known if person not in linked and addresses[person]}
         candidates = self._candidates.by_email(free) if self._settings.when_found == "link" else {}

@@ -16,13 +16,13 @@ from include.leadsync.extract.identity import PLACE
 from include.leadsync.link.arrivals import CLAIMED_TWICE, Arrivals, placed
 from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
-from include.leadsync.link.creations import ended_requests, with_requests
+from include.leadsync.link.creations import ended_requests, vanished_requests, with_requests
 from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
-from include.leadsync.link.removals import removed_persons, removed_rows
+from include.leadsync.link.removals import going_on, removed_persons, removed_rows
 from include.leadsync.link.requests import Requests
 from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
@@ -34,6 +34,7 @@ SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
 
 _CREATING = LinkStatus.CREATING.value
+_DELETED = pl.col("kind") == "crm_deleted"
 
 _SETTLING = timedelta(seconds=90)
 """Marketo may still commit a create for this long after we lost its answer (DECISIONS 22)."""
@@ -53,6 +54,8 @@ class _LinkStep:
         self._claimed: set[int] = set()
         self._paired: dict[str, int | None] = {}  # CRM records that arrived in this run → person, None: to be created
         self._without_row: set[int] = set()  # links whose CRM record is gone
+        self._freed: set[int] = set()  # their persons, who may have another record now
+        self._renewed: dict[int, str] = {}  # those who do, with that record
         self._next_id = (-number for number in count(1))
         self._slices: list[tuple[str, int]] = []
         self._events: list[pl.DataFrame] = []
@@ -71,13 +74,16 @@ class _LinkStep:
         self._surviving = Survivors(self._engine, self._schema, read, self._fates.of_survivors)
         self._claimed |= {move.person_id for move in self._fates.moves.values() if move.person_id is not None}
         self._paired |= {move.crm_id: move.person_id for move in self._fates.moves.values()}
+        removed = [self._removed(entity, self._fates.rows(read[entity])["id"].to_list()) for entity in Entity]
+        self._freed = {person for frame in removed for person in frame.filter(_DELETED)["person_id"].drop_nulls()}
         for entity in Entity:
             rows = self._fates.rows(read[entity])
-            self._removed(entity, rows["id"].to_list())
             self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
             new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
             self._arrived(entity, rows.filter(new))
         self._requested(raw_persons)
+        gone = pl.concat(removed)
+        self._events += [going_on(gone, self._renewed), vanished_requests(self._engine.store, gone)]
         without_person = removed_persons(self._engine, deleted, missing)
         unwanted, said = unwanted_records(self._engine, self._schema, without_person)
         self._staging.write("unwanted", unwanted)
@@ -173,7 +179,9 @@ class _LinkStep:
         lane = Lane.BACKFILL if self._first_read(entity) or not self._run.incremental else Lane.INCREMENT
         restored, field_map = self._fates.restored, self._schema.map(entity)
         doubtful = json.loads(Metadata(self._engine.store).get("leadsync", CLAIMED_TWICE) or "[]")
-        arrivals = Arrivals(self._people, self._links, field_map, entity, self._claimed, restored, lane, doubtful)
+        arrivals = Arrivals(
+            self._people, self._links, field_map, entity, self._claimed, restored, lane, doubtful, self._freed
+        )
         for part in rows.iter_slices(SLICE):
             pairs = arrivals.pairs(part, self._next_id)
             self._paired |= dict(pairs.select("crm_id", "person_id").iter_rows())
@@ -185,18 +193,19 @@ class _LinkStep:
         """Whether the table was never read to its end before: what comes in now is a first sync (D19)."""
         return self._run.incremental and Cursors(self._engine.store).get(stream_name(entity)) is None
 
-    def _removed(self, entity: Entity, living: list[str]) -> None:
-        names = (f"crm_deleted.{entity.value}", f"crm_missing.{entity.value}")
-        suspects = [crm_id for name in names for crm_id in self._staging.read(name)["id"].to_list()]
+    def _removed(self, entity: Entity, living: list[str]) -> pl.DataFrame:
+        reported = self._staging.read(f"crm_deleted.{entity.value}")["id"].to_list()
+        absent = self._staging.read(f"crm_missing.{entity.value}")["id"].to_list()
         if self._staging.exists(f"crm_ids.{entity.value}"):  # a full read says nothing of deletions (§4.3)
             present = self._staging.read(f"crm_ids.{entity.value}")["id"].to_list()
-            suspects += self._links.absent(entity, present)
+            absent += self._links.absent(entity, present)
             living = living or present[:SLICE]
-        if suspects:
-            removed = removed_rows(self._engine, entity, suspects, living)
-            removed = removed.filter(~pl.col("link_id").is_in(list(self._fates.touched)))
-            self._without_row |= set(removed.filter(pl.col("kind") == "crm_deleted")["link_id"].to_list())
-            self._events.append(removed)
+        if not reported and not absent:
+            return events([])
+        removed = removed_rows(self._engine, entity, reported, absent, living)
+        removed = removed.filter(~pl.col("link_id").is_in(list(self._fates.touched)))
+        self._without_row |= set(removed.filter(_DELETED)["link_id"].to_list())
+        return removed
 
     def _requested(self, raw_persons: pa.Table) -> None:
         requests = self._staging.read("requests")
@@ -207,7 +216,9 @@ class _LinkStep:
         survivors = {**latest, **{loser: latest.get(winner, winner) for loser, winner in before.items()}}
         if survivors:  # what was asked for a person that was merged away is asked for its survivor
             requests = requests.with_columns(pl.col("person_id").replace(survivors))
-        answers = Requests(self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id)
+        answers = Requests(
+            self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id, self._freed
+        )
         outcome = answers.answer(requests, raw_persons)
         self._events.append(outcome.events)
         for entity, frames in outcome.pairs.items():
@@ -218,6 +229,8 @@ class _LinkStep:
         if pairs.is_empty():
             return
         number = len(self._slices)
+        again = pairs.filter((pl.col("link_id") < 0) & pl.col("person_id").is_in(list(self._freed)))
+        self._renewed |= dict(again.select("person_id", "crm_id").iter_rows())
         self._closed.append(closed_pairs(pairs, entity))
         self._staging.write(f"pairs.{entity.value}.{number}", pairs)
         self._slices.append((entity.value, number))

@@ -1,0 +1,154 @@
+"""Two things that happen to one person between two cycles have one outcome: one person, whatever was seen first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.errors import LeadSyncError
+from include.leadsync.requests import request_persons
+from include.leadsync.state import Requests
+from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.play import column, shown
+from tests.world import ConnectionDropped
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pairs of `PEOPLE`."""
+    return prepare(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
+    """A copy of them."""
+    with copy_of(prepared, tmp_path / "scene") as made:
+        yield made
+
+
+def persons_of(scene: Scene, name: str) -> list[int]:
+    return [person["id"] for person in scene.world.persons_by("email", f"{name}@example.com")]
+
+
+def contact_of(contact: str | None) -> dict[str, object]:
+    """What a person in step with a contact shows."""
+    return {"Id": contact, "Type": "Contact", "IsDeleted": False, "MergedInto": None}
+
+
+@pytest.mark.parametrize("cycle_between", [False, True], ids=["in one cycle", "one after another"])
+def test_a_lead_qualified_and_deleted_leaves_its_person_with_the_contact(scene: Scene, cycle_between: bool) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    world.edit_person(person, unsubscribed=True)
+    world.settle()
+    contact = scene.qualify(lead)
+    assert contact
+    if cycle_between:
+        world.run()
+    world.delete_row("lead", lead)
+    world.edit_person(person, city="typed meanwhile")
+    scene.settled()
+    assert persons_of(scene, "ann") == [person]
+    assert scene.shown(person) == contact_of(contact)
+    assert ("contact", person, contact) in scene.live()
+    assert column(world, "contact", contact, "address1_city") == "typed meanwhile"
+    assert column(world, "contact", contact, "donotbulkemail") is True
+    assert scene.said(open_only=True) == []
+
+
+@pytest.mark.parametrize("cycle_between", [False, True], ids=["in one cycle", "one after another"])
+def test_a_lead_qualified_and_its_contact_deleted_leaves_one_person(scene: Scene, cycle_between: bool) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    contact = scene.qualify(lead)
+    assert contact
+    if cycle_between:
+        world.run()
+    world.delete_row("contact", contact)
+    scene.settled()
+    assert persons_of(scene, "ann") == [person]
+    told = scene.shown(person)
+    stays = {"Id": lead, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
+    assert told == ({**contact_of(contact), "IsDeleted": True} if cycle_between else stays)
+    world.edit_row("lead", lead, jobtitle="still here")
+    scene.settled()
+    assert persons_of(scene, "ann") == [person]
+
+
+def test_a_lead_qualified_and_both_deleted_leaves_the_person_marked(scene: Scene) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    contact = scene.qualify(lead)
+    assert contact
+    world.delete_row("contact", contact)
+    world.delete_row("lead", lead)
+    scene.settled()
+    assert persons_of(scene, "ann") == [person]
+    told = scene.shown(person)
+    assert told
+    assert told["IsDeleted"] is True
+
+
+@pytest.mark.parametrize("name", ["ann", "cy"])
+def test_a_record_deleted_and_another_one_made_for_the_same_person_is_one_person(scene: Scene, name: str) -> None:
+    world, person = scene.world, scene.person(name)
+    old, new = ("lead", "contact") if name == "ann" else ("contact", "lead")
+    world.delete_row(old, scene.record(name))
+    topic = {"subject": "Web form"} if new == "lead" else {}
+    made = world.add_row(new, lastname="Ax", emailaddress1=f"{name}@example.com", **topic)
+    scene.settled()
+    assert persons_of(scene, name) == [person]
+    assert scene.shown(person) == {"Id": made, "Type": new.capitalize(), "IsDeleted": False, "MergedInto": None}
+    assert (old, person, scene.record(name), "crm_deleted") in scene.links()
+
+
+def test_a_record_merged_away_and_deleted_leaves_its_person_with_the_winner_of_its_address(scene: Scene) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    winner = world.add_row("lead", subject="s", lastname="Ax", emailaddress1="ann@example.com")
+    scene.merge_rows("lead", winner, lead)
+    world.delete_row("lead", lead)
+    scene.settled()
+    assert persons_of(scene, "ann") == [person]
+    assert scene.shown(person) == {"Id": winner, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
+
+
+def test_who_is_asked_for_in_the_cycle_that_sees_the_deletion_gets_a_new_record(scene: Scene) -> None:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    world.delete_row("lead", lead)
+    (request_id,) = request_persons(world.engine, [person], "contact", source="test", token="1")
+    scene.settled()
+    (row,) = Requests(world.engine.store).get([request_id]).to_pylist()
+    assert row["outcome"] == "created"
+    told = scene.shown(person)
+    assert told
+    assert told == contact_of(str(told["Id"]))
+
+
+def test_a_requested_lead_qualified_and_deleted_before_we_heard_of_it_is_one_person_with_one_record(
+    scene: Scene,
+) -> None:
+    world = scene.world
+    person = world.add_person(email="new@example.com", firstName="New", lastName="One", company="Acme")
+    (request_id,) = request_persons(world.engine, [person], "lead", source="test", token="1")
+
+    def lost(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if "$batch" in request.url and b"new@example.com" in (request.body or b""):
+            world.transport.after.clear()
+            raise ConnectionDropped
+        return response
+
+    world.transport.after.append(lost)
+    with contextlib.suppress(LeadSyncError):
+        world.run()
+    (lead,) = world.rows("lead", "emailaddress1 eq 'new@example.com'")
+    contact = scene.qualify(lead["leadid"])
+    assert contact
+    world.delete_row("lead", lead["leadid"])
+    scene.settled()
+    assert persons_of(scene, "new") == [person]
+    assert scene.shown(person) == contact_of(contact)
+    assert world.rows("lead", "emailaddress1 eq 'new@example.com'") == []
+    (row,) = Requests(world.engine.store).get([request_id]).to_pylist()
+    assert (row["state"], row["outcome"]) == ("finished", "created")
+    assert shown(world, person, "firstName") == "New"
