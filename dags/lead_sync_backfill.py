@@ -3,6 +3,9 @@
 Reads a window of time, leads or contacts, some persons, some fields, and writes what differs. It runs in a lane
 of its own: current changes go first, and the cursors of the background sync stay where they are.
 
+With fields and without persons the run takes the first stretch of links; every cycle takes another until all are done,
+and *Direction* says which side fills the other. *Window on* created reads CRM records by when they were made.
+
 Use it after adding a field to the map, after a long outage, or for people somebody asked about.
 *Dry run* shows in the plan what would be written.
 """
@@ -29,6 +32,7 @@ with DAG(
         **forms.entity(),
         **forms.persons(),
         **forms.fields(),
+        **forms.how_to_fill(),
         **forms.dry_run(),
         **forms.approval(),
     },

@@ -104,7 +104,7 @@ def _backfill(add: Adding) -> None:
         "--on",
         choices=["modified", "created"],
         default="modified",
-        help="with --field and a window: when the CRM record was modified or created",
+        help="what the window means: when records changed, or only CRM records that were created then",
     )
     backfill.add_argument("--dry-run", action="store_true", help="plan only; with --field count first")
     backfill.add_argument("--json", action="store_true")

@@ -75,7 +75,7 @@ def run_backfill(options: argparse.Namespace) -> int:
         direction=options.direction,
         window_on=options.on,
     )
-    run.require_selection()
+    run.require_selection(SystemClock().now())
     return _run_of_fields(run, as_json=options.json) if run.of_fields else _run(run, as_json=options.json)
 
 

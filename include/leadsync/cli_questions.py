@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import json
 import sys
 from collections.abc import Mapping
@@ -12,8 +13,10 @@ from typing import Any
 
 from include.leadsync.backfills import open_jobs
 from include.leadsync.cli_commands import DONE, open_engine
+from include.leadsync.config import Settings
 from include.leadsync.context import Json
-from include.leadsync.model import System
+from include.leadsync.errors import FixConfiguration
+from include.leadsync.model import Entity, System
 from include.leadsync.state import ActivityLog, Ledger, Outbox, Runs
 
 _COLUMNS = (
@@ -100,14 +103,26 @@ def _plain_cell(value: Any) -> Any:
 
 
 def run_why(options: argparse.Namespace) -> int:
-    """The ledger of one person, oldest first."""
+    """The ledger of one person, oldest first; a field that nobody ever synced is a mistake."""
     with open_engine() as engine:
         rows = Ledger(engine.store).of_person(options.person, options.field).to_pylist()
+        if options.field and not rows:
+            _require_field(options.field, engine.settings)
     for row in rows:
         print(_sentence(row))
     if not rows:
         print("nothing is recorded for this person" + (f" and field {options.field}" if options.field else ""))
     return DONE
+
+
+def _require_field(name: str, settings: Settings) -> None:
+    known = {entry for entity in Entity for entry in settings.fields.of(entity)}
+    known |= {field for field in settings.marketo.system_fields.model_dump().values() if field}
+    if name in known:
+        return
+    nearest = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise FixConfiguration(f"no synced field is called {name!r}{hint or '.'} There are: {', '.join(sorted(known))}")
 
 
 def _sentence(row: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from include.leadsync.cli_commands import COULD_NOT_RUN, DONE, open_engine
@@ -92,4 +92,6 @@ def _since(text: str | None) -> datetime | None:
         moment = parse_iso(text)
     except (ValueError, OverflowError):
         raise FixConfiguration(f"--since is {text!r}; it must be a date such as 2015-01-31") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment >= SystemClock().now():
+        raise FixConfiguration(f"--since is {text!r}, which is in the future; nobody was created after it")
+    return moment

@@ -13,7 +13,7 @@ from uuid import uuid4
 from include.leadsync.clients.dynamics import DynamicsClient
 from include.leadsync.clients.marketo import MarketoClient
 from include.leadsync.clients.transport import RequestsTransport, Transport
-from include.leadsync.clock import Clock, SystemClock, parse_iso
+from include.leadsync.clock import Clock, SystemClock, iso, parse_iso
 from include.leadsync.config import Paths, Settings
 from include.leadsync.errors import FixConfiguration
 from include.leadsync.model import Connection, Entity, System, Window
@@ -42,7 +42,7 @@ class RunRequest:
     dry_run: bool = False
     approve: str | None = None
     direction: str | None = None  # of a backfill of fields: inbound, outbound, by_type
-    window_on: str = "modified"  # of a backfill of fields: when CRM records were "modified" or "created"
+    window_on: str = "modified"  # what the window means for CRM records; "created": those alone, no changed persons
     job: int | None = None  # the backfill of fields that this run goes on with
     limit: int | None = None  # records of one run of it
     stream: str | None = None  # of a mapped extract: "lead", "contact" or "person"
@@ -67,11 +67,23 @@ class RunRequest:
             raise FixConfiguration(f"the window ends ({self.until}) before it begins ({self.since}); swap them")
         return Window(since, until)
 
-    def require_selection(self) -> None:
-        """Raises `FixConfiguration` when the window is none, or when a backfill would read nothing at all."""
-        if self.window.since or self.persons or self.fields or self.kind != "backfill":
+    def require_selection(self, now: datetime) -> None:
+        """Raises `FixConfiguration` when the window is none, or when a backfill would read nothing or not as asked."""
+        window = self.window
+        if window.since and window.since > now:
+            raise FixConfiguration(f"the window begins ({self.since}) in the future; it is {iso(now)} now")
+        if self.kind != "backfill":
             return
-        raise FixConfiguration("a backfill needs a beginning (since), persons or fields; else it would read nothing")
+        if not (window.since or self.persons or self.fields):
+            raise FixConfiguration(
+                "a backfill needs a beginning (since), persons or fields; else it would read nothing"
+            )
+        if self.direction and not self.of_fields:
+            raise FixConfiguration(
+                "a direction goes with fields and without persons: whole records are filled by the usual rules"
+            )
+        if self.window_on == "created" and (self.persons or not window.since):
+            raise FixConfiguration("created needs a window (since), and no persons: it says which CRM records are read")
 
     @property
     def entities(self) -> tuple[Entity, ...]:

@@ -49,7 +49,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """
     take_turn(engine, run)
     Runs(engine.store).start(run.run_id, run.kind, run.to_json())
-    run.require_selection()
+    run.require_selection(engine.now())
     require_no_native_sync(engine, run)
     require_whole_acceptance(engine, run)
     schema = current_schema(engine)

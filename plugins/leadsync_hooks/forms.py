@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leadsync_hooks.airflow_names import Param
-from leadsync_hooks.runs import BOTH
+from leadsync_hooks.runs import BOTH, CONFIGURED
 
 PERSONS_AT_ONCE = 10_000
 _PERSON = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
@@ -44,6 +44,20 @@ def fields() -> dict[str, Param]:
     about = "Marketo names of the fields to sync, as a list. Empty: all mapped fields."
     name = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}
     return {"fields": Param([], type="array", items=name, title="Fields", description=about)}
+
+
+def how_to_fill() -> dict[str, Param]:
+    """`window_on`, `direction`: what the window of a backfill means, and who fills whom (R97, D69)."""
+    on = "What the window means: when records changed, or only CRM records that were created then."
+    way = (
+        "With fields: which side fills the other where nothing was agreed on before; a change since then goes the usual"
+        " way. Configured: as backfill.direction in leadsync.yaml says."
+    )
+    ways = [CONFIGURED, "inbound", "outbound", "by_type"]
+    return {
+        "window_on": Param("modified", type="string", enum=["modified", "created"], title="Window on", description=on),
+        "direction": Param(CONFIGURED, type="string", enum=ways, title="Direction", description=way),
+    }
 
 
 def dry_run() -> dict[str, Param]:

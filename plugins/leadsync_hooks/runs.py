@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from include.leadsync.context import RunRequest
 
-BOTH = "both"
+BOTH, CONFIGURED = "both", "configured"
+"""What forms say for no choice."""
 _WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
 
@@ -53,7 +54,7 @@ def run_values(
         kind, (since, until) = "backfill", interval
     if since and until and since >= until:
         raise ValueError(f"the window is empty: since {since.isoformat()} is not before until {until.isoformat()}")
-    entity = params.get("entity")
+    entity, direction = params.get("entity"), params.get("direction")
     values: dict[str, Any] = {
         "run_id": run_id,
         "since": since.isoformat() if since else None,
@@ -63,6 +64,8 @@ def run_values(
         "fields": list(params.get("fields") or ()),
         "dry_run": dry_run or bool(params.get("dry_run")),
         "approve": params.get("approve") or None,
+        "direction": None if direction in {None, CONFIGURED} else direction,
+        "window_on": params.get("window_on") or "modified",
     }
     selected = any(values[name] for name in ("since", "until", "entity", "persons"))
     return {"kind": "backfill" if kind == "cycle" and selected else kind, **values}

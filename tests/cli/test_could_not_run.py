@@ -106,6 +106,21 @@ OBSTACLES = {
     "backfill without a beginning": Obstacle(
         r"an end \(2026-01-01\) but no beginning; say since when", ("backfill", "--until", "2026-01-01")
     ),
+    "backfill from the future": Obstacle(
+        r"the window begins \(2199-01-01\) in the future", ("backfill", "--since", "2199-01-01")
+    ),
+    "report of people of the future": Obstacle(
+        r"--since is '2199-01-01', which is in the future", ("first-sync", "report", "--since", "2199-01-01")
+    ),
+    "direction of whole records": Obstacle(
+        r"a direction goes with fields and without persons", ("backfill", "--person", "1", "--direction", "outbound")
+    ),
+    "created without a window": Obstacle(
+        r"created needs a window \(since\)", ("backfill", "--field", "title", "--on", "created")
+    ),
+    "why of a field that nobody syncs": Obstacle(
+        r"no synced field is called 'titel'; did you mean 'title'\? There are: .*email", ("why", "1", "titel")
+    ),
     "owner without a name": Obstacle(r"' ' is no owner", ("sync-person", "1", "--owner", " ")),
 }
 

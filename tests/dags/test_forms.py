@@ -16,7 +16,10 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         {"entity": "contact", "persons": [1, 2], "dry_run": True},
         {"approve": "0123456789abcdef"},
     ],
-    "lead_sync_backfill": [{}, {"fields": ["firstName", "mktoPersonNotes"]}],
+    "lead_sync_backfill": [
+        {},
+        {"fields": ["firstName", "mktoPersonNotes"], "direction": "outbound", "window_on": "created"},
+    ],
     "sync_person_to_microsoft": [
         {"persons": [1001]},
         {"persons": [1001], "sync_as": "contact", "owner": "ada@example.com", "reason": "met at the fair"},
@@ -35,7 +38,13 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"dry_run": "maybe"},
         {"approve": "DROP TABLE"},
     ],
-    "lead_sync_backfill": [{"fields": ["first name"]}, {"fields": ["$(id)"]}, {"since": "tomorrow"}],
+    "lead_sync_backfill": [
+        {"fields": ["first name"]},
+        {"fields": ["$(id)"]},
+        {"since": "tomorrow"},
+        {"direction": "sideways"},
+        {"window_on": "deleted"},
+    ],
     "sync_person_to_microsoft": [
         {},
         {"persons": []},

@@ -38,9 +38,31 @@ def test_a_backfill_of_a_window_carries_what_changed_in_it_on_both_sides(world: 
     assert world.settle() == 1
 
 
+def test_a_backfill_of_a_window_may_go_by_when_crm_records_were_created(world: World) -> None:
+    old, first = linked_lead(world)
+    world.movable.advance(60)
+    middle = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    new, second = linked_lead(world, emailaddress1="second@example.com")
+    for lead in (first, second):  # both are modified after `middle`, one was created after it
+        world.edit_row("lead", lead, address1_city="Lund")
+    world.edit_person(old, title="CTO")
+    world.run(kind="backfill", since=middle, window_on="created")  # R97
+    assert [shown(world, person, "city") for person in (old, new)] == [None, "Lund"]
+    assert column(world, "lead", first, "jobtitle") is None
+    world.settle()
+    assert (shown(world, old, "city"), column(world, "lead", first, "jobtitle")) == ("Lund", "CTO")
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [({"until": "2026-01-01"}, "no beginning"), ({"entity": "lead"}, "would read nothing"), ({}, "would read nothing")],
+    [
+        ({"until": "2026-01-01"}, "no beginning"),
+        ({"entity": "lead"}, "would read nothing"),
+        ({}, "would read nothing"),
+        ({"since": "2199-01-01"}, "in the future"),
+        ({"since": "2026-01-01", "direction": "inbound"}, "a direction goes with fields"),
+        ({"fields": ("title",), "window_on": "created"}, "needs a window"),
+    ],
 )
 def test_a_form_that_selects_nothing_is_refused_instead_of_ending_well(
     world: World, asked: dict[str, str], message: str

@@ -60,10 +60,19 @@ def test_what_tasks_hand_on_is_plain_json_and_the_engine_gets_its_own_form() -> 
     assert (request.persons, request.fields) == ((3, 4), ("title",))
 
 
+@pytest.mark.parametrize(
+    ("chosen", "asked"), [({}, None), ({"direction": "configured"}, None), ({"direction": "outbound"}, "outbound")]
+)
+def test_a_form_may_choose_the_direction_and_what_the_window_means(chosen: dict[str, str], asked: str | None) -> None:
+    form = {"fields": ["title"], "since": "2026-03-01", "window_on": "created", **chosen}  # R97, D69
+    request = request_of(run_values("backfill", form, run_id="r"))
+    assert (request.direction, request.window_on) == (asked, "created")
+
+
 def test_a_request_stays_a_request_though_it_names_persons() -> None:
     assert run_values("request", {"persons": [1, 2, 1]}, run_id="r") == {
         "kind": "request", "run_id": "r", "since": None, "until": None, "entity": None, "persons": [1, 2],
-        "fields": [], "dry_run": False, "approve": None,
+        "fields": [], "dry_run": False, "approve": None, "direction": None, "window_on": "modified",
     }  # fmt: skip
 
 

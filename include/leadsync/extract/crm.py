@@ -124,11 +124,9 @@ class CrmReader:
             or self._entity not in self._run.entities
         ):
             return
-        bounds = []
-        if window.since:
-            bounds.append(f"modifiedon ge {iso(window.since)}")
-        if window.until:
-            bounds.append(f"modifiedon lt {iso(window.until)}")
+        column = "createdon" if self._run.window_on == "created" else "modifiedon"  # R97
+        bounds = [f"{column} ge {iso(window.since)}"] if window.since else []
+        bounds += [f"{column} lt {iso(window.until)}"] if window.until else []
         yield from self._engine.dynamics.rows_where(self._entity, " and ".join(bounds), self._columns)
 
     def _asked_for(self) -> pa.Table:

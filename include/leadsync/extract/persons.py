@@ -100,8 +100,9 @@ class PersonReader:
     def _selected(self) -> list[int]:
         selection = self._staging.read("selection")
         selected = selection.filter(pl.col("person_id").is_not_null())["person_id"].to_list()
-        window = self._run.window
-        if not self._run.incremental and not self._run.persons and not self._run.of_fields and window.since:
+        window, by_change = self._run.window, self._run.window_on == "modified"
+        chosen = self._run.persons or self._run.of_fields
+        if not self._run.incremental and not chosen and window.since and by_change:
             selected += self._changed_between(window.since, window.until)
         return selected
 

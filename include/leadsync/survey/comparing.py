@@ -19,7 +19,8 @@ from include.leadsync.plan.suspended import without_writes
 from include.leadsync.schema import Schema
 from include.leadsync.staging import Staging
 
-SLICE = 50_000
+SLICE = 20_000
+"""Pairs held in memory at once, wide: about half a gigabyte."""
 _STORED = {
     "entity": pl.String,
     "person_id": pl.Int64,
