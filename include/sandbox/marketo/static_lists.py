@@ -32,7 +32,7 @@ class StaticLists:
             Route("GET", "/rest/v1/lists/{id}.json", self.one, LEAD),
             Route("POST", members, self.add, WRITE, Body.OPTIONAL_JSON),
             Route("DELETE", members, self.remove, WRITE, Body.OPTIONAL_JSON),
-            Route("GET", "/rest/v1/lists/{id}/leads/ismember.json", self.is_member, LEAD),
+            Route("GET", "/rest/v1/lists/{id}/leads/ismember.json", self.is_member, WRITE),
             Route("GET", "/rest/v1/leads/{id}/listMembership.json", self.memberships, ASSETS),
         ]
 

@@ -55,6 +55,9 @@ def test_members_and_strangers_have_their_answers(marketo: Caller) -> None:
     assert (result["id"], reason(result)) == (stranger, ("1015", "Lead not in list"))
     (result,) = marketo.post(path(number), {"input": [{"id": 999}]})["result"]
     assert (result["id"], reason(result)) == (999, ("1004", "Lead not found"))
+    marketo.emulator.control("revoke", {"user": "sandbox", "permissions": ["Read-Write Lead"]})
+    assert code(marketo.get(asked, id=member)) == "603"  # appendix B
+    assert marketo.get(path(number))["success"]
 
 
 def test_empty_input_and_unknown_lists_are_refused(marketo: Caller) -> None:
