@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -80,6 +80,10 @@ class World(Protocol):
 
     def now(self) -> datetime:
         """Sandbox time."""
+        ...
+
+    def change_schema(self, changes: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        """Change the schema, all or none; raises `ValueError` or `KeyError` for what makes no sense."""
         ...
 
     def read_rights(self, connection: sqlite3.Connection, user: str) -> Mapping[str, Mapping[str, str]] | None:

@@ -12,7 +12,7 @@ from include.sandbox.service import Json
 
 _TYPES = frozenset(
     {"String", "Memo", "Integer", "Decimal", "Double", "Money", "Boolean", "DateTime", "Picklist", "Lookup"}
-    | {"MultiSelectPicklist", "Uniqueidentifier"}
+    | {"MultiSelectPicklist", "Uniqueidentifier", "BigInt"}
 )
 _STAMPS = frozenset({"createdon", "createdby", "modifiedon", "modifiedby"})
 _OWNER = frozenset({"ownerid", "owneridtype", "owninguser", "owningteam", "owningbusinessunit"})
@@ -46,8 +46,8 @@ def _set_metadata(table: Table, arguments: Mapping[str, Json]) -> Table:
     changes = arguments["changes"]
     name = arguments.get("attribute")
     if name is None:
-        if set(changes) - {"tracking", "concurrency"}:
-            message = "a table has the properties tracking and concurrency"
+        if set(changes) - {"tracking", "concurrency", "label", "collection_label"}:
+            message = "a table has the properties tracking, concurrency, label and collection_label"
             raise ValueError(message)
         return replace(table, **changes)
     if name not in table.columns:
@@ -132,7 +132,7 @@ def custom_table(tables: Mapping[str, Table], arguments: Mapping[str, Json]) -> 
     those of `campaign` under the table's own name. Raises `ValueError` for a name that is taken or no name.
     """
     name = arguments["entity"]
-    entity_set = arguments.get("set") or f"{name}s"
+    entity_set = arguments.get("set") or plural(name)
     if not name.isidentifier() or not name.islower() or "_" not in name:
         message = f"{name!r} is no name of a custom table: a prefix, an underscore, lower case"
         raise ValueError(message)
@@ -140,11 +140,22 @@ def custom_table(tables: Mapping[str, Table], arguments: Mapping[str, Json]) -> 
         message = f"the table {name!r} or its set {entity_set!r} exists already"
         raise ValueError(message)
     prefix = name.partition("_")[0]
-    key, title = f"{name}id", f"{prefix}_name"
+    given = arguments.get("title") or {}
+    key, title = f"{name}id", str(given.get("attribute") or f"{prefix}_name")
     common = tables["campaign"].columns
     columns = {
         key: Column(name, key, key, "Uniqueidentifier", required="SystemRequired", update=False, label="Primary key"),
-        title: Column(name, title, title, "String", "Text", 100, required="ApplicationRequired", label="Name"),
+        title: Column(
+            name,
+            title,
+            str(given.get("schema_name") or title),
+            "String",
+            "Text",
+            int(given.get("max_length") or 100),
+            required="ApplicationRequired",
+            label=str(given.get("label") or "Name"),
+            custom=True,
+        ),
     }
     columns |= {n: replace(common[n], table=name) for n in common if n in _COMMON}
     states = catalog.parse_options(
@@ -157,7 +168,34 @@ def custom_table(tables: Mapping[str, Table], arguments: Mapping[str, Json]) -> 
     columns["statuscode"] = replace(common["statuscode"], table=name, options=statuses)
     number = 10_000 + sum(1 for table in tables.values() if table.custom)
     schema_name = arguments.get("schema_name") or name
-    return Table(name, entity_set, schema_name, key, title, number, "UserOwned", columns, {}, custom=True)
+    ownership = arguments.get("ownership") or "UserOwned"
+    if ownership not in {"UserOwned", "OrganizationOwned"}:
+        message = f"a custom table is not {ownership}"
+        raise ValueError(message)
+    if ownership == "OrganizationOwned":
+        columns = {n: column for n, column in columns.items() if n not in _OWNER}
+    label, many = str(arguments.get("label") or ""), str(arguments.get("collection_label") or "")
+    return Table(
+        name,
+        entity_set,
+        schema_name,
+        key,
+        title,
+        number,
+        ownership,
+        columns,
+        {},
+        custom=True,
+        label=label,
+        collection_label=many,
+    )
+
+
+def plural(name: str) -> str:
+    """The set of a table, as the service names it."""
+    if name.endswith("y") and name[-2:-1] not in "aeiou":
+        return f"{name[:-1]}ies"
+    return f"{name}{'es' if name.endswith(('s', 'x', 'z', 'ch', 'sh')) else 's'}"
 
 
 def _add_attribute(table: Table, arguments: Mapping[str, Json]) -> Table:

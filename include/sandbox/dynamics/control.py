@@ -79,6 +79,12 @@ def add_table(world: Administered, arguments: Arguments) -> Json:
     return {"entity": arguments["entity"], "set": world.schema.tables[arguments["entity"]].set}
 
 
+def remove_table(world: Administered, arguments: Arguments) -> Json:
+    """`{entity}`: delete a custom table with its rows; refused while lookups of other tables point to it."""
+    world.live_schema.change("remove_table", arguments)
+    return {"entity": arguments["entity"]}
+
+
 def set_options(world: Administered, arguments: Arguments) -> Json:
     """`{name: value, ...}`: settings of `options.Options`; the counters of the limits start anew."""
     options = world.change_options(arguments)
@@ -196,6 +202,7 @@ COMMANDS: Mapping[str, Callable[[Administered, Arguments], Json]] = {
         add_key,
         remove_key,
         add_table,
+        remove_table,
         set_options,
         set_privileges,
         set_column_permissions,

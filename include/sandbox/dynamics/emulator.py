@@ -6,7 +6,7 @@ import re
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
@@ -71,6 +71,10 @@ class DynamicsEmulator:
     def now(self) -> datetime:
         """Sandbox time."""
         return self._clock.now()
+
+    def change_schema(self, changes: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        """Change the schema; see `LiveSchema.change_all`."""
+        self.live_schema.change_all(changes)
 
     def read_rights(self, connection: sqlite3.Connection, user: str) -> Rights | None:
         """The rights of a user; None means everything."""

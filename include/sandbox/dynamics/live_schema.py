@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from include.sandbox.dynamics import catalog
@@ -33,37 +33,53 @@ class LiveSchema:
         )
 
     def change(self, command: str, arguments: Mapping[str, Json]) -> None:
-        """Apply one of `changing.CHANGES` or `add_table`; older delta tokens of the table expire.
+        """Apply one of `changing.CHANGES`, `add_table` or `remove_table`; older delta tokens of the table expire.
 
         Raises `ValueError` or `KeyError` for arguments that make no sense.
         """
-        name = arguments["entity"]
-        if command == "add_table":
-            custom_table(self.current.tables, arguments)
-            self._storage.ensure_rows({name: []})
+        self.change_all([(command, arguments)])
+
+    def change_all(self, changes: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        """Apply changes in order, all or none."""
+        for command, arguments in changes:
+            if command == "add_table":
+                custom_table(self.current.tables, arguments)
+                self._storage.ensure_rows({arguments["entity"]: []})
         with self._storage.write() as transaction:
-            if command != "add_table":
-                table = self.current.table(name)
-                CHANGES[command](table, arguments)  # refuses what is wrong before it is recorded
-                if forgets_values(table, command, arguments):
-                    _retire(transaction.connection, table, arguments["attribute"])
-            transaction.connection.execute(
-                "INSERT INTO schema_change (command, arguments) VALUES (?, ?)", (command, json.dumps(dict(arguments)))
-            )
-            expire_delta_tokens(transaction, name)
-            schema = self._rebuild(transaction.connection)
-            if command == "add_key":
-                _index_key(transaction.connection, schema.tables[name], schema.tables[name].keys[-1])
+            schema = self.current
+            for command, arguments in changes:
+                schema = self._step(transaction, schema, command, arguments)
         self.current = schema
+
+    def _step(self, transaction: Transaction, before: Schema, command: str, arguments: Mapping[str, Json]) -> Schema:
+        name, connection = arguments["entity"], transaction.connection
+        if command == "remove_table":
+            _forget_table(connection, before, name)
+        elif command != "add_table":
+            table = before.table(name)
+            CHANGES[command](table, arguments)  # refuses what is wrong before it is recorded
+            if forgets_values(table, command, arguments):
+                _retire(connection, table, arguments["attribute"])
+        connection.execute(
+            "INSERT INTO schema_change (command, arguments) VALUES (?, ?)", (command, json.dumps(dict(arguments)))
+        )
+        expire_delta_tokens(transaction, name)
+        schema = self._rebuild(connection)
+        if command == "add_key":
+            _index_key(connection, schema.tables[name], schema.tables[name].keys[-1])
+        return schema
 
     def _rebuild(self, connection: sqlite3.Connection) -> Schema:
         tables = {entry["name"]: _plain_table(entry) for entry in catalog.tables()}
         for command, arguments in connection.execute("SELECT command, arguments FROM schema_change ORDER BY seq"):
             values = json.loads(arguments)
             name = values["entity"]
-            tables[name] = (
-                custom_table(tables, values) if command == "add_table" else CHANGES[command](tables[name], values)
-            )
+            if command == "remove_table":
+                del tables[name]
+            elif command == "add_table":
+                tables[name] = custom_table(tables, values)
+            else:
+                tables[name] = CHANGES[command](tables[name], values)
         # Bases first: the tables whose rows they show use their codes.
         coded: dict[str, Table] = {}
         for table in sorted(tables.values(), key=lambda table: table.base is not None):
@@ -115,6 +131,21 @@ def _retire(connection: sqlite3.Connection, table: Table, column: str) -> None:
     connection.execute("UPDATE column_code SET name = ? WHERE entity = ? AND name = ?", (retired, table.name, column))
     if column == "emailaddress1":
         connection.execute(f'UPDATE "r_{table.name}" SET email = NULL')  # noqa: S608 - own table names
+
+
+def _forget_table(connection: sqlite3.Connection, schema: Schema, name: str) -> None:
+    """Delete the rows of a custom table and all that is known of it; raises `ValueError` for one that is needed."""
+    table = schema.table(name)
+    if not table.custom:
+        message = f"the table {name!r} is none of yours"
+        raise ValueError(message)
+    pointing = [r.child for r in schema.collections(name).values() if r.child != name]
+    if pointing:
+        message = f"the table {name!r} cannot be deleted: lookups of {pointing[0]} point to it"
+        raise ValueError(message)
+    connection.execute(f'DELETE FROM "r_{name}"')  # noqa: S608 - own table names
+    connection.execute("DELETE FROM tombstone WHERE entity = ?", (name,))
+    connection.execute("DELETE FROM column_code WHERE entity = ?", (name,))
 
 
 def key_expression(table: Table, name: str, alias: str = "") -> str:

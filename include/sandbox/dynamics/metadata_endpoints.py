@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from include.sandbox.dynamics.addresses import Segment
 from include.sandbox.dynamics.call import Call
-from include.sandbox.dynamics.errors import bad_query, method_not_allowed, unknown_segment
+from include.sandbox.dynamics.errors import bad_query, unknown_segment
 from include.sandbox.dynamics.metadata_answers import Kind, Shape, one, part_answer, shapes_answer
 from include.sandbox.dynamics.metadata_relationships import all_relationships, many_to_one, one_to_many
 from include.sandbox.dynamics.metadata_shapes import (
@@ -19,6 +19,7 @@ from include.sandbox.dynamics.metadata_shapes import (
     option_set,
     table_shape,
 )
+from include.sandbox.dynamics.metadata_writes import write_metadata
 from include.sandbox.dynamics.schema import Column, Schema, Table
 from include.sandbox.service import Json, Response
 
@@ -33,9 +34,9 @@ _CASTS = {
 
 
 def metadata(call: Call, segments: Sequence[Segment]) -> Response:
-    """Answer a GET on the metadata collections; they are read-only here and never paged."""
+    """Answer a GET on the metadata collections, which are never paged, or a write."""
     if call.method != "GET":
-        raise method_not_allowed(call.method)
+        return write_metadata(call, segments)
     for name in _FORBIDDEN:
         if call.option(name) is not None:
             raise bad_query(f"The query parameter {name} is not supported for Metadata Entities.")

@@ -15,7 +15,7 @@ from include.sandbox.dynamics.privilege_names import ACTIONS, privilege_id, priv
 from include.sandbox.dynamics.schema import Column, Option, Schema, Table, stable_id
 from include.sandbox.service import Json
 
-_LANGUAGE = 1033
+BASE_LANGUAGE = 1033
 _VIRTUAL = {"MultiSelectPicklist": "MultiSelectPicklistType", "Image": "ImageType"}
 _CAST = {"Uniqueidentifier": "UniqueIdentifier", "Customer": "Lookup", "Owner": "Lookup"}
 _SUFFIX = "AttributeMetadata"
@@ -31,13 +31,13 @@ Labels = Sequence[tuple[int, str]]
 
 def label(text: str, *parts: str, others: Labels = (), managed_by_vendor: bool = True) -> dict[str, Json]:
     """A label in the base language of this org, which is that of its users, and in further languages."""
-    texts = [(_LANGUAGE, text), *others] if text else list(others)
+    texts = [(BASE_LANGUAGE, text), *others] if text else list(others)
     entries = [
         {
             "Label": shown,
             "LanguageCode": language,
             "IsManaged": managed_by_vendor,
-            "MetadataId": stable_id("label", *parts, *([] if language == _LANGUAGE else [str(language)])),
+            "MetadataId": stable_id("label", *parts, *([] if language == BASE_LANGUAGE else [str(language)])),
             "HasChanged": None,
         }
         for language, shown in texts
@@ -86,8 +86,8 @@ def table_shape(table: Table) -> dict[str, Json]:
         **TABLE_FLAGS,
         **_managed_properties(TABLE_PROPERTIES),
         "TableType": "Standard",
-        "DisplayName": label(shown, table.name),
-        "DisplayCollectionName": label(f"{shown}s", table.name, "collection"),
+        "DisplayName": label(table.label or shown, table.name),
+        "DisplayCollectionName": label(table.collection_label or f"{shown}s", table.name, "collection"),
         "Description": label("", table.name),
         "Privileges": _privileges(table),
         "MetadataId": stable_id("entity", table.name),

@@ -37,13 +37,15 @@ def completed(tables: Mapping[str, Table], known: Iterable[Relationship]) -> lis
                 while name in names:
                     name += "_1"
                 names.add(name)
-                delete = "RemoveLink" if column.custom else "NoCascade"
+                delete = column.on_delete if column.custom else "NoCascade"
                 relationships.append(Relationship(name, table.name, column.name, target, delete, custom=column.custom))
     return relationships
 
 
 def relationship_name(table: Table, column: Column, navigation: str, target: str) -> str:
     """The schema name of the relationship behind one navigation property."""
+    if column.relationship is not None:
+        return column.relationship
     if column.custom:
         return f"new_{target}_{table.name}_{navigation}"
     pattern = _PATTERNS.get(column.name)

@@ -59,7 +59,8 @@ class Option:
 class Column:
     """One attribute. Limits are None where the type has none.
 
-    `labels` are display names in further languages by LCID; `global_options` names a shared choice.
+    `labels` are display names in further languages by LCID; `global_options` names a shared choice. `relationship`
+    and `on_delete` are those of a custom lookup.
     """
 
     table: str
@@ -86,6 +87,8 @@ class Column:
     global_options: str | None = None
     custom: bool = False
     secured: bool = False
+    relationship: str | None = None
+    on_delete: str = "RemoveLink"
 
     @property
     def is_lookup(self) -> bool:
@@ -172,6 +175,8 @@ class Table:
     principal: bool = False
     custom: bool = False
     denied: frozenset[tuple[str, str]] = frozenset()
+    label: str = ""
+    collection_label: str = ""
     by_wire: dict[str, Column] = field(init=False)
     navigation: dict[str, tuple[Column, str]] = field(init=False)
     exposed: list[Column] = field(init=False)
