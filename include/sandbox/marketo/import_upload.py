@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from include.sandbox.service import Request
 LARGEST_FILE = 10 * 1024 * 1024
 LARGEST_BODY = LARGEST_FILE + 64 * 1024
 """Boundaries and part headers come on top of the file."""
-_MALFORMED = Refusal("613", "Invalid Multipart Request")
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # what clients send wrong is their matter
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ def parse_upload(request: Request) -> Upload:
     kind, options = parse_options_header(request.header("content-type"))
     boundary = options.get(b"boundary")
     if kind.lower() != b"multipart/form-data" or not boundary:
-        raise _MALFORMED
+        raise _malformed()
     parts = _Parts()
     try:
         parser = MultipartParser(boundary, {
@@ -78,10 +79,15 @@ def parse_upload(request: Request) -> Upload:
         parser.write(request.body)
         parser.finalize()
     except FormParserError as error:
-        raise _MALFORMED from error
+        raise _malformed() from error
     if not parts.complete:
-        raise _MALFORMED
+        raise _malformed()
     if "file" not in parts.found:
         raise Refusal("1002", "Missing value for required parameter 'file'")
     file = bytes(parts.found.pop("file"))
     return Upload(file, {name: bytes(text).decode(errors="replace") for name, text in parts.found.items()})
+
+
+def _malformed() -> Refusal:
+    """A new one each time: an exception that is kept keeps the frames it came through, and their bodies."""
+    return Refusal("613", "Invalid Multipart Request")
