@@ -236,6 +236,11 @@ OPERATORS: Mapping[str, Callable[[Condition], Sql]] = {
     "InOrBeforeFiscalPeriodAndYear": lambda given: given.range(None, _fiscal(given)[1]),
     "EqualUserId": _equal_user,
     "NotEqualUserId": lambda given: negated(_equal_user(given)),
+    # Assumption: nobody is a member of a team or has subordinates: such rows are nobody's, or the caller's alone.
+    "EqualUserTeams": lambda _given: Sql("0"),
+    "EqualUserOrUserTeams": _equal_user,
+    "EqualUserOrUserHierarchy": _equal_user,
+    "EqualUserOrUserHierarchyAndTeams": _equal_user,
     "EqualBusinessId": _equal_business_unit,
     "NotEqualBusinessId": lambda given: negated(_equal_business_unit(given)),
     "ContainValues": _contain_values,

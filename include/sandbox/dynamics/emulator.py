@@ -31,7 +31,7 @@ from include.sandbox.dynamics.tokens import Grant, TokenMint
 from include.sandbox.dynamics.users import Rights, caller_of, find_login, read_rights
 from include.sandbox.service import Json, Request, Response
 
-_ROOT = re.compile(r"/api/data/v9\.[0-2](?:/|$)")
+_ROOT = re.compile(r"/api/data/v9\.[0-2](?:/|$)", re.IGNORECASE)  # the web server's part of the address: any case
 _API = "/api/"  # whatever is below it asks for a token first
 _TOKEN = re.compile(r"/[^/]+/oauth2/(?:v2\.0/)?token")
 _MAX_URL = 32 * 1024
@@ -108,7 +108,7 @@ class DynamicsEmulator:
         if document is not None:
             return document
         root = _ROOT.match(request.target)
-        if root is None and request.target.startswith(_API) and self._grant(request) is None:
+        if root is None and request.target.lower().startswith(_API) and self._grant(request) is None:
             return self._unauthorized(request)
         if root is None:
             return self._finished(refusal(no_route(f"{request.base_url}{request.target}")), None)

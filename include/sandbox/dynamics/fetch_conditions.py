@@ -20,6 +20,10 @@ _NEGATED = {"not-like": "like", "not-begin-with": "begins-with", "not-end-with":
 _NAMES = {
     "eq-userid": "EqualUserId",
     "ne-userid": "NotEqualUserId",
+    "eq-userteams": "EqualUserTeams",
+    "eq-useroruserteams": "EqualUserOrUserTeams",
+    "eq-useroruserhierarchy": "EqualUserOrUserHierarchy",
+    "eq-useroruserhierarchyandteams": "EqualUserOrUserHierarchyAndTeams",
     "eq-businessid": "EqualBusinessId",
     "ne-businessid": "NotEqualBusinessId",
     "last-seven-days": "Last7Days",

@@ -183,6 +183,6 @@ def parse_top(text: str | None) -> int | None:
     """`$top` as a number; raises 400 for anything else."""
     if text is None:
         return None
-    if not text.strip().isdigit():
+    if not text.strip().isdigit() or len(text.strip()) > 18:
         raise bad_query(f"Invalid value '{text}' for $top query option found. The $top query option requires a number.")
     return int(text)

@@ -121,3 +121,25 @@ def test_clients_find_the_token_endpoint_by_discovery(org: Org) -> None:
     """Section 1.4: the authority is where tokens are."""
     found = content(org.get("/sandbox/v2.0/.well-known/openid-configuration"))
     assert found["token_endpoint"] == f"{BASE}/sandbox/oauth2/v2.0/token"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("Microsoft.PowerApps.CDS.HelpLink", ["HelpLink"]),
+        ("Microsoft.PowerApps.CDS.ErrorDetails.*", ["ErrorDetails.OperationStatus", "ErrorDetails.SubErrorCode"]),
+        ("Microsoft.PowerApps.CDS.TraceText,Microsoft.PowerApps.CDS.InnerError.Message",
+         ["TraceText", "InnerError.Message"]),
+        ("OData.Community.Display.V1.FormattedValue", []),
+    ],
+)  # fmt: skip
+def test_errors_carry_the_annotations_that_were_asked_for(org: Org, asked: str, given: list[str]) -> None:
+    """Sections 2.1 and 2.4."""
+    error = content(org.get("nothing", {"Prefer": f'odata.include-annotations="{asked}"'}))["error"]
+    assert list(error) == ["code", "message", *(f"@Microsoft.PowerApps.CDS.{name}" for name in given)]
+
+
+def test_the_root_of_the_service_is_found_in_any_case(org: Org) -> None:
+    assert org.get("/API/Data/V9.2/WhoAmI").status == 200
+    assert org.get("/API/Data/V9.2/whoami").status == 404
+    assert org.get("/API/Data/V9.2/WhoAmI", {"authorization": ""}).status == 401

@@ -69,6 +69,8 @@ def test_without_attributes_every_column_is_shown(leads: Org) -> None:
         ("attribute='createdon' operator='olderthan-x-months' value='3'", []),
         ("attribute='createdon' operator='on-or-after' value='2026-03-05'", []),
         ("attribute='ownerid' operator='eq-userid'", ["Ax", "By", "Café"]),
+        ("attribute='ownerid' operator='eq-useroruserteams'", ["Ax", "By", "Café"]),
+        ("attribute='ownerid' operator='eq-userteams'", []),
         ("attribute='ownerid' operator='eq-businessid'", []),
         ("attribute='firstname' operator='eq' valueof='lastname'", []),
         ("attribute='leadsourcecode' operator='ge' value='1'", ["Ax", "By"]),

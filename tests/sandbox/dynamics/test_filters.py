@@ -140,6 +140,9 @@ def _function(name: str, column: str, values: Sequence[str] | None = None, value
         (_function("Yesterday", "createdon"), "c"),
         (_function("Today", "createdon"), ""),
         (_function("EqualUserId", "ownerid"), "ab"),
+        (_function("EqualUserTeams", "ownerid"), ""),
+        (_function("EqualUserOrUserTeams", "ownerid"), "ab"),
+        (_function("EqualUserOrUserHierarchy", "ownerid"), "ab"),
         (f"not {_function('In', 'leadid', [A])} and firstname ne 'c'", "b"),
     ],
 )
