@@ -60,7 +60,7 @@ def remember_fields(
         {"entity": entity.value, "direction": "inbound", "field": name, "code": SET_ASIDE, "rule": "D67"}
         | {"message": f"{entity.value}.{name} is set aside, the rest goes on: {field_map.quarantined[name]}"}
         for entity, field_map in maps.items()
-        for name, _ in field_map.kept
+        for name in sorted({*(name for name, _ in field_map.kept), *field_map.hidden})
     ]
     ActivityLog(store).stands(pa.Table.from_pylist(rows) if rows else None, [SET_ASIDE], run_id, tx)
     return {kind: names for kind, names in told.items() if names}

@@ -176,6 +176,16 @@ class DynamicsAttribute:
     targets: tuple[str, ...] = ()
     secured: bool = False
 
+    @property
+    def wire(self) -> str:
+        """The name under which its value is read: look-ups as `_x_value` (V14)."""
+        return f"_{self.name}_value" if self.type in {"Lookup", "Customer", "Owner"} else self.name
+
+    @property
+    def hidden(self) -> bool:
+        """Whether column security keeps its values from our user."""
+        return self.secured and not self.readable
+
 
 @dataclass(frozen=True, slots=True)
 class MarketoField:
@@ -223,8 +233,7 @@ class SyncField:
     @property
     def column(self) -> str:
         """Dynamics attribute as read: lookups as `_x_value` (V14)."""
-        lookup = self.dynamics.type in {"Lookup", "Customer", "Owner"}
-        return f"_{self.dynamics.name}_value" if lookup else self.dynamics.name
+        return self.dynamics.wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +241,14 @@ class FieldMap:
     """The active fields of one entity, in layout order, and those set aside with the reason.
 
     `kept`: (name, type) of those that worked before and do not at the moment; links keep their baseline (D67).
+    `hidden`: names of those whose column security hides.
     """
 
     entity: Entity
     fields: tuple[SyncField, ...]
     quarantined: Mapping[str, str] = field(default_factory=dict)
     kept: tuple[tuple[str, str], ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

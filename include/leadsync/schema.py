@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import msgspec
 
+from include.leadsync.column_security import without_hidden
 from include.leadsync.config import (
     Partitions,
     Settings,
@@ -84,7 +85,8 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
             kept.put(System.DYNAMICS, entity.value, _dump(tables[entity]))
         else:
             tables[entity] = msgspec.json.decode(body, type=list[DynamicsAttribute])
-    return _resolved(engine.settings, fields, tables, columns_seen(engine.store), shapes_proven(engine.store))
+    seen, proven = columns_seen(engine.store), shapes_proven(engine.store)
+    return _resolved(engine.settings, fields, without_hidden(engine, tables), seen, proven)
 
 
 def _resolved(

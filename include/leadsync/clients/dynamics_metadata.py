@@ -180,6 +180,24 @@ class DynamicsMetadata(DynamicsBatch):
         attributes = {a.logical_name: _attribute(entity, a, language) for a in found if not a.attribute_of}
         return sorted(attributes.values(), key=lambda attribute: attribute.name)
 
+    def secured_columns(self, entity: Entity) -> set[str]:
+        """Names of the columns that are under column security at this moment."""
+        address = (
+            f"EntityDefinitions(LogicalName='{entity.value}')/Attributes?$select=LogicalName&$filter=IsSecured eq true"
+        )
+        return set(self._get(address, lambda answer: [a.logical_name for a in decoded(answer.body, _Attributes).value]))
+
+    def shows_values(self, entity: Entity, column: str) -> bool:
+        """Whether any row shows our user a value in a column, as it is read (look-ups as `_x_value`).
+
+        Where column security hides the values, all of them are null, or the question is refused.
+        """
+        address = f"{entity_set(entity.value)}?$select={column}&$filter={column} ne null&$top=1"
+        try:
+            return bool(self._get(address, lambda answer: decoded(answer.body, _Rows)).value)
+        except AccessRefused:
+            return False
+
     def change_tracking_enabled(self, entity: Entity) -> bool:
         """Whether the table can be read by `track` (§4.1)."""
         address = f"EntityDefinitions(LogicalName='{entity.value}')?$select=ChangeTrackingEnabled"

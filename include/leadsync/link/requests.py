@@ -74,6 +74,7 @@ class Requests:
         free = {addresses[person] for person in known if person not in linked and addresses[person]}
         candidates = self._candidates.by_email(free) if self._settings.when_found == "link" else {}
         kept_out = self._kept_out(raw_persons)
+        unseen = " and ".join(e.value for e in Entity if _address_hidden(self._schema, e))
         answered: set[object] = set()
         for request in requests.iter_rows(named=True):
             person = request["person_id"]
@@ -89,6 +90,9 @@ class Requests:
             elif person in kept_out[Entity(str(request["sync_as"]))]:
                 message = "the filter on persons keeps this person from syncing; see filter in leadsync.yaml"
                 self._settle(request, "held", "kept_out", message, "D73")
+            elif unseen and self._settings.when_found == "link":
+                message = f"{unseen} hides its e-mail addresses from our user: a record may be there; see `check`"
+                self._settle(request, "held", "address_hidden", message, "R21")
             else:
                 same_address = candidates.setdefault(addresses[person], []) if addresses[person] else []
                 self._find_or_create(request, same_address)
@@ -215,6 +219,10 @@ class Requests:
     def _told(request: Request, code: str, message: str, rule: str) -> dict[str, object]:
         who = {"entity": str(request["sync_as"]), "person_id": request["person_id"]}
         return {**who, "code": code, "message": message, "rule": rule}
+
+
+def _address_hidden(schema: Schema, entity: Entity) -> bool:
+    return any(column.name == "emailaddress1" and column.hidden for column in schema.dynamics[entity])
 
 
 _FIXED = {

@@ -7,6 +7,7 @@ import math
 import polars as pl
 
 from include.leadsync.backfills import staged_stretch
+from include.leadsync.column_security import without_hidden_clears
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
@@ -35,7 +36,7 @@ from include.leadsync.plan.rows import (
 )
 from include.leadsync.plan.shared_addresses import shared_addresses
 from include.leadsync.plan.suspended import without_writes
-from include.leadsync.schema import staged_schema
+from include.leadsync.schema import current_schema, staged_schema
 from include.leadsync.state import Echoes, Links, Outbox
 
 APPROVED = "approved:"
@@ -71,6 +72,10 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
         decisions, kept = without_blocked(decisions, both, echoes, entity, engine.now())
         blocked.append(kept)
         decisions = with_opt_outs(decisions, both, opt_outs, in_doubt(both, versions), field_map)
+        decisions, concealed = without_hidden_clears(engine, decisions, both, field_map)
+        left_out += concealed
+        if concealed:
+            current_schema(engine, refresh=True)  # the next run sets the column aside
         if not run.incremental:  # it has not read the feed: an opt-out may have been made meanwhile
             decisions, waiting = without_lifts(decisions, both, field_map)
             left_out += waiting

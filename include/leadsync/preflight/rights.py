@@ -79,15 +79,16 @@ def columns(schema: Schema, entity: Entity) -> str:
     """Mapped columns that cannot be read or written as the map wants. Raises `LeadSyncError`."""
     field_map: FieldMap = schema.map(entity)
     wrong = list(_unfit(field_map))
+    remedies = ["give the right, or set `direction` in leadsync.yaml"] if wrong else []
+    hidden = [column.name for column in schema.dynamics[entity] if column.hidden]
+    if hidden:
+        wrong.append(f"column security is on for {', '.join(hidden)}, and our user sees no value there")
+        remedies.append("give it a column security profile with Read, or fill one record")
     if wrong:
-        remedy = "give the right, or set `direction` in leadsync.yaml"
-        raise LeadSyncError(f"{'; '.join(wrong)}: {remedy}")
+        raise LeadSyncError(f"{'; '.join(wrong)}: {'; '.join(remedies)}")
     secured = [field.dynamics.name for field in field_map.fields if field.dynamics.secured]
     if secured:
-        return (
-            f"look at this: column security is on for {', '.join(secured)}; without a column security profile for"
-            " our user they read as empty, and empty would be synced"
-        )
+        return f"look at this: column security is on for {', '.join(secured)}; our user sees values there"
     return f"{len(field_map.fields)} can be read and written as mapped"
 
 

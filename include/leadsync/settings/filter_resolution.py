@@ -103,7 +103,8 @@ def resolve_filters(
     filters: dict[Entity, SyncFilter] = {}
     for entity in Entity:
         attributes = {a.name: a for a in dynamics.get(entity, ()) if a.readable}
-        one = _Resolving(settings, entity, attributes, fields, maps[entity], seen.get(entity, ()))
+        hidden = [a.name for a in dynamics.get(entity, ()) if a.hidden]  # what they say cannot be known: fail closed
+        one = _Resolving(settings, entity, attributes, fields, maps[entity], {*seen.get(entity, ()), *hidden})
         filters[entity] = one.resolve()
         problems += one.problems
     if problems:

@@ -47,12 +47,16 @@ def resolve_fields(
     """The active field map of each entity, in the order of the file.
 
     `proven`: name → shape of fields that worked before. One that does not any more, with its entry unchanged, is set
-    aside with its reason, whoever wrote the entry (D67).
+    aside with its reason, whoever wrote the entry (D67); so is one whose column security hides (R21).
 
     Raises `ConfigurationInvalid` naming every entry without `optional: true` that either system
     contradicts: existence, direction, type, options, defaults.
     """
     by_name = {field.name: field for field in marketo}
+
+    def worked(rule: FieldRule) -> bool:
+        return (proven or {}).get(rule.entity, {}).get(rule.name) == shape_of(rule)
+
     maps: dict[Entity, FieldMap] = {}
     problems: list[Problem] = []
     for entity in Entity:
@@ -60,22 +64,23 @@ def resolve_fields(
         active: list[SyncField] = []
         quarantined: dict[str, str] = {}
         kept: list[tuple[str, str]] = []
+        hidden: list[str] = []
         for name, entry in settings.fields.of(entity).items():
             rule = entry.rule(entity, name)
             field, mistakes = _resolve(rule, entry, by_name, attributes)
             if field is not None and not mistakes:
                 active.append(field)
-            elif (worked := (proven or {}).get(entity, {}).get(name) == shape_of(rule)) or rule.optional:
+            elif worked(rule) or rule.optional or (field is not None and field.dynamics.hidden):
                 quarantined[name] = "; ".join(f"{found}, expected {expected}" for _, found, expected in mistakes)
-                if worked:
-                    kept.append((name, rule.type.value))
+                kept += [(name, rule.type.value)] if worked(rule) else []
+                hidden += [name] if field is not None and field.dynamics.hidden else []
             else:
                 path = ("fields", entity.value, name)
                 problems += [
                     settings.problem((*path, key) if key else path, found, expected)
                     for key, found, expected in mistakes
                 ]
-        maps[entity] = FieldMap(entity, tuple(active), quarantined, tuple(kept))
+        maps[entity] = FieldMap(entity, tuple(active), quarantined, tuple(kept), tuple(hidden))
     if problems:
         raise ConfigurationInvalid(problems)
     return maps
@@ -127,7 +132,10 @@ def _marketo_mistakes(rule: FieldRule, field: MarketoField) -> Iterator[Mistake]
 
 
 def _dynamics_mistakes(rule: FieldRule, attribute: DynamicsAttribute) -> Iterator[Mistake]:
-    if not attribute.readable:
+    if attribute.hidden:
+        found = f"{attribute.name} is under column security and shows our user no value"
+        yield "dynamics", found, "a column security profile with Read for the application user, or a value to be seen"
+    elif not attribute.readable:
         yield "dynamics", f"{attribute.name} cannot be read", "a column the sync user may read (R21)"
     if not fits_dynamics(rule.type, attribute):
         wanted, behavior = types_for(attribute), f" ({attribute.date_behavior})" if attribute.date_behavior else ""
