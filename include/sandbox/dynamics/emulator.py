@@ -29,7 +29,7 @@ from include.sandbox.dynamics.storage import Storage, read_setting
 from include.sandbox.dynamics.token_endpoint import Moment, TokenEndpoint
 from include.sandbox.dynamics.tokens import Grant, TokenMint
 from include.sandbox.dynamics.users import Rights, caller_of, find_login, read_rights
-from include.sandbox.service import Json, Request, Response
+from include.sandbox.service import Hold, Json, Request, Response
 
 _ROOT = re.compile(r"/api/data/v9\.[0-2](?:/|$)", re.IGNORECASE)  # the web server's part of the address: any case
 _API = "/api/"  # whatever is below it asks for a token first
@@ -100,6 +100,11 @@ class DynamicsEmulator:
         """Release the file."""
         self.storage.close()
 
+    def hold(self, request: Request) -> Hold | None:
+        """Count a request as running from now on, though `handle` gets it later or its answer goes out later."""
+        grant = self._grant(request) if _ROOT.match(request.target) else None
+        return None if grant is None else self.protection.hold(grant.user or "stranger", self.options)
+
     def handle(self, request: Request) -> Response:
         """Answer one request; a write is committed when this returns."""
         if _TOKEN.fullmatch(request.path):
@@ -149,7 +154,7 @@ class DynamicsEmulator:
     def _admitted(self, request: Request, grant: Grant, start: int) -> Response:
         user = grant.user or "stranger"
         try:
-            self.protection.enter(user, self.now(), self.options)
+            self.protection.enter(user, self.now(), self.options, request.hold)
         except ServiceError as error:
             return self._finished(refusal(error), user)
         # Work, not waiting: on a busy machine twenty readers would use up each other's execution time (V58).
@@ -157,7 +162,7 @@ class DynamicsEmulator:
         try:
             response = self._answer(request, grant, start)
         finally:
-            self.protection.leave(user, self.now(), time.thread_time() - began)
+            self.protection.leave(user, self.now(), time.thread_time() - began, request.hold)
         return self._finished(response, user)
 
     def _answer(self, request: Request, grant: Grant, start: int) -> Response:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from include.sandbox.dynamics.errors import ServiceError
 from include.sandbox.dynamics.options import Options
+from include.sandbox.service import Hold
 
 
 @dataclass(slots=True)
@@ -35,24 +36,38 @@ class ServiceProtection:
         self._usage: dict[str, _Usage] = {}
         self._lock = threading.Lock()
 
-    def enter(self, user: str, now: datetime, options: Options) -> None:
-        """Let one request in, or raise 429 with `Retry-After`; `leave` must follow."""
+    def enter(self, user: str, now: datetime, options: Options, hold: Hold | None = None) -> None:
+        """Let one request in, or raise 429 with `Retry-After`; `leave` must follow. One with a hold runs already."""
         moment = now.timestamp()
         with self._lock:
             usage = self._usage.setdefault(user, _Usage())
             usage.forget(moment - options.limit_window)
             if options.limits:
-                _check(usage, moment, options)
-            usage.running += 1
+                crowded = hold.refused if hold else usage.running >= options.limit_concurrency
+                _check(usage, moment, options, crowded=crowded)
+            usage.running += hold is None
             usage.starts.append(moment)
 
-    def leave(self, user: str, now: datetime, seconds: float) -> None:
-        """A request ended after `seconds` of execution time."""
+    def leave(self, user: str, now: datetime, seconds: float, hold: Hold | None = None) -> None:
+        """A request ended after `seconds` of execution time; one with a hold runs on until it is released."""
         with self._lock:
             usage = self._usage.setdefault(user, _Usage())
-            usage.running = max(0, usage.running - 1)
+            usage.running = max(0, usage.running - (hold is None))
             usage.costs.append((now.timestamp(), seconds))
             usage.seconds += seconds
+
+    def hold(self, user: str, options: Options) -> Hold:
+        """Count a request as running until it is released; refused when as many as allowed were running."""
+        with self._lock:
+            usage = self._usage.setdefault(user, _Usage())
+            if usage.running >= options.limit_concurrency:
+                return Hold(release=lambda: None, refused=True)
+            usage.running += 1
+            return Hold(lambda: self._release(usage))
+
+    def _release(self, usage: _Usage) -> None:
+        with self._lock:
+            usage.running = max(0, usage.running - 1)
 
     def remaining(self, user: str, options: Options) -> tuple[int, float]:
         """Requests and seconds left in the window, for the answer's headers (V11)."""
@@ -70,7 +85,7 @@ class ServiceProtection:
                 usage.seconds = usage.blocked_until = 0.0
 
 
-def _check(usage: _Usage, moment: float, options: Options) -> None:
+def _check(usage: _Usage, moment: float, options: Options, *, crowded: bool) -> None:
     if usage.blocked_until > moment:
         # A client that keeps pushing waits longer: one second per refusal, up to two windows.
         usage.blocked_until = min(usage.blocked_until + 1, moment + 2 * options.limit_window)
@@ -89,7 +104,7 @@ def _check(usage: _Usage, moment: float, options: Options) -> None:
         )
         usage.blocked_until = usage.costs[0][0] + options.limit_window
         usage.reason = ("0x80072321", text)
-    elif usage.running >= options.limit_concurrency:
+    elif crowded:
         text = f"Number of concurrent requests exceeded the limit of {options.limit_concurrency}."
         raise _throttled(("0x80072326", text), 1)
     if usage.blocked_until > moment:

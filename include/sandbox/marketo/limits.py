@@ -64,8 +64,10 @@ class Limits:
     def hold(self) -> Hold:
         """A call that runs from now on until it is released; refused with 615 when all places were taken."""
         with self._lock:
+            if self._running >= self._options.concurrency_limit:
+                return Hold(release=lambda: None, refused=True)
             self._running += 1
-            return Hold(self._leave, refused=self._running > self._options.concurrency_limit)
+            return Hold(self._leave)
 
     def _leave(self) -> None:
         with self._lock:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from include.sandbox.dynamics.errors import ServiceError
 from include.sandbox.dynamics.limits import ServiceProtection
 from include.sandbox.dynamics.options import Options
-from tests.sandbox.dynamics.conftest import START, Org, code, header, message
+from include.sandbox.service import Request
+from tests.sandbox.dynamics.conftest import BASE, START, Org, code, header, message
 
 
 def _left(org: Org) -> int:
@@ -130,3 +132,20 @@ def test_requests_of_many_threads_are_all_counted_and_all_kept(org: Org) -> None
     assert len(rows) == 60
     assert len({row["versionnumber"] for row in rows}) == 60
     assert before - _left(org) == 60 * 2 + 2
+
+
+def test_a_slow_request_counts_as_running_from_its_arrival_to_its_answer(make_org: Callable[..., Org]) -> None:
+    """V58: what a fault holds up, before or after the service looks at it, is under way all the while."""
+    org = make_org(limit_concurrency=2)
+    asked = Request("GET", "/api/data/v9.2/WhoAmI", headers={"authorization": f"Bearer {org.token}"}, base_url=BASE)
+    holds = [org.emulator.hold(asked) for _ in range(3)]
+    assert [one is not None and one.refused for one in holds] == [False, False, True]
+    found = [org.emulator.handle(replace(asked, hold=one)) for one in holds]
+    assert [response.status for response in found] == [200, 200, 429]
+    assert code(found[2]) == "0x80072326"
+    refused = org.get("WhoAmI")
+    assert (refused.status, code(refused)) == (429, "0x80072326")
+    for one in holds:
+        assert one is not None
+        one.release()
+    assert org.get("WhoAmI").status == 200
