@@ -129,6 +129,8 @@ TYPES = "".join(
         _complex(
             "WhoAmIResponse", ("BusinessUnitId", "Edm.Guid"), ("UserId", "Edm.Guid"), ("OrganizationId", "Edm.Guid")
         ),
+        _complex("RetrieveAvailableLanguagesResponse", ("LocaleIds", "Collection(Edm.Int32)")),
+        _complex("RetrieveProvisionedLanguagesResponse", ("RetrieveProvisionedLanguages", "Collection(Edm.Int32)")),
         _complex("RetrieveVersionResponse", ("Version", "Edm.String")),
         _complex("RetrieveCurrentOrganizationResponse", ("Detail", "mscrm.OrganizationDetail")),
         _complex(
@@ -140,6 +142,8 @@ TYPES = "".join(
 )
 OPERATIONS = (
     Operation("WhoAmI", "Function", (), "mscrm.WhoAmIResponse"),
+    Operation("RetrieveAvailableLanguages", "Function", (), "mscrm.RetrieveAvailableLanguagesResponse"),
+    Operation("RetrieveProvisionedLanguages", "Function", (), "mscrm.RetrieveProvisionedLanguagesResponse"),
     Operation("RetrieveVersion", "Function", (), "mscrm.RetrieveVersionResponse"),
     Operation(
         "RetrieveCurrentOrganization",

@@ -11,6 +11,7 @@ from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import fetch
 from include.sandbox.dynamics.duplicates import retrieve_duplicates
 from include.sandbox.dynamics.errors import ServiceError, bad_query, unknown_segment
+from include.sandbox.dynamics.metadata_shapes import BASE_LANGUAGE
 from include.sandbox.dynamics.parameters import NAMESPACE
 from include.sandbox.dynamics.query_options import split
 from include.sandbox.dynamics.schema import stable_id
@@ -92,10 +93,21 @@ def _record_count(call: Call, parameters: Mapping[str, str]) -> Response:
     return call.json(200, _context(call, "RetrieveTotalRecordCount") | {"EntityRecordCountCollection": collection})
 
 
+def _available_languages(call: Call, _parameters: Mapping[str, str]) -> Response:
+    return call.json(200, _context(call, "RetrieveAvailableLanguages") | {"LocaleIds": [BASE_LANGUAGE]})
+
+
+def _provisioned_languages(call: Call, _parameters: Mapping[str, str]) -> Response:
+    languages = {"RetrieveProvisionedLanguages": [BASE_LANGUAGE]}
+    return call.json(200, _context(call, "RetrieveProvisionedLanguages") | languages)
+
+
 _ACCESS_TYPES = frozenset({"Default", "Internet", "Intranet"})
 _FUNCTIONS: Mapping[str, tuple[Callable[[Call, Mapping[str, str]], Response], frozenset[str]]] = {
     "WhoAmI": (_who_am_i, frozenset()),
     "RetrieveVersion": (_version, frozenset()),
+    "RetrieveAvailableLanguages": (_available_languages, frozenset()),
+    "RetrieveProvisionedLanguages": (_provisioned_languages, frozenset()),
     "RetrieveCurrentOrganization": (_current_organization, frozenset({"AccessType"})),
     "RetrieveTotalRecordCount": (_record_count, frozenset({"EntityNames"})),
     "RetrieveDuplicates": (retrieve_duplicates, frozenset({"BusinessEntity", "MatchingEntityName", "PagingInfo"})),

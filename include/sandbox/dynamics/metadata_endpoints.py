@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from include.sandbox.dynamics.addresses import Segment
+from include.sandbox.dynamics.addresses import Segment, parse_path
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.errors import bad_query, unknown_segment
 from include.sandbox.dynamics.metadata_answers import Kind, Shape, one, part_answer, shapes_answer
@@ -36,7 +37,7 @@ _CASTS = {
 def metadata(call: Call, segments: Sequence[Segment]) -> Response:
     """Answer a GET on the metadata collections, which are never paged, or a write."""
     if call.method != "GET":
-        return write_metadata(call, segments)
+        return _represented(call, write_metadata(call, segments))
     for name in _FORBIDDEN:
         if call.option(name) is not None:
             raise bad_query(f"The query parameter {name} is not supported for Metadata Entities.")
@@ -47,6 +48,19 @@ def metadata(call: Call, segments: Sequence[Segment]) -> Response:
     if root.name == "RelationshipDefinitions":
         return _named(call, segments, list(all_relationships(call.schema)), "RelationshipMetadataBase")
     return _named(call, segments, global_choices(call.schema), "OptionSetMetadataBase")
+
+
+def _represented(call: Call, response: Response) -> Response:
+    """The definition that a write made or changed, if it was asked for."""
+    if not call.prefer.representation or call.method == "DELETE":
+        return response
+    made = dict(response.headers).get("OData-EntityId", "").removeprefix(call.root)
+    path = made or call.path
+    shown = metadata(
+        replace(call, method="GET", path=path, schema=call.world.schema, query="", body=b""), parse_path(path)
+    )
+    call.prefer.applied.append("return=representation")
+    return Response(201 if made else 200, shown.body, [*shown.headers, *response.headers])
 
 
 def _named(call: Call, segments: Sequence[Segment], shapes: list[Shape], type_name: str) -> Response:

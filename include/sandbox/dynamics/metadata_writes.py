@@ -37,7 +37,7 @@ def write_metadata(call: Call, segments: Sequence[Segment]) -> Response:
     call.check_options()
     root, rest = segments[0], segments[1:]
     if root.name == "RelationshipDefinitions" and not rest:
-        return _one_of(call, root.key, (_create_relationship, None, _delete_relationship))
+        return _one_of(call, root.key, (_create_relationship, _update_relationship, _delete_relationship))
     if root.name != "EntityDefinitions" or len(rest) > 1:
         raise method_not_allowed(call.method)
     if not rest:
@@ -190,6 +190,19 @@ def _create_relationship(call: Call, _key: str) -> Response:
         raise wrong(f"The relationship '{arguments['relationship']}' exists already.")
     change(call, "CreateAttribute", [("add_attribute", arguments)])
     return _created(call, "relationship", arguments["relationship"])
+
+
+def _update_relationship(call: Call, key: str) -> Response:
+    """What a deletion of the parent does to the rows of a custom lookup; the rest of a definition stays as it is."""
+    shape, body = one(list(all_relationships(call.schema)), key), parse_body(call, "RelationshipDefinitions")
+    cascade = body.get("CascadeConfiguration")
+    delete = cascade.get("Delete") if isinstance(cascade, dict) else None
+    if delete is not None and shape["IsCustomRelationship"]:
+        where = {"entity": shape["ReferencingEntity"], "attribute": shape["ReferencingAttribute"]}
+        change(call, "WriteAttribute", [("set_metadata", {**where, "changes": {"on_delete": str(delete)}})])
+    elif delete is not None and delete != shape["CascadeConfiguration"]["Delete"]:
+        raise wrong(f"The relationship '{shape['SchemaName']}' cannot be changed.")
+    return Response(204)
 
 
 def _delete_relationship(call: Call, key: str) -> Response:

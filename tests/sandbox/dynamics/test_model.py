@@ -103,7 +103,9 @@ def test_actions_and_functions_are_listed(model: ET.Element) -> None:
     assert functions == {
         "WhoAmI",
         "RetrieveVersion",
+        "RetrieveAvailableLanguages",
         "RetrieveCurrentOrganization",
+        "RetrieveProvisionedLanguages",
         "RetrieveTotalRecordCount",
         "RetrieveDuplicates",
     }

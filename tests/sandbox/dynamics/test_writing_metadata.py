@@ -312,3 +312,35 @@ def test_customizing_needs_the_administrator_role(org: Org) -> None:
     org.control("set_privileges", user="sandbox", table="contact", privileges=["read"])
     response = org.call("POST", ATTRIBUTES, column("String"))
     assert (response.status, code(response)) == (403, "0x80040220")
+
+
+def test_a_definition_is_answered_when_asked_for(org: Org) -> None:
+    asked = {"Prefer": "return=representation"}
+    for path, body, name in (
+        (ATTRIBUTES, column("String"), "new_Score"),
+        ("EntityDefinitions", table(), "new_Company"),
+        ("RelationshipDefinitions", relationship(), "new_account_lead_partner"),
+        (f"{LEAD}/Keys", {"SchemaName": "new_scorekey", "KeyAttributes": ["new_score"]}, "new_scorekey"),
+    ):
+        response = org.call("POST", path, body, asked)
+        assert (response.status, content(response)["SchemaName"]) == (201, name)
+        assert header(response, "Preference-Applied") == "return=representation"
+    changed = org.call("PUT", f"{ATTRIBUTES}(LogicalName='new_score')", column("String", MaxLength=7), asked)
+    assert (changed.status, content(changed)["MaxLength"]) == (200, 7)
+
+
+def test_the_rule_of_a_relationship_is_changed(org: Org) -> None:
+    address = made(org, "RelationshipDefinitions", relationship())
+    account = org.create("accounts", {"name": "Acme"})
+    org.create("leads", {"new_PartnerId@odata.bind": f"/accounts({account})"})
+    changed = relationship(CascadeConfiguration={"Delete": "Restrict"})
+    assert org.call("PUT", address, changed, {"MSCRM.MergeLabels": "true"}).status == 204
+    assert code(org.call("DELETE", f"accounts({account})")) == "0x80040227"
+    shipped = "RelationshipDefinitions(SchemaName='lead_parent_account')"
+    assert org.call("PUT", shipped, {"CascadeConfiguration": {"Delete": "RemoveLink"}}).status == 204
+    assert org.call("PUT", shipped, {"CascadeConfiguration": {"Delete": "Cascade"}}).status == 400
+
+
+def test_the_languages_of_labels_are_told(org: Org) -> None:
+    assert org.read("RetrieveAvailableLanguages")["LocaleIds"] == [1033]
+    assert org.read("RetrieveProvisionedLanguages()")["RetrieveProvisionedLanguages"] == [1033]
