@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from time import monotonic
 from zoneinfo import ZoneInfo
 
 from include.sandbox.marketo.database import Database
@@ -33,7 +34,8 @@ class Limits:
         self._database = database
         self._options = options
         self._lock = threading.Lock()
-        self._window: deque[float] = deque()
+        self._window: deque[tuple[float, float]] = deque()
+        """When the last calls came, by the sandbox's clock and by the machine's, for the first may stand still."""
         self._running = 0
 
     @contextmanager
@@ -76,9 +78,10 @@ class Limits:
     def _enter(self, moment: float, today: int, place: Hold) -> Refusal | None:
         options = self._options
         with self._lock:
-            while self._window and not moment - options.rate_window < self._window[0] <= moment:
+            real = monotonic()
+            while self._window and self._is_over(self._window[0], moment, real):
                 self._window.popleft()
-            self._window.append(moment)
+            self._window.append((moment, real))
             if not options.limits:
                 return None
             if place.refused:
@@ -88,10 +91,16 @@ class Limits:
                 return Refusal("606", f"Max rate limit '{limit}' exceeded with in '{window}' secs")
             return Refusal("607", "Daily quota reached") if today > options.daily_quota else None
 
+    def _is_over(self, call: tuple[float, float], moment: float, real: float) -> bool:
+        """Whether a call is out of the window, or ahead of a clock that was moved back."""
+        window = self._options.rate_window
+        return not moment - window < call[0] <= moment or call[1] <= real - window
+
     def _forget(self, moment: float) -> None:
         with self._lock:
-            if moment in self._window:
-                self._window.remove(moment)
+            found = next((call for call in self._window if call[0] == moment), None)
+            if found is not None:
+                self._window.remove(found)
 
     def _count(self, day: str, user: str, calls: int) -> int:
         """Add to the day's count; returns the calls of all users that day."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from include.sandbox.marketo import limits
 from tests.sandbox.marketo.caller import Caller, answer, code
 
 CALL = "/rest/v1/leads/describe.json"
@@ -20,6 +21,20 @@ def test_call_101_within_20_seconds_is_refused(marketo: Caller) -> None:
     refused = marketo.get(CALL)
     assert refused["errors"] == [{"code": "606", "message": "Max rate limit '100' exceeded with in '20' secs"}]
     marketo.clock.advance(10)
+    assert marketo.get(CALL)["success"]
+
+
+def test_a_clock_that_stands_still_does_not_hold_up_calls_for_ever(
+    marketo: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M18: who freezes the clock and goes on by hand waits 20 real seconds, no more."""
+    moments = [1000.0]
+    monkeypatch.setattr(limits, "monotonic", lambda: moments[-1])
+    found = [marketo.get(CALL)["success"] for _ in range(101)]
+    assert found == [True] * 100 + [False]
+    moments.append(1019.9)
+    assert code(marketo.get(CALL)) == "606"
+    moments.append(1020.1)
     assert marketo.get(CALL)["success"]
 
 
