@@ -54,6 +54,11 @@ def aggregate_rows(call: Call, table: Table, root: Element, entity: Element) -> 
     wanted.conditions = [*visible(call, table), *links.filters(entity, table, "r")]
     order = [by for element, _, _ in links.sources(entity, table) for by in _order(wanted, element)]
     order += [str(number + 1) for number in range(len(wanted.groups))]
+    return _answered(call, table, root, wanted, order)
+
+
+def _answered(call: Call, table: Table, root: Element, wanted: Apply, order: list[str]) -> Response:
+    """The page of groups that the query asks for."""
     note_annotations(call)
     largest = page_size(call)
     limit = min(number_of(root, "top", number_of(root, "count", largest)) or largest, largest)
@@ -63,6 +68,37 @@ def aggregate_rows(call: Call, table: Table, root: Element, entity: Element) -> 
     if more and root.get("top") is None and call.prefer.wants("Microsoft.Dynamics.CRM.morerecords"):
         content["@Microsoft.Dynamics.CRM.morerecords"] = True
     return call.json(200, content | {"value": value})
+
+
+def names_values(table: Table, entity: Element) -> bool:
+    """Whether a query shows chosen columns without the key, so that `distinct` is about values, not about rows."""
+    names = [element.get("name") for element in entity.findall("attribute")]
+    return bool(names) and table.key not in names and entity.find("all-attributes") is None
+
+
+def distinct_rows(call: Call, table: Table, root: Element, entity: Element) -> Response:
+    """Each combination of values once, without key and etag; orders name columns."""
+    links = Links(call, table)
+    links.gather(entity, table, "r")
+    wanted = Apply(joins=links.joins)
+    for element, source, alias in links.sources(entity, table):
+        prefix = "" if alias == "r" else f"{next(link.shown for link in links.found if link.alias == alias)}."
+        for attribute in element.findall("attribute"):
+            column = column_of(source, attribute.get("name"))
+            name = attribute.get("alias") or (column.name if prefix else column.wire)
+            shown = links.compiler.shown(source, alias, column)
+            key = links.compiler.operand(source, alias, column.name).sql
+            wanted.groups.append(Group(f"{prefix}{name}", column, True, key, Sql(f"min({shown.text})"), source, alias))
+    wanted.conditions = [*visible(call, table), *links.filters(entity, table, "r")]
+    for element, source, alias in links.sources(entity, table):
+        for entry in element.findall("order"):
+            links.sort(entry, source, alias)
+    keys = [group.key.text for group in wanted.groups]
+    if any(operand.sql.text not in keys for operand, _ in links.order):
+        raise wrong("A distinct query is ordered by the attributes that it shows.")
+    order = [f"{keys.index(operand.sql.text) + 1}{' DESC' if down else ''}" for operand, down in links.order]
+    order += [str(number + 1) for number in range(len(wanted.groups))]
+    return _answered(call, table, root, wanted, order)
 
 
 def _read(wanted: Apply, links: Links, attribute: Element, table: Table, alias: str) -> None:

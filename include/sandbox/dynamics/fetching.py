@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from include.sandbox.dynamics.call import Call
 from include.sandbox.dynamics.documents import Row, row_from
 from include.sandbox.dynamics.errors import bad_query
-from include.sandbox.dynamics.fetch_aggregating import aggregate_rows
+from include.sandbox.dynamics.fetch_aggregating import aggregate_rows, distinct_rows, names_values
 from include.sandbox.dynamics.fetch_conditions import column_of, wrong
 from include.sandbox.dynamics.fetch_links import Link, Links, is_true, number_of
 from include.sandbox.dynamics.formatting import Annotator
@@ -52,6 +52,8 @@ def fetch_rows(call: Call, table: Table) -> Response:
         raise wrong(f"The entity of the FetchXML is not '{table.name}', the one of the set '{table.set}'.")
     if is_true(root.get("aggregate")):
         return aggregate_rows(call, table, root, entity)
+    if is_true(root.get("distinct")) and names_values(table, entity):
+        return distinct_rows(call, table, root, entity)
     fetch = _Reader(call, table).read(root, entity)
     note_annotations(call)
     with call.reading() as connection:

@@ -19,6 +19,8 @@ FORMATTED = "OData.Community.Display.V1.FormattedValue"
 LOGICAL_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"
 NAVIGATION = "Microsoft.Dynamics.CRM.associatednavigationproperty"
 
+_BASE_SYMBOL, _BASE_PLACES = "$", 2
+
 Annotate = Callable[[dict[str, Json], Row, Json], None]
 Format = Callable[[Json], str | None]
 
@@ -109,6 +111,8 @@ class Annotator:
     def _money(self, column: Column) -> Annotate:
         key = f"{column.wire}@{FORMATTED}"
         places = column.precision if column.precision is not None else 2
+        if column.name.endswith("_base"):  # in the currency of the org, whatever that of the row is
+            return _shown(key, lambda value: f"{_BASE_SYMBOL}{value:,.{_BASE_PLACES}f}")
 
         def add(content: dict[str, Json], row: Row, value: Json) -> None:
             currency = row.values.get("transactioncurrencyid")

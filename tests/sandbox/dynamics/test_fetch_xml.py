@@ -277,3 +277,20 @@ def test_no_odata_option_stands_beside_fetch_xml(org: Org) -> None:
     assert org.get("leads?fetchXml=%3Cfetch%3E%3Centity%20name='lead'/%3E%3C/fetch%3E&$top=1").status == 400
     answer = org.get("leads?sql=select%20lastname%20from%20lead")
     assert answer.status == 501
+
+
+def test_distinct_shows_every_combination_of_values_once(leads: Org) -> None:
+    """V65: without key and etag; with the key it is about rows."""
+    leads.create("leads", {"lastname": "Ax", "leadsourcecode": 8})
+    inner = "<attribute name='leadsourcecode'/><order attribute='leadsourcecode' descending='true'/>"
+    rows = _fetch(leads, inner, "distinct='true'", ALL)["value"]
+    assert [row.get("leadsourcecode") for row in rows] == [8, 1, None]
+    assert rows[0] == {"leadsourcecode@OData.Community.Display.V1.FormattedValue": "Web", "leadsourcecode": 8}
+    link = "<link-entity name='account' from='accountid' to='parentaccountid' link-type='outer' alias='a'>"
+    inner = f"<attribute name='lastname'/>{link}<attribute name='name'/></link-entity><order attribute='lastname'/>"
+    rows = _fetch(leads, inner, "distinct='true' count='2'", ALL)
+    assert rows["value"] == [{"lastname": "Ax"}, {"lastname": "Ax", "a.name": "Acme"}]
+    assert rows[MORE]
+    assert len(_fetch(leads, "<attribute name='leadid'/><attribute name='statecode'/>", "distinct='1'")["value"]) == 4
+    wrong = "<attribute name='statecode'/><order attribute='lastname'/>"
+    assert _get(leads, f"<fetch distinct='true'><entity name='lead'>{wrong}</entity></fetch>").status == 400

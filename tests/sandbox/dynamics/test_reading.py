@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.dynamics.conftest import (
+from tests.sandbox.dynamics.conftest import EUR, (
     ANN,
     NOWHERE,
     SANDBOX_USER,
@@ -303,3 +303,12 @@ def test_a_guid_in_a_key_stands_without_quotes_and_braces(org: Org, key: str) ->
     lead = org.create("leads", {"lastname": "Ax"})
     assert org.get(f"leads(leadid={lead.upper()})").status == 200
     assert org.get(f"leads({key.format(lead)})").status == 400
+
+
+def test_base_amounts_are_formatted_in_the_currency_of_the_org(org: Org) -> None:
+    """V15."""
+    currency = {"transactioncurrencyid@odata.bind": f"/transactioncurrencies({EUR})"}
+    lead = org.create("leads", {"revenue": 1000, **currency})
+    row = org.read(f"leads({lead})", {"Prefer": 'odata.include-annotations="*"'}, select="revenue,revenue_base")
+    shown = [row[f"{name}@OData.Community.Display.V1.FormattedValue"] for name in ("revenue", "revenue_base")]
+    assert shown == ["€1,000.00", "$1,086.96"]
