@@ -24,6 +24,7 @@ from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import ActivityLog, Echoes, Leases, Links, Metadata, Outbox, Requests, Runs
+from include.leadsync.sweeping import begin_sweeps
 from include.leadsync.turn import take_turn
 
 _DIRTY_AT_ONCE = 20_000
@@ -61,6 +62,8 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
         with engine.store.begin() as tx:
             again = remember(engine.store, dict(schema.filters), run.run_id, tx)
             told = remember_fields(engine.store, engine.settings, schema.maps, run.run_id, tx)
+        if run.incremental:
+            begin_sweeps(engine, schema)
         recovered = _unknown_outcomes(engine, run)
         if run.approve:
             _release(engine, run.approve)

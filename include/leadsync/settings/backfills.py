@@ -14,3 +14,4 @@ class Backfills(Section):
 
     direction: Literal["inbound", "outbound", "by_type"] = "inbound"
     records_per_cycle: Annotated[int, Field(ge=0, le=1_000_000)] = 5_000
+    sweep_hours: Annotated[int, Field(ge=0, le=8_760)] = 24
