@@ -13,7 +13,8 @@ from include.leadsync.model import LinkStatus
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "lifecycle.md").read_text("utf-8")
 TESTS = "\n".join((ROOT / "tests" / "engine").joinpath(name).read_text("utf-8") for name in (
-    "test_conversion.py", "test_crm_merges.py", "test_person_merges.py", "test_deletion.py", "test_gone_in_one_cycle.py"))  # fmt: skip
+    "test_conversion.py", "test_crm_merges.py", "test_person_merges.py", "test_deletion.py",
+    "test_gone_in_one_cycle.py"))  # fmt: skip
 NAMES = re.findall(r"def (test_\w+)", TESTS)
 
 
