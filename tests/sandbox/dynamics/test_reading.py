@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.dynamics.conftest import EUR, (
+from tests.sandbox.dynamics.conftest import (
     ANN,
+    EUR,
     NOWHERE,
     SANDBOX_USER,
     TEAM,
