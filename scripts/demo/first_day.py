@@ -11,7 +11,7 @@ from typing import Any
 from scripts.demo.scene import Reading, Scene
 from scripts.demo.systems import Dynamics, Marketo
 
-_SAID = {"Marketo": "said Marketo", "Dynamics": "said Dynamics"}
+_SAID = {"Marketo": "Marketo on the first day", "Dynamics": "Dynamics on the first day"}
 _IN_DYNAMICS, _IN_MARKETO = "only.in.dynamics@example.com", "only.in.marketo@example.com"
 _SHARED, _SHARING = "ten.share.it@example.com", 10
 _MARK = "microsoftBackfilledAt"
