@@ -12,6 +12,13 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Many small files, each for one test: where there is room, they never reach a disk.
+_SHARED_MEMORY, _ENOUGH = Path("/dev/shm"), 6 * 2**30
+if "TMPDIR" not in os.environ and _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > _ENOUGH:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_SHARED_MEMORY)
+# The frames of a test have a handful of rows: more threads than workers only wait for each other.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
 # pytest-xdist starts its workers afresh, so this runs once per worker and no two share a database.
 _HOME = Path(tempfile.mkdtemp(prefix="leadsync-tests-"))
 # What a developer has exported must not decide what a test sees.

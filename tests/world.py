@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -29,6 +33,7 @@ MARKETO, DYNAMICS = "https://marketo.test", "https://dynamics.test"
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "include" / "config" / "leadsync.yaml"
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 Json = Any
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class WorldClock:
@@ -88,6 +93,36 @@ class WorldTransport:
         return HttpResponse(response.status, Headers(dict(response.headers)), response.body)
 
 
+def shipped_config() -> dict[str, Json]:
+    """The shipped configuration as plain data; the caller's to change."""
+    document: dict[str, Json] = yaml.load(DEFAULT_CONFIG.read_bytes(), Loader=_Loader)
+    return document
+
+
+def lay_out(folder: Path, *, set_up: bool, with_state: bool) -> None:
+    """Both systems empty at `START`, with or without Lead Sync's set-up, and its state.
+
+    Copied from what this process made once: making them takes longer than most tests.
+    """
+    made = _empty_world(set_up)
+    shutil.copytree(made / "systems", folder / "systems")
+    shutil.copyfile(made / "time", folder / "time")
+    if with_state:
+        shutil.copyfile(made / "state.db", folder / "state.db")
+
+
+@cache
+def _empty_world(set_up: bool, /) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="leadsync-empty-world-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "systems").mkdir()
+    (folder / "time").write_text(START.isoformat())
+    with World(folder, fresh=False) as world:
+        if set_up:
+            setup(world.engine)
+    return folder
+
+
 class World:
     """Both systems, the engine between them, and hands to play the marketer and the salesperson."""
 
@@ -101,10 +136,11 @@ class World:
         staging_url: str | None = None,
         secret: str = "sandbox",
     ) -> None:
+        if fresh:
+            lay_out(folder, set_up=not changes, with_state=state_url is None)
         self.movable = MovableClock()
-        self.movable.freeze(START if fresh else datetime.fromisoformat((folder / "time").read_text()))
+        self.movable.freeze(datetime.fromisoformat((folder / "time").read_text()))
         self.clock = WorldClock(self.movable)
-        (folder / "systems").mkdir(exist_ok=True)
         self.marketo = MarketoEmulator(folder / "systems", self.movable, options={"limits": False})
         self.dynamics = DynamicsEmulator(folder / "systems", self.movable, options={"limits": False})
         self.transport = WorldTransport({MARKETO: self.marketo, DYNAMICS: self.dynamics}, secret)
@@ -117,7 +153,7 @@ class World:
         self.configure(changes or {})
         self.engine = self.open_engine()
         self._tokens: dict[str, str] = {}
-        if fresh:
+        if fresh and (changes or state_url):
             setup(self.engine)
 
     def __enter__(self) -> Self:
@@ -134,7 +170,10 @@ class World:
 
     def configure(self, changes: Mapping[str, Json]) -> None:
         """Write the configuration: the shipped one with `changes` (top-level sections) over it."""
-        document = yaml.safe_load(DEFAULT_CONFIG.read_text("utf-8"))
+        if not changes:
+            self.config.write_bytes(DEFAULT_CONFIG.read_bytes())
+            return
+        document = shipped_config()
         for section, values in changes.items():
             document[section] = {**(document.get(section) or {}), **values} if isinstance(values, dict) else values
         self.config.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")

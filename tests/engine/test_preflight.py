@@ -119,6 +119,7 @@ def hide_filter(world: World) -> None:
 
 def use_up_calls(world: World) -> None:
     world.engine.settings.limits.marketo.__dict__["daily"] = 1
+    world.engine.marketo.describe()
 
 
 def untrack(world: World) -> None:
