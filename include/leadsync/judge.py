@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.model import Direction, Entity, OperationKind
+from include.leadsync.quiet import is_quiet
 from include.leadsync.schema import staged_schema
 from include.leadsync.validate import ReportSection, render_report, validate_writes
 
@@ -23,6 +24,9 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
 
     The sync's own Microsoft … fields are not judged: no user value is in them.
     """
+    if is_quiet(engine, run):
+        report = engine.staging(run).write_text(REPORT, render_report(run.run_id, [], made_at=engine.now()))
+        return {"operations": 0, "refused": 0, "failures": 0, "report": report}
     staging, schema = engine.staging(run), staged_schema(engine, run)
     plan = staging.read("plan").filter(~pl.col("system"))
     on_invalid = engine.settings.policies.on_invalid

@@ -18,8 +18,8 @@ from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
+from include.leadsync.plan.deciding import APPROVED
 from include.leadsync.plan.first_sync import require_whole_acceptance
-from include.leadsync.plan.step import APPROVED
 from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
 from include.leadsync.schema import Schema, current_schema, stage_schema

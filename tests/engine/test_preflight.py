@@ -118,8 +118,8 @@ def hide_filter(world: World) -> None:
 
 
 def use_up_calls(world: World) -> None:
-    world.engine.settings.limits.marketo.__dict__["daily"] = 1
     world.engine.marketo.describe()
+    world.engine.settings.limits.marketo.__dict__["daily"] = 1
 
 
 def untrack(world: World) -> None:

@@ -1,44 +1,16 @@
-"""A run that dies at any request or any commit loses nothing and makes nothing twice (P2, P4).
+"""A run that dies at any moment loses nothing and makes nothing twice (P2, P4).
 
-Every position is tried, not a sample: the scenario is played once to count the requests and the
-commits of its cycle, then once per position with a kill there, and the world must end as it should.
+Every moment is tried, not a sample: after each answer of a service, whose effect the process never learns, and before
+each commit. The world is rebuilt from what was on disk then, and must end as it should.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-import sqlalchemy as sa
-
 from include.leadsync.requests import request_persons
+from tests.faults.images import Images
 from tests.world import World
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-_TELLING = re.compile(r"\b(link|cursor|operation|request|activity|lease)\b")
-"""Tables whose contents decide what happens next; budget and report rows do not."""
-
-
-class Strike:
-    """Kills at the position-th chance."""
-
-    def __init__(self, position: int) -> None:
-        self._left = position
-
-    def pass_by(self) -> None:
-        """One more chance."""
-        self._left -= 1
-        if self._left == -1:
-            raise Killed
-
 
 PEOPLE = {"edited": "a@example.com", "crossed": "b@example.com", "met": "c@example.com"}
 
@@ -70,99 +42,21 @@ def assert_as_it_should_be(world: World) -> None:
         assert (person["microsoftId"], person["microsoftType"]) == (rows[0]["leadid"], "Lead"), email
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A world with three linked leads and the edits made, ready for its cycle."""
-    folder = tmp_path_factory.mktemp("prepared")
-    with World(folder) as world:
+def test_a_kill_at_any_moment_loses_nothing_and_makes_nothing_twice(tmp_path: Path) -> None:
+    images = Images(tmp_path / "images")
+    (tmp_path / "world").mkdir()
+    with World(tmp_path / "world") as world:
         for email in PEOPLE.values():
             world.add_row("lead", subject="s", lastname="L", emailaddress1=email)
         world.settle()
         play(world)
-    return folder
-
-
-@contextmanager
-def copy_of(prepared: Path, folder: Path) -> Iterator[World]:
-    shutil.copytree(prepared, folder)
-    with World(folder, fresh=False) as world:
-        yield world
-
-
-def dies(world: World, arm: Callable[[], None], disarm: Callable[[], None]) -> bool:
-    """Run one cycle that may be killed; whether it was."""
-    arm()
-    try:
-        world.run()
-    except Killed:
-        return True
-    finally:
-        disarm()
-    return False
-
-
-def recover_and_check(world: World) -> None:
-    world.reopen()
-    world.movable.advance(120)  # the dead run's leases expire, Marketo has committed what it will
-    world.settle()
-    assert_as_it_should_be(world)
-
-
-def count_requests(prepared: Path, folder: Path) -> int:
-    with copy_of(prepared, folder) as world:
-        world.transport.log.clear()
-        world.run()
-        requests = len(world.transport.log)
+        with images.taken_of(world):
+            world.run()
         world.settle()
         assert_as_it_should_be(world)
-    return requests
-
-
-def test_a_kill_after_any_request_loses_nothing_and_makes_nothing_twice(prepared: Path, tmp_path: Path) -> None:
-    """The service has answered, perhaps committed; the process never learns it."""
-    total = count_requests(prepared, tmp_path / "count")
-    assert total > 10
-    for position in range(total):
-        with copy_of(prepared, tmp_path / str(position)) as world:
-            strike = Strike(position)
-
-            def hook(_: object, response: object, strike: Strike = strike) -> object:
-                strike.pass_by()
-                return response
-
-            assert dies(world, lambda: world.transport.after.append(hook), world.transport.after.clear)  # type: ignore[arg-type]
-            recover_and_check(world)
-
-
-def test_a_kill_before_any_commit_loses_nothing_and_makes_nothing_twice(prepared: Path, tmp_path: Path) -> None:
-    """Every transaction that touches links, cursors, operations or requests is undone at its last moment once."""
-    position = 0
-    struck = True
-    while struck:
-        with copy_of(prepared, tmp_path / str(position)) as world:
-            engine, strike = world.engine.store.engine, Strike(position)
-            written: set[int] = set()
-
-            def note(
-                connection: sa.Connection, _c: object, statement: str, *_: object, written: set[int] = written
-            ) -> None:
-                if statement.startswith(("INSERT", "UPDATE")) and _TELLING.search(statement):
-                    written.add(id(connection))
-
-            def before_commit(connection: sa.Connection, written: set[int] = written, strike: Strike = strike) -> None:
-                if id(connection) in written:
-                    written.discard(id(connection))
-                    strike.pass_by()
-
-            def arm() -> None:
-                sa.event.listen(engine, "before_cursor_execute", note)  # noqa: B023
-                sa.event.listen(engine, "commit", before_commit)  # noqa: B023
-
-            def disarm() -> None:
-                sa.event.remove(engine, "before_cursor_execute", note)  # noqa: B023
-                sa.event.remove(engine, "commit", before_commit)  # noqa: B023
-
-            struck = dies(world, arm, disarm)
-            recover_and_check(world)
-        position += 1
-    assert position > 10
+    assert images.moments > len(images.taken) > 10
+    for image in images.taken:
+        with World(image, fresh=False) as world:
+            world.movable.advance(120)  # the dead run's leases expire, Marketo has committed what it will
+            world.settle()
+            assert_as_it_should_be(world)

@@ -1,7 +1,7 @@
 """A run that dies while a lead is qualified and records are merged in both systems leaves no link behind (P2, P4).
 
-Tried after every write that a service has answered and before every commit that moves links, of one cycle that has
-to carry a conversion, a merge in Dynamics, a merge in Marketo, and a change on its way for each.
+Tried at every moment of one cycle that has to carry a conversion, a merge in Dynamics, a merge in Marketo, and a
+change on its way for each.
 """
 
 from __future__ import annotations
@@ -9,18 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-import sqlalchemy as sa
-
 from tests.engine.lifecycle import Scene, copy_of, prepare
 from tests.engine.play import column, shown
-from tests.faults.test_kills import Killed, Strike
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pairs of `PEOPLE`."""
-    return prepare(tmp_path_factory.mktemp("prepared"))
+from tests.faults.images import Images
+from tests.world import World
 
 
 def play(scene: Scene) -> Callable[[], None]:
@@ -53,61 +45,18 @@ def play(scene: Scene) -> Callable[[], None]:
     return as_it_should_be
 
 
-def recover(scene: Scene, as_it_should_be: Callable[[], None]) -> None:
-    scene.world.reopen()
-    scene.world.movable.advance(120)  # the dead run's leases expire
-    scene.settled()
-    as_it_should_be()
-
-
-def test_a_kill_after_any_write_leaves_nobody_behind(prepared: Path, tmp_path: Path) -> None:
-    position, struck = 0, True
-    while struck:
-        with copy_of(prepared, tmp_path / str(position)) as scene:
-            as_it_should_be, strike = play(scene), Strike(position)
-
-            def hook(request: object, response: object, strike: Strike = strike) -> object:
-                if getattr(request, "method", "") == "POST":
-                    strike.pass_by()
-                return response
-
-            scene.world.transport.after.append(hook)  # type: ignore[arg-type]
-            struck = _dies(scene)
-            scene.world.transport.after.clear()
-            recover(scene, as_it_should_be)
-        position += 1
-    assert position > 3
-
-
-def test_a_kill_before_any_commit_that_moves_links_leaves_nobody_behind(prepared: Path, tmp_path: Path) -> None:
-    position, struck = 0, True
-    while struck:
-        with copy_of(prepared, tmp_path / str(position)) as scene:
-            as_it_should_be, strike = play(scene), Strike(position)
-            engine, written = scene.world.engine.store.engine, set[int]()
-
-            def note(tx: sa.Connection, _c: object, text: str, *_: object, written: set[int] = written) -> None:
-                if text.startswith(("INSERT INTO link ", "UPDATE link ", "INSERT INTO operation", "UPDATE cursor")):
-                    written.add(id(tx))
-
-            def before_commit(tx: sa.Connection, written: set[int] = written, strike: Strike = strike) -> None:
-                if id(tx) in written:
-                    written.discard(id(tx))
-                    strike.pass_by()
-
-            sa.event.listen(engine, "before_cursor_execute", note)
-            sa.event.listen(engine, "commit", before_commit)
-            struck = _dies(scene)
-            sa.event.remove(engine, "before_cursor_execute", note)
-            sa.event.remove(engine, "commit", before_commit)
-            recover(scene, as_it_should_be)
-        position += 1
-    assert position > 3
-
-
-def _dies(scene: Scene) -> bool:
-    try:
-        scene.world.run()
-    except Killed:
-        return True
-    return False
+def test_a_kill_at_any_moment_leaves_nobody_behind(tmp_path: Path) -> None:
+    images = Images(tmp_path / "images")
+    with copy_of(prepare(tmp_path), tmp_path / "scene") as scene:
+        as_it_should_be = play(scene)
+        with images.taken_of(scene.world):
+            scene.world.run()
+        scene.settled()
+        as_it_should_be()
+    assert images.moments > len(images.taken) > 10
+    for image in images.taken:
+        with World(image, fresh=False) as world:
+            world.movable.advance(120)  # the dead run's leases expire
+            scene.world = world
+            scene.settled()
+            as_it_should_be()

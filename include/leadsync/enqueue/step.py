@@ -28,6 +28,7 @@ from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.blocked import notices
 from include.leadsync.plan.brake import Held
 from include.leadsync.plan.step import LEFT_OUT
+from include.leadsync.quiet import is_quiet
 from include.leadsync.requests.answers import Answer, answer
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import (
@@ -45,6 +46,7 @@ from include.leadsync.state import (
 
 STREAMS = ("dynamics:lead", "dynamics:contact", "marketo:changes", "marketo:deletes", "marketo:overlap")
 MERGES = "marketo:merges"
+_COUNTS = ("operations", "parked", "held", "failures_logged", "recovered", "dropped_for_newer")
 
 
 def enqueue(engine: Engine, run: RunRequest) -> dict[str, Json]:
@@ -52,7 +54,8 @@ def enqueue(engine: Engine, run: RunRequest) -> dict[str, Json]:
 
     Raises `AnotherRunAtWork` when another run moved a cursor since this one read it.
     """
-    return _Enqueue(engine, run, staged_schema(engine, run)).store()
+    storing = _Enqueue(engine, run, staged_schema(engine, run))
+    return storing.store_bookkeeping() if is_quiet(engine, run) else storing.store()
 
 
 class _Enqueue:
@@ -107,15 +110,16 @@ class _Enqueue:
             self._requests(events, plan, first.join(asked, on="op_id"), tx)
             self._bookkeeping(tx)
             backfilled = note_progress(self._store, self._staging.read_json(STRETCH), tx)
-        return {
-            "operations": operations.height,
-            "parked": len(refused),
-            "held": len(held.every),
-            "failures_logged": written,
-            "recovered": recovered,
-            "dropped_for_newer": len(self._lost),
-            **({"backfill_done": True} if backfilled else {}),
-        }
+        counts = (operations.height, len(refused), len(held.every), written, recovered, len(self._lost))
+        return dict(zip(_COUNTS, counts, strict=True)) | ({"backfill_done": True} if backfilled else {})
+
+    def store_bookkeeping(self) -> dict[str, Json]:
+        """What is left of a run that decided nothing."""
+        with self._store.begin() as tx:
+            self._advance_cursors((*STREAMS, MERGES), tx)
+            self._bookkeeping(tx)
+            backfilled = note_progress(self._store, self._staging.read_json(STRETCH), tx)
+        return dict.fromkeys(_COUNTS, 0) | ({"backfill_done": True} if backfilled else {})
 
     def _advance_cursors(self, streams: Sequence[str], tx: Transaction) -> None:
         if not self._run.incremental:

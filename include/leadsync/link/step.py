@@ -27,6 +27,7 @@ from include.leadsync.link.requests import Requests
 from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
 from include.leadsync.model import Entity, Lane, LinkStatus
+from include.leadsync.quiet import note_quiet
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursors, Links, Metadata, PersonMerges
 
@@ -42,6 +43,8 @@ _SETTLING = timedelta(seconds=90)
 
 def link(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage the pairs and events of a run; returns counts per entity."""
+    if note_quiet(engine, run):
+        return {"pairs": 0, "events": 0}
     return _LinkStep(engine, run, staged_schema(engine, run)).stage()
 
 

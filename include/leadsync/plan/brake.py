@@ -32,9 +32,9 @@ class Held:
     `kept`: operations that take the place of held ones, with the hash those wait for.
     """
 
-    op_ids: frozenset[str]
-    plan_hash: str | None
-    reasons: tuple[str, ...]
+    op_ids: frozenset[str] = frozenset()
+    plan_hash: str | None = None
+    reasons: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
 
     @property

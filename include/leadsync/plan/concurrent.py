@@ -40,7 +40,8 @@ def _decide(pairs: pl.DataFrame, cells: pl.DataFrame, one: FieldMap) -> pl.DataF
     rows = cells["row"]
     shown = pairs[f"p.{name}"].gather(rows)
     crm = pairs[f"c.{name}"].gather(rows)
-    still_ours = shown.eq_missing(cells["after"])
+    # Our value still stands, or the edit is back already; anything else is a newer edit.
+    still_ours = shown.eq_missing(cells["after"]) | shown.eq_missing(cells["value"])
     as_they_met = pl.DataFrame(
         {
             f"b.{name}": cells["before"],
@@ -53,11 +54,13 @@ def _decide(pairs: pl.DataFrame, cells: pl.DataFrame, one: FieldMap) -> pl.DataF
     decided = met.with_columns(
         still_ours.gather(met["row"]).alias("live"),
         shown.gather(met["row"]).alias("shown"),
+        cells["value"].gather(met["row"]).alias("edit"),
         rows.gather(met["row"]).alias("row"),
     )
     wins = pl.col("live") & (pl.col("direction") == Direction.OUTBOUND.value)
     outbound = decided.filter(wins)
-    restore = outbound.with_columns(
+    there_already = pl.col("live") & (pl.col("change") == Change.CONVERGED.value)
+    restore = decided.filter((wins | there_already) & pl.col("shown").ne_missing(pl.col("edit"))).with_columns(
         pl.lit(Direction.INBOUND.value).alias("direction"),
         pl.col("after").alias("crm"),
         pl.col("shown").alias("person"),

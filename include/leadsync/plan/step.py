@@ -6,26 +6,18 @@ import math
 
 import polars as pl
 
-from include.leadsync.backfills import staged_stretch
-from include.leadsync.column_security import without_hidden_clears
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
-from include.leadsync.load.outcome import Fate
 from include.leadsync.merge import DECISION_SCHEMA, Change
-from include.leadsync.merge import merge as merge_pairs
-from include.leadsync.model import Direction, Lane, LinkStatus, OperationState, System
+from include.leadsync.model import Direction, Lane, LinkStatus, OperationState
 from include.leadsync.plan.backfill_marks import Unfinished, with_marks
 from include.leadsync.plan.blocked import DATASET as BLOCKED
-from include.leadsync.plan.blocked import SCHEMA as BLOCKED_SCHEMA
-from include.leadsync.plan.blocked import expected, without_blocked
-from include.leadsync.plan.brake import HELD_SCHEMA, Limit, apply_brake
-from include.leadsync.plan.concurrent import restored_edits
+from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, apply_brake
 from include.leadsync.plan.consent import spread
+from include.leadsync.plan.deciding import APPROVED, Deciding
 from include.leadsync.plan.endings import flag_rows, merge_rows, unwanted_rows
 from include.leadsync.plan.first_sync import guesses, require_acceptance
-from include.leadsync.plan.opting_out import in_doubt, with_opt_outs, without_lifts
-from include.leadsync.plan.refresh import refreshed
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
     create_rows,
@@ -35,75 +27,37 @@ from include.leadsync.plan.rows import (
     with_operation_ids,
 )
 from include.leadsync.plan.shared_addresses import shared_addresses
-from include.leadsync.plan.suspended import without_writes
-from include.leadsync.schema import current_schema, staged_schema
-from include.leadsync.state import Echoes, Links, Outbox
-
-APPROVED = "approved:"
-"""Beginning of a link's `dirty` reason after its held operations were released."""
+from include.leadsync.quiet import is_quiet
+from include.leadsync.schema import staged_schema
+from include.leadsync.state import Links, Outbox
 
 LEFT_OUT = "left_out"
 """Dataset of links (link_id) with changes in other fields than those the run was asked for."""
 
 _PERSONS_A_CALL = 300
-_ECHO = {"person_id": pl.Int64, "field": pl.String, "op_id": pl.String}
 
 
 def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage `decisions.E.N` for every slice of pairs; returns how often each kind of change occurred."""
-    staging, schema = engine.staging(run), staged_schema(engine, run)
-    overwritten = pl.concat([staging.read("overwritten"), staging.read("carried")])
-    moved = staging.read("events").filter(pl.col("kind") == "moved")["link_id"].to_list()
-    policy = engine.settings.policies.first_link
-    first_link = None if policy == "by_type" else System(policy)
+    if is_quiet(engine, run):
+        return {str(change): 0 for change in Change}
+    staging = engine.staging(run)
+    deciding = Deciding(engine, run, staged_schema(engine, run))
     counts: dict[str, int] = dict.fromkeys(Change, 0)
-    left_out: list[int] = []
-    matched = staging.read("echoes") if staging.exists("echoes") else pl.DataFrame(schema=_ECHO)
-    blocked = [pl.DataFrame(schema=BLOCKED_SCHEMA)]
-    opt_outs, versions = staging.read("opt_outs"), _unanswered(engine, staging.read("selection"))
     for entity, number in slices(engine, run):
-        pairs = staging.read(f"pairs.{entity.value}.{number}").with_row_index("_row")
-        both = pairs.filter(pl.col("create").is_null())
-        field_map = schema.map(entity)
-        decisions = merge_pairs(both, field_map, first_link)
-        restored, taken = restored_edits(both, overwritten, field_map)
-        decisions = pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
-        echoes = expected(Echoes(engine.store).of_persons(both["person_id"].drop_nulls().to_list()), matched)
-        decisions, kept = without_blocked(decisions, both, echoes, entity, engine.now())
-        blocked.append(kept)
-        decisions = with_opt_outs(decisions, both, opt_outs, in_doubt(both, versions), field_map)
-        decisions, concealed = without_hidden_clears(engine, decisions, both, field_map)
-        left_out += concealed
-        if concealed:
-            current_schema(engine, refresh=True)  # the next run sets the column aside
-        if not run.incremental:  # it has not read the feed: an opt-out may have been made meanwhile
-            decisions, waiting = without_lifts(decisions, both, field_map)
-            left_out += waiting
-        stretch = staged_stretch(engine, run, entity)
-        decisions = refreshed(decisions, both, field_map, engine.settings.backfill.direction, stretch, moved)
-        decisions = without_writes(decisions, both, outbound=schema.filters[entity].outbound)
-        decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
-        if run.fields:
-            chosen = pl.col("field").is_in(list(run.fields))
-            left_out += pairs["link_id"].gather(decisions.filter(~chosen)["row"].unique()).to_list()
-            decisions = decisions.filter(chosen)
+        decisions = deciding.decide(entity, staging.read(f"pairs.{entity.value}.{number}"))
         staging.write(f"decisions.{entity.value}.{number}", decisions.select(list(DECISION_SCHEMA)))
         for change, count in decisions.group_by("change").len().iter_rows():
             counts[change] += count
-    staging.write(BLOCKED, pl.concat(blocked))
-    staging.write(LEFT_OUT, pl.DataFrame({"link_id": left_out}, schema={"link_id": pl.Int64}))
+    staging.write(BLOCKED, pl.concat(deciding.blocked))
+    staging.write(LEFT_OUT, pl.DataFrame({"link_id": deciding.left_out}, schema={"link_id": pl.Int64}))
     return {str(change): count for change, count in counts.items()}
-
-
-def _unanswered(engine: Engine, selection: pl.DataFrame) -> dict[int, str | None]:
-    """Links of which nobody knows whether the last write arrived → the version of the record it was meant for."""
-    unknown = selection.filter(pl.col("reason").str.starts_with(Fate.UNKNOWN.value))["link_id"].drop_nulls().to_list()
-    links = Links(engine.store).by_id(unknown)
-    return dict(zip(links["link_id"].to_pylist(), links["crm_etag"].to_pylist(), strict=True))
 
 
 def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage `plan` and `plan_summary`; returns the summary: operations, fields, calls, what is held."""
+    if is_quiet(engine, run):
+        return _reported(_summary(pl.DataFrame(schema=PLAN_SCHEMA), engine.settings.batches.dynamics, Held()))
     staging, schema = engine.staging(run), staged_schema(engine, run)
     system = engine.settings.marketo.system_fields
     parts = [pl.DataFrame(schema=PLAN_SCHEMA)]
@@ -148,15 +102,23 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         Limit(brake.creations.count, brake.creations.share),
     )
     staging.write("plan", rows)
-    summary = {
-        **summarise(rows, engine.settings.batches.dynamics),
+    summary = _summary(rows, engine.settings.batches.dynamics, held)
+    staging.write_json("plan_summary", summary)
+    return _reported(summary)
+
+
+def _summary(rows: pl.DataFrame, batch: int, held: Held) -> dict[str, Json]:
+    return {
+        **summarise(rows, batch),
         "held": len(held.every),
         "held_ops": sorted(held.op_ids),
         "kept_ops": dict(held.kept),
         "plan_hash": held.plan_hash,
         "held_because": list(held.reasons),
     }
-    staging.write_json("plan_summary", summary)
+
+
+def _reported(summary: dict[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in summary.items() if key not in {"held_ops", "kept_ops"}}
 
 

@@ -1,0 +1,97 @@
+"""What to do about every field of a slice of pairs: the merge, and everything that knows better than the merge."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from include.leadsync.backfills import staged_stretch
+from include.leadsync.column_security import without_hidden_clears
+from include.leadsync.context import Engine, RunRequest
+from include.leadsync.load.outcome import Fate
+from include.leadsync.merge import merge
+from include.leadsync.model import Entity, FieldMap, System
+from include.leadsync.plan.blocked import SCHEMA as BLOCKED_SCHEMA
+from include.leadsync.plan.blocked import expected, without_blocked
+from include.leadsync.plan.concurrent import restored_edits
+from include.leadsync.plan.opting_out import in_doubt, with_opt_outs, without_lifts
+from include.leadsync.plan.refresh import refreshed
+from include.leadsync.plan.suspended import without_writes
+from include.leadsync.plan.unfinished import unfinished_edits
+from include.leadsync.schema import Schema, current_schema
+from include.leadsync.state import Echoes, Links
+
+APPROVED = "approved:"
+"""Beginning of a link's `dirty` reason after its held operations were released."""
+
+_SUPERSEDED = f"^({APPROVED}|{Fate.UNKNOWN.value} |{Fate.CONFLICT.value} )"
+"""Pattern of the `dirty` reasons of links whose operations were superseded before they were done."""
+
+_ECHO = {"person_id": pl.Int64, "field": pl.String, "op_id": pl.String}
+
+
+class Deciding:
+    """Decides slice after slice of one run.
+
+    `blocked`: frames of values that a service keeps from us. `left_out`: links with changes that this run leaves to a
+    later one.
+    """
+
+    def __init__(self, engine: Engine, run: RunRequest, schema: Schema) -> None:
+        staging = engine.staging(run)
+        self._engine, self._run, self._schema = engine, run, schema
+        self._echoes = Echoes(engine.store)
+        self._overwritten = pl.concat([staging.read("overwritten"), staging.read("carried")])
+        self._moved = staging.read("events").filter(pl.col("kind") == "moved")["link_id"].to_list()
+        policy = engine.settings.policies.first_link
+        self._first_link = None if policy == "by_type" else System(policy)
+        self._matched = staging.read("echoes") if staging.exists("echoes") else pl.DataFrame(schema=_ECHO)
+        selection = staging.read("selection")
+        self._opt_outs, self._versions = staging.read("opt_outs"), _unanswered(engine, selection)
+        superseded = selection.filter(pl.col("reason").str.contains(_SUPERSEDED))
+        self._superseded = superseded["link_id"].drop_nulls().to_list()
+        self.blocked = [pl.DataFrame(schema=BLOCKED_SCHEMA)]
+        self.left_out: list[int] = []
+
+    def decide(self, entity: Entity, pairs: pl.DataFrame) -> pl.DataFrame:
+        """The decisions of one slice, `merge.DECISION_SCHEMA`; `row` is the position in `pairs`."""
+        pairs = pairs.with_row_index("_row")
+        both = pairs.filter(pl.col("create").is_null())
+        field_map = self._schema.map(entity)
+        decisions = self._merged(both, field_map)
+        echoes = expected(self._echoes.of_persons(both["person_id"].drop_nulls().to_list()), self._matched)
+        decisions, kept = without_blocked(decisions, both, echoes, entity, self._engine.now())
+        self.blocked.append(kept)
+        doubtful = in_doubt(both, self._versions)
+        decisions = with_opt_outs(decisions, both, self._opt_outs, doubtful, field_map)
+        decisions, concealed = without_hidden_clears(self._engine, decisions, both, field_map)
+        self.left_out += concealed
+        if concealed:
+            current_schema(self._engine, refresh=True)  # the next run sets the column aside
+        if not self._run.incremental:  # it has not read the feed: an opt-out may have been made meanwhile
+            decisions, waiting = without_lifts(decisions, both, field_map)
+            self.left_out += waiting
+        stretch = staged_stretch(self._engine, self._run, entity)
+        decisions = refreshed(
+            decisions, both, field_map, self._engine.settings.backfill.direction, stretch, self._moved
+        )
+        decisions = without_writes(decisions, both, outbound=self._schema.filters[entity].outbound)
+        decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
+        if self._run.fields:
+            chosen = pl.col("field").is_in(list(self._run.fields))
+            self.left_out += pairs["link_id"].gather(decisions.filter(~chosen)["row"].unique()).to_list()
+            decisions = decisions.filter(chosen)
+        return decisions
+
+    def _merged(self, both: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+        """The three-way merge, with the edits that no side shows any more taken for what they were."""
+        decisions = merge(both, field_map, self._first_link)
+        unfinished = unfinished_edits(self._engine.store, both["link_id"].to_list(), self._superseded)
+        restored, taken = restored_edits(both, pl.concat([unfinished, self._overwritten]), field_map)
+        return pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
+
+
+def _unanswered(engine: Engine, selection: pl.DataFrame) -> dict[int, str | None]:
+    """Links of which nobody knows whether the last write arrived → the version of the record it was meant for."""
+    unknown = selection.filter(pl.col("reason").str.starts_with(Fate.UNKNOWN.value))["link_id"].drop_nulls().to_list()
+    links = Links(engine.store).by_id(unknown)
+    return dict(zip(links["link_id"].to_pylist(), links["crm_etag"].to_pylist(), strict=True))

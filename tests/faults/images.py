@@ -1,0 +1,78 @@
+"""What a process that is killed leaves on disk, for every moment of a run at which it may be killed.
+
+While one run goes on undisturbed, the files are copied after every answer of a service and before every commit: what
+was committed is in the copy, what was not is not, as after SIGKILL. Moments that leave the same behind are one image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tests.world import World
+
+_DATABASES = ("state.db", "systems/marketo.sqlite", "systems/dynamics.sqlite")
+_NOT_TELLING = frozenset(
+    {"run", "lease", "counter", "budget", "budget_use", "budget_slot", "token", "client", "usage", "usage_error"}
+)
+"""Tables that differ from moment to moment and decide nothing of what happens next, once leases have run out."""
+
+
+class Images:
+    """Copies of a world's files below `folder`, in the order of the moments. `moments`: how many there were."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: set[str] = set()
+        self.moments = 0
+        self.taken: list[Path] = []
+
+    @contextmanager
+    def taken_of(self, world: World) -> Iterator[None]:
+        """While the block runs, every moment is looked at."""
+
+        def answered(_: object, response: object) -> object:
+            self._take(world)
+            return response
+
+        def before_commit(_: object) -> None:
+            self._take(world)
+
+        engine = world.engine.store.engine
+        world.transport.after.append(answered)  # type: ignore[arg-type]
+        sa.event.listen(engine, "commit", before_commit)
+        try:
+            yield
+        finally:
+            sa.event.remove(engine, "commit", before_commit)
+            world.transport.after.clear()
+
+    def _take(self, world: World) -> None:
+        image = self._folder / f"{self.moments:03}"
+        self.moments += 1
+        # Without the index of the write-ahead log: it belongs to the living, who build it anew from the log.
+        leave_out = shutil.ignore_patterns("*-shm", "staging")
+        shutil.copytree(world.folder, image, ignore=leave_out)
+        (image / "time").write_text(world.movable.now().isoformat())
+        shows = _fingerprint(image)
+        if shows in self._known:
+            shutil.rmtree(image)
+            return
+        self._known.add(shows)
+        self.taken.append(image)
+
+
+def _fingerprint(image: Path) -> str:
+    digest = hashlib.sha256()
+    for name in _DATABASES:
+        with closing(sqlite3.connect(image / name)) as database:
+            tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for table in sorted(set(tables) - _NOT_TELLING):
+                digest.update(f"{name} {table} {database.execute(f'SELECT * FROM {table}').fetchall()}".encode())
+    return digest.hexdigest()
