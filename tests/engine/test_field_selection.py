@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import yaml
 
 from include.leadsync.clients.transport import Headers, HttpRequest, HttpResponse
 from include.leadsync.context import RunRequest
 from include.leadsync.errors import ConfigurationInvalid, ConnectionBroken, RetryLater
 from include.leadsync.state import FieldJobs, Outbox
 from include.leadsync.state.fields import DONE, OPEN
-from tests.engine.play import column, linked_contact, linked_lead, shown
-from tests.world import DEFAULT_CONFIG, World
+from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
+from tests.world import World, shipped_config
 
 EMPLOYEES = {"dynamics": "numberofemployees", "type": "integer"}
 
 
 def configure(world: World, entity: str = "lead", backfill: Any = None, **entries: dict[str, Any] | None) -> None:
     """The shipped map with entries added, replaced, or (None) taken out."""
-    fields: dict[str, dict[str, Any]] = yaml.safe_load(DEFAULT_CONFIG.read_text("utf-8"))["fields"]
+    fields: dict[str, dict[str, Any]] = shipped_config()["fields"]
     for name, entry in entries.items():
         fields[entity].pop(name, None)
         if entry is not None:
@@ -31,13 +31,15 @@ def configure(world: World, entity: str = "lead", backfill: Any = None, **entrie
     world.reopen()
 
 
-def pair(world: World, number: int, *, row: int | None, person: int | None) -> tuple[int, str]:
-    """A linked lead whose two sides show different numbers of employees, a field nobody syncs yet."""
-    at = linked_lead(world, numberofemployees=row, emailaddress1=f"p{number}@example.com")
-    if person is not None:
-        world.edit_person(at[0], numberOfEmployees=person)
-        world.settle()
-    return at
+def pairs_of(world: World, numbers: Sequence[tuple[int | None, int | None]]) -> list[tuple[int, str]]:
+    """Linked leads whose two sides (CRM record, person) show numbers of employees, a field nobody syncs yet."""
+    rows = [{"numberofemployees": row, "emailaddress1": f"p{at}@example.com"} for at, (row, _) in enumerate(numbers)]
+    pairs = linked_leads(world, *rows)
+    for (at, _), (_, person) in zip(pairs, numbers, strict=True):
+        if person is not None:
+            world.edit_person(at, numberOfEmployees=person)
+    world.run()
+    return pairs
 
 
 def both(world: World, at: tuple[int, str]) -> tuple[object, object]:
@@ -58,7 +60,7 @@ FILLED = {
 def test_a_field_that_joins_is_filled_on_every_link_from_the_side_that_is_configured(
     world: World, direction: str, stretch: int
 ) -> None:
-    pairs = [pair(world, number, row=row, person=person) for number, (row, person) in enumerate(NUMBERS)]
+    pairs = pairs_of(world, NUMBERS)
     configure(world, numberOfEmployees=EMPLOYEES, backfill={"direction": direction, "records_per_cycle": stretch})
     report = world.run()
     assert report["steps"]["recover"]["fields_added"] == ["lead.numberOfEmployees"]
@@ -71,7 +73,7 @@ def test_a_field_that_joins_is_filled_on_every_link_from_the_side_that_is_config
 
 
 def test_a_value_of_the_person_that_gives_way_is_in_the_ledger(world: World) -> None:
-    at = pair(world, 1, row=5, person=7)
+    (at,) = pairs_of(world, [(5, 7)])
     configure(world, numberOfEmployees=EMPLOYEES)
     world.settle()
     entries = world.ledger(at[0], "numberOfEmployees")
@@ -79,7 +81,7 @@ def test_a_value_of_the_person_that_gives_way_is_in_the_ledger(world: World) -> 
 
 
 def test_a_backfill_goes_on_where_a_run_that_died_left_it(world: World) -> None:
-    pairs = [pair(world, number, row=number + 1, person=None) for number in range(4)]
+    pairs = pairs_of(world, [(number + 1, None) for number in range(4)])
     configure(world, numberOfEmployees=EMPLOYEES, backfill={"records_per_cycle": 3})
 
     def dies(request: HttpRequest) -> HttpResponse | None:
@@ -102,7 +104,7 @@ def test_a_backfill_goes_on_where_a_run_that_died_left_it(world: World) -> None:
 
 
 def test_changes_go_before_a_backfill(world: World) -> None:
-    pairs = [pair(world, number, row=number + 1, person=None) for number in range(3)]
+    pairs = pairs_of(world, [(number + 1, None) for number in range(3)])
     configure(world, numberOfEmployees=EMPLOYEES)
     world.edit_row("lead", pairs[2][1], jobtitle="CTO")
     sent: list[bytes] = []
@@ -168,8 +170,8 @@ def test_a_column_that_cannot_be_read_any_more_is_set_aside_and_catches_up_when_
 ) -> None:
     entry = {"dynamics": "jobtitle", "type": "string", "optional": not own_entry}
     configure(world, title=entry)
-    person, lead = linked_lead(world, jobtitle="base", telephone1="1")
-    other_person, other = linked_lead(world, jobtitle="base", emailaddress1="other@example.com")
+    rows: list[dict[str, object]] = [{"telephone1": "1"}, {"emailaddress1": "other@example.com"}]
+    (person, lead), (other_person, other) = linked_leads(world, *({"jobtitle": "base", **row} for row in rows))
     hide(world, "jobtitle")
     world.edit_person(person, title="typed meanwhile", city="Lund")
     world.edit_row("lead", lead, telephone1="2")
@@ -236,8 +238,8 @@ def test_a_refresh_may_be_narrowed_to_records_modified_or_created_in_a_window(
     world: World, window_on: str, hit: set[int]
 ) -> None:
     configure(world, title={"dynamics": "jobtitle", "type": "string", "direction": "inbound"})
-    old = linked_lead(world, jobtitle="base", emailaddress1="old@example.com")
-    untouched = linked_lead(world, jobtitle="base", emailaddress1="untouched@example.com")
+    addresses = ("old@example.com", "untouched@example.com")
+    old, untouched = linked_leads(world, *({"jobtitle": "base", "emailaddress1": address} for address in addresses))
     world.movable.advance(3_600)
     since = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     world.movable.advance(60)
@@ -255,7 +257,7 @@ def test_a_refresh_may_be_narrowed_to_records_modified_or_created_in_a_window(
 
 
 def test_a_dry_run_counts_and_stores_nothing(world: World) -> None:
-    pairs = [pair(world, number, row=number + 1, person=None) for number in range(3)]
+    pairs = pairs_of(world, [(number + 1, None) for number in range(3)])
     configure(world, numberOfEmployees=EMPLOYEES, backfill={"records_per_cycle": 0})
     report = world.run(kind="backfill", fields=("numberOfEmployees",), dry_run=True, limit=2)
     (estimate,) = report["steps"]["recover"]["backfill"]
@@ -275,11 +277,11 @@ def test_a_field_on_a_contact_is_filled_too(world: World) -> None:
 
 def test_an_opt_out_of_a_consent_field_that_joins_goes_both_ways_and_none_is_lifted(world: World) -> None:
     configure(world, unsubscribed=None)
-    pairs = []
-    for number, (row, person) in enumerate([(True, False), (False, True), (False, False), (True, True)]):
-        at = linked_lead(world, donotbulkemail=row, emailaddress1=f"p{number}@example.com")
-        world.edit_person(at[0], unsubscribed=person)
-        pairs.append(at)
+    shows = [(True, False), (False, True), (False, False), (True, True)]
+    rows = [{"donotbulkemail": row, "emailaddress1": f"p{number}@example.com"} for number, (row, _) in enumerate(shows)]
+    pairs = linked_leads(world, *rows)
+    for (at, _), (_, person) in zip(pairs, shows, strict=True):
+        world.edit_person(at, unsubscribed=person)
     world.settle()
     configure(world)
     world.settle()

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.engine.play import column, linked_contact, linked_lead, shown
-from tests.world import DEFAULT_CONFIG, World
+from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
+from tests.world import World, shipped_config
 
 
 def add_field(world: World, entity: str, name: str, **entry: str) -> None:
-    fields: dict[str, dict[str, Any]] = yaml.safe_load(DEFAULT_CONFIG.read_text("utf-8"))["fields"]
+    fields: dict[str, dict[str, Any]] = shipped_config()["fields"]
     fields[entity][name] = entry
     world.configure({"fields": fields, "backfill": {"direction": "by_type"}})
     world.reopen()
 
 
 def test_a_field_added_to_the_map_does_not_run_over_the_side_that_did_not_change(world: World) -> None:
-    person, lead = linked_lead(world, numberofemployees=5)
-    quiet_person, quiet_lead = linked_lead(world, numberofemployees=6, emailaddress1="quiet@example.com")
+    (person, lead), (quiet_person, quiet_lead) = linked_leads(
+        world, {"numberofemployees": 5}, {"numberofemployees": 6, "emailaddress1": "quiet@example.com"}
+    )
     for each in (person, quiet_person):
         world.edit_person(each, numberOfEmployees=7)
     world.settle()

@@ -40,15 +40,22 @@ def known_pairs(
     status = _filtered(wide, rows, persons)
     turned = (status == LinkStatus.SUSPENDED) != (wide["status"] == LinkStatus.SUSPENDED)
     keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | turned | wide["link_id"].is_in(list(forced))
+    fixed = wide.with_columns(status, *_beside(wide, rows, persons), pl.lit(int(lane)).alias("lane"))
+    empty = pl.col("create").eq_missing("person") & ~pl.col("c_fresh")  # gone before its person could be made
+    value_columns = [
+        name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}
+    ]
+    ordered = [pl.col(name).cast(dtype) for name, dtype in PAIR_SCHEMA.items()]
+    return fixed.filter(keep & ~empty).select(*ordered, *value_columns)
+
+
+def _beside(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> list[pl.Series | pl.Expr]:
+    """The columns of `PAIR_SCHEMA` that are no values: what the records say of themselves, which one is missing."""
     record = wide.select("crm_id").join(
         rows.select("id", "etag", "@state"), left_on="crm_id", right_on="id", how="left", maintain_order="left"
     )
     system = wide.select("person_id").join(
-        persons.select("id", *SYSTEM),
-        left_on="person_id",
-        right_on="id",
-        how="left",
-        maintain_order="left",
+        persons.select("id", *SYSTEM), left_on="person_id", right_on="id", how="left", maintain_order="left"
     )
     creating = pl.col("status") == LinkStatus.CREATING
     missing = (
@@ -57,22 +64,14 @@ def known_pairs(
         .when(creating & ~pl.col("c_fresh") & pl.col("crm_hash").is_null())  # never seen: it does not exist yet
         .then(pl.lit("crm"))
     )
-    empty = pl.col("create").eq_missing("person") & ~pl.col("c_fresh")  # gone before its person could be made
-    fixed = wide.with_columns(
+    return [
         pl.coalesce(record["etag"], wide["crm_etag"]).alias("etag"),
         pl.coalesce(record["@state"], wide["crm_state"]).alias("crm_state"),
         missing.alias("create"),
-        status,
-        pl.lit(int(lane)).alias("lane"),
         pl.lit(None, pl.String).alias("request_id"),
         pl.lit(None, pl.String).alias("binds"),
         *(system[name] for name in SYSTEM),
-    )
-    value_columns = [
-        name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}
     ]
-    ordered = [pl.col(name).cast(dtype) for name, dtype in PAIR_SCHEMA.items()]
-    return fixed.filter(keep & ~empty).select(*ordered, *value_columns)
 
 
 def _filtered(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> pl.Series:

@@ -170,7 +170,7 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: SystemFields) -> pl.
             pl.lit(entity.value).alias("entity"),
             pl.lit(_IN).alias("direction"),
             pl.when(pl.col("create") == "person").then(pl.lit("create")).otherwise(pl.lit("link")).alias("kind"),
-            pl.max_horizontal("lane", pl.lit(int(Lane.INCREMENT))).alias("lane"),
+            pl.col("lane").clip(lower_bound=int(Lane.INCREMENT)).alias("lane"),
             pl.lit(value=True).alias("system"),
             pl.lit(None, pl.String).alias("base"),
             pl.lit("linked").alias("change"),
