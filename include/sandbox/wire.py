@@ -61,11 +61,13 @@ class Wire:
     async def request(self, most: int, room: Room) -> Request | None:
         """The whole request, or None when the client left before its end.
 
-        The body takes its bytes from `room` until `done` is called. Raises `Refused`: 413 over `most` bytes,
-        408 when nothing more comes, 503 without room.
+        The body takes its bytes from `room` until `done` is called. Raises `Refused`: 400 for a request to
+        no host, 413 over `most` bytes, 408 when nothing more comes, 503 without room.
         """
         self._room = room
         headers = _headers(self._scope["headers"])
+        if "host" not in headers and self._scope["http_version"] == "1.1":
+            raise Refused(400)  # RFC 9112, 3.2
         announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > most:
             raise Refused(413)  # before a client that asks first (Expect: 100-continue) is told to go on

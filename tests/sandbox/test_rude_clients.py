@@ -72,6 +72,7 @@ WRONG = {
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
     "text": b"hello there\r\n\r\n",
     "half a version": b"GET /notes HTTP/1\r\n" + HOST + b"\r\n",
+    "no host": b"GET /notes HTTP/1.1\r\n\r\n",
     "no name": b"GET /notes HTTP/1.1\r\n: value\r\n\r\n",
     "a blank before the colon": b"GET /notes HTTP/1.1\r\nHost : x\r\n\r\n",
     "a null in a header": b"GET /notes HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n",
