@@ -13,6 +13,7 @@ from include.sandbox.dynamics.schema import Column
 from include.sandbox.dynamics.values import format_moment, parse_moment
 from include.sandbox.service import Json
 
+_LONGEST_INTEGER = 18  # digits that SQLite's integers hold for sure
 NUMBERS = frozenset({"Edm.Int32", "Edm.Int64", "Edm.Decimal", "Edm.Double"})
 
 
@@ -26,12 +27,19 @@ def fitted_literal(column: Column, edm: str | None, value: Json) -> Json:
     return fold(value) if kind == "text" else value
 
 
+def _number(text: str) -> float | int:
+    """A number; beyond 64 bits the nearest float, which compares alike."""
+    if "." in text or len(text.strip()) > _LONGEST_INTEGER:
+        return float(text)
+    return int(text)
+
+
 def text_literal(column: Column, text: str) -> Json:
     """A value of a query function (always text) in the comparable form of a column; raises 400."""
     kind = family(column.edm)
     try:
         if kind == "number":
-            return float(text) if "." in text else int(text)
+            return _number(text)
         if kind == "time":
             moment = parse_moment(text)
             return f"{moment:%Y-%m-%d}" if column.is_date else format_moment(moment)
@@ -56,7 +64,7 @@ def family(edm: str | None) -> str | None:
 LITERALS: Mapping[type, tuple[str | None, Callable[[Json], Json]]] = {
     ast.Null: (None, lambda _: None),
     ast.String: ("Edm.String", lambda node: node.val),
-    ast.Integer: ("Edm.Int32", lambda node: int(node.val)),
+    ast.Integer: ("Edm.Int32", lambda node: _number(node.val)),
     ast.Float: ("Edm.Decimal", lambda node: float(node.val)),
     ast.Boolean: ("Edm.Boolean", lambda node: int(node.py_val)),
     ast.GUID: ("Edm.Guid", lambda node: node.val.lower()),

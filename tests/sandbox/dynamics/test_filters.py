@@ -230,3 +230,16 @@ def test_clashing_types_and_open_quotes_are_told_in_the_library_s_words(org: Org
     )
     assert "unterminated literal" in message(org.get("leads", filter="lastname eq 'Ax"))
     assert code(clash) == "0x80060888"
+
+
+@pytest.mark.parametrize("digits", [18, 19, 20, 400, 5000])
+def test_numbers_of_any_size_are_compared(org: Org, digits: int) -> None:
+    """V16."""
+    org.create("leads", {"lastname": "Ax", "numberofemployees": 5})
+    huge = "9" * digits
+    assert len(org.values("leads", filter=f"numberofemployees lt {huge} and versionnumber gt -{huge}")) == 1
+    between = f'Microsoft.Dynamics.CRM.Between(PropertyName=\'numberofemployees\',PropertyValues=["1","{huge}"])'
+    assert len(org.values("leads", filter=between)) == 1
+    condition = f"<filter><condition attribute='numberofemployees' operator='lt' value='{huge}'/></filter>"
+    xml = f"<fetch><entity name='lead'><attribute name='lastname'/>{condition}</entity></fetch>"
+    assert len(org.read(f"leads?fetchXml={xml}")["value"]) == 1
