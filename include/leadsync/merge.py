@@ -146,7 +146,17 @@ def _verdict(field: SyncField, entity: Entity, first_link: System | None) -> tup
         person_speaks = pl.col("moved_p") & (change != Change.CONVERGED)
         direction = pl.when(person_speaks).then(pl.lit(_OUT)).otherwise(None)
         rule = pl.when(person_speaks).then(pl.lit("outbound")).otherwise(pl.lit("outbound-only"))
+    if field.rule.inbound_write_once:
+        direction, rule = _write_once(direction, rule, flow)
     return direction, rule
+
+
+def _write_once(direction: pl.Expr, rule: pl.Expr, flow: Flow) -> tuple[pl.Expr, pl.Expr]:
+    """What the person shows stays; where it may go out, its own change does (R104, D66)."""
+    kept = (direction == _IN) & pl.col("person").is_not_null()
+    speaks = pl.col("moved_p") & pl.lit(flow is Flow.BOTH)
+    stays = pl.when(kept & speaks).then(pl.lit(_OUT)).when(kept).then(None).otherwise(direction)
+    return stays, pl.when(kept).then(pl.lit("R104")).otherwise(rule)
 
 
 def _winner(field: SyncField, entity: Entity, first_link: System | None) -> tuple[pl.Expr, pl.Expr]:

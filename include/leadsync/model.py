@@ -212,6 +212,8 @@ class FieldRule:
     winner: Winner = Winner.BY_TYPE
     consent: bool = False
     outbound_on_create_only: bool = False  # D66
+    outbound_on_update_only: bool = False  # D66: no part of a creation
+    inbound_write_once: bool = False  # R104: what the person shows already is never overwritten
     default_on_create: str | None = None  # D31; may name fields in braces: "{company}"
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # label → spellings (D54)
     optional: bool = False  # a default entry: quarantined, not fatal, when it does not exist (DECISIONS 10)

@@ -37,6 +37,8 @@ def decide(
     else:
         change = "person_changed" if moved_p else "crm_changed"
     direction = _direction(field, entity, change, person, crm, moved_p=moved_p, moved_c=moved_c)
+    if field.rule.inbound_write_once and direction == "inbound" and person is not None:  # it stays, and may go out
+        direction = "outbound" if moved_p and field.rule.flow is Flow.BOTH else None
     return Decided(change, direction, {"outbound": person, "inbound": crm, None: base}[direction])
 
 

@@ -11,6 +11,7 @@ from include.leadsync.model import Entity, FieldMap, Flow, SyncField, Winner
 from tests.engine.maps import consent_field, text_field
 from tests.engine.oracle import decide
 
+_INWARDS = (Flow.BOTH, Flow.INBOUND)
 VALUES = st.sampled_from([None, "a", "b", "c", "true", "false", " a", "é", "é", "😀"])
 CELLS = st.tuples(VALUES, VALUES, VALUES, st.booleans())
 
@@ -18,7 +19,9 @@ CELLS = st.tuples(VALUES, VALUES, VALUES, st.booleans())
 def fields(entity: Entity) -> list[SyncField]:
     plain = [text_field(f"w{winner.value}", entity, winner=winner) for winner in Winner]
     flows = [text_field(f"f{flow.value}", entity, flow=flow) for flow in Flow]
-    return [*plain, *flows, text_field("once", entity, outbound_on_create_only=True), consent_field("consent", entity)]
+    once = [text_field("once", entity, outbound_on_create_only=True)]
+    once += [text_field(f"kept{flow.value}", entity, flow=flow, inbound_write_once=True) for flow in _INWARDS]
+    return [*plain, *flows, *once, consent_field("consent", entity)]
 
 
 def frame(name: str, cells: list[tuple[str | None, str | None, str | None, bool]]) -> pl.DataFrame:
@@ -55,7 +58,8 @@ def test_every_cell_is_decided_as_the_rules_say(
 def test_after_the_decided_writes_both_sides_are_equal_on_two_way_fields(
     cells: list[tuple[str | None, str | None, str | None, bool]], entity: Entity
 ) -> None:
-    two_way = [f for f in fields(entity) if f.rule.flow is Flow.BOTH and not f.rule.outbound_on_create_only]
+    two_way = [f for f in fields(entity) if f.rule.flow is Flow.BOTH]
+    two_way = [f for f in two_way if not (f.rule.outbound_on_create_only or f.rule.inbound_write_once)]
     for field in two_way:
         decisions = {row["row"]: row for row in merge(frame(field.name, cells), FieldMap(entity, (field,))).to_dicts()}
         for row, (base, person, crm, linked) in enumerate(cells):

@@ -73,6 +73,8 @@ def _joined(decisions: pl.DataFrame, rows: pl.Series, field: SyncField, way: str
     mine = mine & pl.col("row").is_in(positions)
     if field.rule.winner is Winner.NEVER_BLANK:
         mine = mine & after.is_not_null()
+    if field.rule.inbound_write_once and way == _IN:
+        mine = mine & pl.col("person").is_null()
     return decisions.with_columns(
         pl.when(mine).then(pl.lit(way)).otherwise(pl.col("direction")).alias("direction"),
         pl.when(mine).then(after).otherwise(pl.col("after")).alias("after"),
@@ -96,6 +98,8 @@ def _drifted(pairs: pl.DataFrame, decisions: pl.DataFrame, rows: pl.Series, fiel
     ).filter(rows & ~pl.col("row").is_in(written) & pl.col("person").ne_missing(pl.col("crm")))
     if field.rule.winner is Winner.NEVER_BLANK:
         cells = cells.filter(after.is_not_null())
+    if field.rule.inbound_write_once and way == _IN:
+        cells = cells.filter(pl.col("person").is_null())
     return cells.with_columns(after.alias("after"), pl.lit(REFRESHED).alias("rule")).select(
         pl.col(column).cast(dtype) for column, dtype in DECISION_SCHEMA.items()
     )

@@ -82,7 +82,8 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
 def _creations(pairs: pl.DataFrame, field: SyncField, field_map: FieldMap) -> pl.DataFrame:
     name, rule = field.name, field.rule
     inbound = (pl.col("create") == "person") & pl.lit(rule.flow is not Flow.OUTBOUND)
-    outbound = (pl.col("create") == "crm") & pl.lit(rule.flow is not Flow.INBOUND and field.dynamics.creatable)
+    goes_out = rule.flow is not Flow.INBOUND and field.dynamics.creatable and not rule.outbound_on_update_only
+    outbound = (pl.col("create") == "crm") & pl.lit(goes_out)
     crm = pl.col(f"c.{name}")
     if rule.consent:  # writing false would re-subscribe everyone with that address (D88)
         crm = pl.when(crm != "false").then(crm)

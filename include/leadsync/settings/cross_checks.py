@@ -105,12 +105,31 @@ def _entry(entry: FieldEntry, others: set[str]) -> Iterator[tuple[str, str, str]
     yield from _ambiguous_aliases(entry)
     if entry.setup and entry.type is FieldType.TEXT:
         yield "setup", "setup of a text area", "no `setup`: Marketo's API cannot create text areas, an admin can"
+    yield from _write_once(entry)
     if entry.direction is Flow.INBOUND:
-        for key in ("outbound_on_create_only", "default_on_create"):
+        for key in ("outbound_on_create_only", "outbound_on_update_only", "default_on_create"):
             if getattr(entry, key):
                 yield key, "an outbound setting on an inbound field", "direction both or outbound, or not this key"
     elif entry.default_on_create:
         yield from _default(entry.default_on_create, others)
+
+
+def _write_once(entry: FieldEntry) -> Iterator[tuple[str, str, str]]:
+    for key in ("outbound_on_create_only", "default_on_create"):
+        if entry.outbound_on_update_only and getattr(entry, key):
+            yield (
+                "outbound_on_update_only",
+                f"{key} beside it",
+                "only one of the two: it is sent on creation or it is not",
+            )
+    if entry.inbound_write_once and entry.direction is Flow.OUTBOUND:
+        yield (
+            "inbound_write_once",
+            "an inbound setting on an outbound field",
+            "direction both or inbound, or not this key",
+        )
+    if entry.inbound_write_once and entry.type is FieldType.BOOLEAN:
+        yield "inbound_write_once", "write-once on a boolean field", "another field: an empty boolean is false (D62)"
 
 
 def _consent_and_winner(entry: FieldEntry) -> Iterator[tuple[str, str, str]]:

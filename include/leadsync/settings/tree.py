@@ -29,6 +29,8 @@ class FieldEntry(Section):
     winner: Winner | None = None
     consent: bool = False
     outbound_on_create_only: bool = False
+    outbound_on_update_only: bool = False
+    inbound_write_once: bool = False
     default_on_create: Text | None = None
     aliases: dict[str, tuple[Text, ...]] = Field(default_factory=dict)
     optional: bool = False
@@ -45,6 +47,8 @@ class FieldEntry(Section):
             winner=self.winner or (Winner.OPT_OUT if self.consent else Winner.BY_TYPE),
             consent=self.consent,
             outbound_on_create_only=self.outbound_on_create_only,
+            outbound_on_update_only=self.outbound_on_update_only,
+            inbound_write_once=self.inbound_write_once,
             default_on_create=self.default_on_create,
             aliases=dict(self.aliases),
             optional=self.optional,
