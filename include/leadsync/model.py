@@ -112,6 +112,7 @@ class OperationKind(StrEnum):
     DEACTIVATE = "deactivate"  # a CRM record whose person was deleted (D53)
     DELETE_ROW = "delete"  # likewise
     MERGE_PERSONS = "merge_persons"  # the loser into the person of the link (D37, D42)
+    MERGE_ROWS = "merge_rows"  # a CRM record into that of the link, because their persons were merged (D44)
 
 
 STANDING = frozenset(
@@ -120,6 +121,7 @@ STANDING = frozenset(
         OperationKind.FLAG_DELETED,
         OperationKind.ACTIVITY,
         OperationKind.MERGE_PERSONS,
+        OperationKind.MERGE_ROWS,
         OperationKind.DEACTIVATE,
         OperationKind.DELETE_ROW,
     }

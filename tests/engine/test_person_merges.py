@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
-from include.leadsync.errors import ConnectionBroken, RetryLater
+from include.leadsync.errors import ConnectionBroken, LeadSyncError, RetryLater
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Requests
 from tests.engine.lifecycle import PEOPLE, Scene, copy_of, prepare
 from tests.engine.play import column, shown
+from tests.world import ConnectionDropped
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +262,39 @@ def test_a_restored_record_goes_to_the_person_that_its_own_was_merged_into(scene
     scene.settled()
     assert scene.shown(free) == kept(scene, "ann")
     assert {link[1] for link in scene.live() if link[2] == lead} == {free}
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_told_to_the_sync_merges_the_records_of_merged_persons_too(
+    prepared: Path, tmp_path: Path, answered: bool
+) -> None:
+    with copy_of(prepared, tmp_path / "scene", {"lifecycle": {"marketo_merge": "merge_in_dynamics"}}) as scene:
+        world, bo, winner, loser = scene.world, scene.person("bo"), scene.record("bo"), scene.record("ann")
+        world.edit_row("lead", loser, jobtitle="of the loser")
+        world.settle()
+
+        def lost(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+            if b"Subordinate" in (request.body or b""):
+                world.transport.after.clear()
+                raise ConnectionDropped
+            return response
+
+        if not answered:
+            world.transport.after.append(lost)
+        scene.merge_persons(bo, scene.person("ann"))
+        with contextlib.suppress(LeadSyncError):
+            world.run()
+        world.movable.advance(120)
+        scene.settled()
+        assert column(world, "lead", loser, "_masterid_value") == winner
+        assert scene.shown(bo) == kept(scene, "bo")
+        assert scene.said(open_only=True) == []
+        assert [row["rule"] for row in world.ledger(bo) if row["kind"] == "merge_rows"] == ["D44"]
+
+
+def test_records_of_two_kinds_cannot_be_merged_and_are_reported(prepared: Path, tmp_path: Path) -> None:
+    with copy_of(prepared, tmp_path / "scene", {"lifecycle": {"marketo_merge": "merge_in_dynamics"}}) as scene:
+        scene.merge_persons(scene.person("cy"), scene.person("ann"))
+        scene.settled()
+        assert column(scene.world, "lead", scene.record("ann"), "merged") is False
+        assert scene.said(open_only=True) == [("crm_duplicates", "D44")]

@@ -176,8 +176,22 @@ def _address(entity: Entity, key: str) -> str:
     return f"{ROOT}{entity_set(entity)}({guid(key)})"
 
 
+def _merge(write: RowWrite, key: str) -> Part:
+    """`Merge` of the row `loser` of the body into the row of the write, which keeps its values (§15.2)."""
+    loser = guid(str(write.body.get("loser")))
+    if loser is None:
+        raise ValueError(f"{write.body.get('loser')!r} is no GUID; a merge needs one for its loser")
+    name = write.entity.value
+    rows = {role: {f"{name}id": row, "@odata.type": f"Microsoft.Dynamics.CRM.{name}"}
+            for role, row in (("Target", key), ("Subordinate", loser))}  # fmt: skip
+    headers = [*_ACCEPT, ("Content-Type", "application/json")]
+    return Part("POST", f"{ROOT}Merge", headers, encode({**rows, "PerformParentingChecks": False}))
+
+
 def _part(write: RowWrite) -> Part:
     key = guid(write.id)
+    if write.kind == "merge" and key is not None:
+        return _merge(write, key)
     if key is None or write.kind not in _METHODS:
         raise ValueError(f"{write.kind} of {write.id!r}: the kind must be one of {sorted(_METHODS)}, the id a GUID")
     headers = list(_ACCEPT)

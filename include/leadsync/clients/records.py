@@ -69,8 +69,9 @@ class TrackedPage:
 class RowWrite:
     """One write of a batch.
 
-    `kind` is "update" (never creates: `If-Match` is `etag`, or `*` without one), "create" (`id` is the client's key)
-    or "delete". `returning` asks for the row as it is after the write.
+    `kind` is "update" (never creates: `If-Match` is `etag`, or `*` without one), "create" (`id` is the client's key),
+    "delete" or "merge" (the row `loser` of the body goes into this one, which keeps its values). `returning` asks for
+    the row as it is after the write.
     """
 
     entity: Entity

@@ -40,6 +40,9 @@ class Fates:
     survivors: Mapping[int, int] = field(default_factory=dict)  # persons merged away → who is left of them
     events: list[Event] = field(default_factory=list)
     merging: list[tuple[int, int, int]] = field(default_factory=list)  # link, person that stays, person to be merged
+    merging_rows: list[tuple[int, str, str, str]] = field(
+        default_factory=list
+    )  # link, entity, record that stays, other
 
     def rows(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Extracted CRM records with the links they have now."""
@@ -93,6 +96,11 @@ class Fates:
         """Merges to be carried out in Marketo: link_id, winner, loser."""
         schema = {"link_id": pl.Int64, "winner": pl.Int64, "loser": pl.Int64}
         return pl.DataFrame(self.merging, schema=schema, orient="row")
+
+    def merging_rows_frame(self) -> pl.DataFrame:
+        """Merges to be carried out in Dynamics: link_id, entity, crm_id, loser."""
+        schema = {"link_id": pl.Int64, "entity": pl.String, "crm_id": pl.String, "loser": pl.String}
+        return pl.DataFrame(self.merging_rows, schema=schema, orient="row")
 
     @property
     def touched(self) -> set[int]:
@@ -183,8 +191,18 @@ def _end(fates: Fates, settings: Lifecycle) -> None:
         choice = settings.conversion_into_linked if end.move.converted else settings.dynamics_merge
         merging = two_persons and not kept_out and choice == "merge_in_marketo"
         flagged = end.record_taken and end.person_left and not kept_out and not merging
-        fates.events += [*reports.ended(end, flagged=flagged), *reports.followed(end.move)]
+        duplicates = not end.record_taken and settings.marketo_merge == "merge_in_dynamics" and _of_a_kind(end)
+        fates.events += [*reports.ended(end, flagged=flagged, merging=duplicates), *reports.followed(end.move)]
+        if duplicates:
+            kept = end.kept
+            fates.merging_rows.append((kept.claim.link_id, kept.entity.value, kept.crm_id, end.move.claim.crm_id))
         if merging and left is not None and stays is not None:
             fates.merging.append((end.kept.claim.link_id, stays, left))
         elif two_persons and not kept_out:
             fates.events.append(reports.proposal(end))
+
+
+def _of_a_kind(end: End) -> bool:
+    """Whether both records of a merged person can be merged: of one table, both made and synced."""
+    active = end.move.claim.status == end.kept.claim.status == LinkStatus.ACTIVE
+    return active and end.move.successor is None and end.move.claim.entity is end.kept.entity

@@ -38,8 +38,8 @@ def moved(move: Move) -> list[Event]:
     return told
 
 
-def ended(end: End, *, flagged: bool) -> list[Event]:
-    """A link ends because another one has its record, its person, or both."""
+def ended(end: End, *, flagged: bool, merging: bool = False) -> list[Event]:
+    """A link ends because another one has its record, its person, or both. `merging`: its record is merged, too."""
     claim, about = end.move.claim, _about(end.move.claim)
     became: Event = {"became_crm": end.kept.crm_id, "became_person": end.kept.person_id}
     if end.record_taken and end.move.successor:
@@ -54,7 +54,7 @@ def ended(end: End, *, flagged: bool) -> list[Event]:
     status = LinkStatus.PERSON_MERGED
     message = f"person {claim.person_id} was merged into {end.move.person_id}, who has {_name(end.kept)}"
     event = {**_event("ended", about, status.value, message, "D44", status), **became}
-    if end.record_taken:
+    if end.record_taken or merging:
         return [event]
     ask = f"{claim.entity.value} {claim.crm_id} and {_name(end.kept)} belong to one person now; merge them in Dynamics"
     duplicate = {"entity": claim.entity.value, "person_id": end.move.person_id, "crm_id": claim.crm_id}

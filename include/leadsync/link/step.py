@@ -101,6 +101,7 @@ class _LinkStep:
             self._staging.write(f"survivor_bases.{entity.value}", bases)
         self._staging.write("closed", pl.concat([closed_pairs(), *self._closed]))
         self._staging.write("merging", self._fates.merging_frame())
+        self._staging.write("merging_rows", self._fates.merging_rows_frame())
         self._staging.write_json("look_again", sorted(self._fates.again))
         self._staging.write_json("slices", self._slices)
         return {**self._counts, "events": all_events.height}

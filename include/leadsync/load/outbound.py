@@ -66,6 +66,9 @@ def _unanswered(operation: Operation) -> Fate:
 
 def _row_write(schema: Schema, operation: Operation) -> RowWrite:
     entity = Entity(operation.entity)
+    if operation.kind == OperationKind.MERGE_ROWS:
+        loser = {"loser": operation.writes[0].after}
+        return RowWrite(entity=entity, id=str(operation.crm_id), kind="merge", body=loser)
     if operation.kind in _ENDS:
         closed = {write.field: int(write.after) for write in operation.writes if write.after}
         kind, version = _ENDS[operation.kind], operation.etag or "*"

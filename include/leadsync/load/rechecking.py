@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from include.leadsync.context import Engine
 from include.leadsync.errors import RetryLater
+from include.leadsync.extract.identity import MASTER, MERGED
 from include.leadsync.link.unwanted import second_look
 from include.leadsync.load.outcome import Fate, Operation, Outcome
 from include.leadsync.model import Entity, LinkStatus, OperationKind
@@ -40,6 +41,7 @@ def still_due(engine: Engine, schema: Schema, operations: Sequence[Operation]) -
                 outcomes, due = _of_records(engine, schema, entity, action, mine)
                 settled |= {outcome.operation.op_id: outcome for outcome in outcomes}
                 versions |= due
+    settled |= {outcome.operation.op_id: outcome for outcome in _of_merges(engine, operations)}
     due_now = [op for op in operations if op.op_id not in settled]
     due_now = [replace(op, etag=versions[op.op_id]) if op.op_id in versions else op for op in due_now]
     return due_now, list(settled.values())
@@ -82,11 +84,34 @@ def _of_records(
     return outcomes, {op.op_id: look.due[str(op.crm_id)] for op in mine if op.crm_id in look.due}
 
 
+def _of_merges(engine: Engine, operations: Sequence[Operation]) -> list[Outcome]:
+    """CRM records are merged only while one is nobody's and the other is that of its link; done is done."""
+    found: list[Outcome] = []
+    for op in (op for op in operations if op.kind == OperationKind.MERGE_ROWS):
+        loser = str(op.writes[0].after)
+        entity = Entity(op.entity)
+        live = {
+            row["crm_id"]: row["link_id"] for row in Links(engine.store).by_crm([str(op.crm_id), loser]).to_pylist()
+        }
+        try:
+            raw = engine.dynamics.rows(entity, [loser, str(op.crm_id)], {MERGED: "boolean", MASTER: "text"})
+        except RetryLater as later:
+            found.append(Outcome(op, Fate.LATER, type(later).__name__, str(later), retry_after=later.after))
+            continue
+        rows = {row["id"]: row for row in raw.to_pylist()}
+        if rows.get(loser, {}).get(MERGED):
+            found.append(Outcome(op, Fate.DONE))
+        elif loser not in rows or op.crm_id not in rows or loser in live or live.get(op.crm_id) != op.link_id:
+            found.append(withdrawn(op, "one of them is gone, or belongs to somebody else by now"))
+    return found
+
+
 _NOT_WANTED = "it changed, belongs to somebody, is gone already, or lifecycle.delete_in_dynamics no longer names it"
 _TOLD = {
     OperationKind.LINK.value: ("link_withdrawn", "the person was not told of its CRM record"),
     OperationKind.FLAG_DELETED.value: ("flag_withdrawn", "the person was not marked as deleted"),
     OperationKind.MERGE_PERSONS.value: ("merge_withdrawn", "the persons were not merged"),
+    OperationKind.MERGE_ROWS.value: ("merge_withdrawn", "the records were not merged"),
     OperationKind.DEACTIVATE.value: ("deletion_withdrawn", "the record of a deleted person was not closed"),
     OperationKind.DELETE_ROW.value: ("deletion_withdrawn", "the record of a deleted person was not deleted"),
 }

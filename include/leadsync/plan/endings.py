@@ -11,6 +11,8 @@ from include.leadsync.plan.rows import shaped
 
 LOSER = "mergedPerson"
 """Stands for the field in rows that merge a person into another one; the value is the loser's id."""
+MASTER = "mergedRecord"
+"""Likewise for CRM records."""
 
 
 def flag_rows(events: pl.DataFrame, names: SystemFields, *, merged_into: bool) -> pl.DataFrame:
@@ -84,5 +86,25 @@ def merge_rows(merging: pl.DataFrame) -> pl.DataFrame:
             pl.col("loser").cast(pl.String).alias("after"),
             pl.lit("merged").alias("change"),
             pl.lit("D42").alias("rule"),
+        )
+    )
+
+
+def merge_record_rows(merging: pl.DataFrame) -> pl.DataFrame:
+    """CRM records to be merged in Dynamics, because their persons were merged in Marketo (D44)."""
+    return shaped(
+        merging.select(
+            "link_id",
+            "entity",
+            "crm_id",
+            pl.lit(0, pl.Int64).alias("version"),
+            pl.lit(Direction.OUTBOUND.value).alias("direction"),
+            pl.lit(OperationKind.MERGE_ROWS.value).alias("kind"),
+            pl.lit(int(Lane.INCREMENT)).alias("lane"),
+            pl.lit(MASTER).alias("field"),
+            pl.lit(value=True).alias("system"),
+            pl.col("loser").alias("after"),
+            pl.lit("merged").alias("change"),
+            pl.lit("D44").alias("rule"),
         )
     )

@@ -16,7 +16,7 @@ from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, apply_brake
 from include.leadsync.plan.consent import spread
 from include.leadsync.plan.deciding import APPROVED, Deciding
-from include.leadsync.plan.endings import flag_rows, merge_rows, unwanted_rows
+from include.leadsync.plan.endings import flag_rows, merge_record_rows, merge_rows, unwanted_rows
 from include.leadsync.plan.first_sync import guesses, require_acceptance
 from include.leadsync.plan.rows import (
     PLAN_SCHEMA,
@@ -84,6 +84,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     named = any(field.name == system.merged_into for field in schema.marketo)
     parts.append(flag_rows(events, system, merged_into=named))
     parts.append(merge_rows(staging.read("merging")))
+    parts.append(merge_record_rows(staging.read("merging_rows")))
     parts.append(unwanted_rows(staging.read("unwanted")))
     require_acceptance(engine, run, by_email, events.filter(pl.col("code") == SEVERAL).height)
     rows = with_operation_ids(spread(pl.concat(parts), pl.concat(addresses)), run.run_id)

@@ -39,6 +39,6 @@ class Lifecycle(Section):
     conversion_reference: Annotated[str, Field(pattern=ATTRIBUTE, max_length=128)] | None = None
     conversion_into_linked: Literal["propose", "merge_in_marketo"] = "propose"
     dynamics_merge: Literal["propose", "merge_in_marketo"] = "propose"
-    marketo_merge: Literal["ignore", "write_to_survivor"] = "ignore"
+    marketo_merge: Literal["ignore", "write_to_survivor", "merge_in_dynamics"] = "ignore"
     respect_marketo_delete: bool = False
     delete_in_dynamics: DeleteInDynamics = DeleteInDynamics()
