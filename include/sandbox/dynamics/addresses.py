@@ -11,8 +11,8 @@ from include.sandbox.dynamics.collation import fold
 from include.sandbox.dynamics.documents import Row, extract, fetch, row_from
 from include.sandbox.dynamics.errors import SYNTAX, ServiceError, bad_query, missing_alternate_row
 from include.sandbox.dynamics.live_schema import key_expression
-from include.sandbox.dynamics.schema import Schema, Table
-from include.sandbox.dynamics.values import parse_guid
+from include.sandbox.dynamics.schema import Column, Schema, Table
+from include.sandbox.dynamics.values import parse_guid, stored
 from include.sandbox.service import Json
 
 
@@ -83,7 +83,7 @@ def parse_key(table: Table, text: str) -> Key:
     if unknown:
         raise _invalid_key(table)
     for name, value in pairs.items():
-        if (table.by_wire[name].edm == "Edm.String") != isinstance(value, _Quoted):
+        if not _fits(table, table.by_wire[name], value):
             raise ServiceError(400, SYNTAX, "Bad Request - Error in query syntax.")
     names = {table.by_wire[name].name for name in pairs}
     if not any(names == set(key.columns) for key in table.keys):
@@ -91,6 +91,18 @@ def parse_key(table: Table, text: str) -> Key:
         raise ServiceError(400, "0x80060890", text)
     values = ((table.by_wire[n].name, str(v) if isinstance(v, _Quoted) else v) for n, v in pairs.items())
     return Key(None, tuple(values), text)
+
+
+def _fits(table: Table, column: Column, value: Json) -> bool:
+    """Whether a key value is one that the column may hold: text in quotes, everything else without."""
+    if column.edm == "Edm.String" or isinstance(value, _Quoted):
+        return column.edm == "Edm.String" and isinstance(value, _Quoted)
+    if column.is_lookup:
+        return parse_guid(str(value)) is not None
+    try:
+        return stored(table, column, str(value)) is not None
+    except ServiceError:
+        return False
 
 
 def _invalid_key(table: Table) -> ServiceError:

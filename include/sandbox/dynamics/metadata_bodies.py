@@ -17,6 +17,9 @@ from include.sandbox.service import Json
 
 _SUFFIX = "AttributeMetadata"
 _FIRST_OPTION = 100_000_000  # options without a value are numbered from the prefix of the publisher
+_INT32 = 2**31
+_LEVELS = ("None", "SystemRequired", "ApplicationRequired", "Recommended")
+_MOST = {"max_length": 1_048_576, "precision": 12, "minimum": 10**15, "maximum": 10**15}
 Definition = Mapping[str, Json]
 Arguments = dict[str, Any]
 
@@ -29,6 +32,8 @@ def wrong(detail: str) -> ServiceError:
 def label_of(value: Json) -> tuple[str | None, dict[str, str]]:
     """The text of a label in the base language and those in further languages by LCID."""
     entries = value.get("LocalizedLabels") if isinstance(value, dict) else None
+    if entries is not None and not isinstance(entries, list):
+        raise wrong("'LocalizedLabels' is no list.")
     texts = {
         int(entry["LanguageCode"]): str(entry["Label"])
         for entry in entries or ()
@@ -44,7 +49,16 @@ def _value(body: Definition, name: str) -> Json:
     return member.get("Value") if isinstance(member, dict) else None
 
 
-def _plain(value: Json) -> Json:
+def _plain(name: str, value: Json) -> Json:
+    """A property in the form that is kept; raises 400 for one of the wrong type."""
+    if name in {"max_length", "precision"}:
+        fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST[name]
+    elif name in {"minimum", "maximum"}:
+        fits = isinstance(value, int | Decimal) and not isinstance(value, bool) and abs(Decimal(value)) <= _MOST[name]
+    else:
+        fits = name not in {"format", "behaviour", "required"} or isinstance(value, str)
+    if not fits:
+        raise wrong(f"The value of the property '{name}' does not fit.")
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value
@@ -85,12 +99,14 @@ def column_changes(schema: Schema, kind: str, body: Definition, label: str | Non
     found: Arguments = {} if (text or label) is None else {"label": text or label}
     if others:
         found["labels"] = others
-    if _value(body, "RequiredLevel") is not None:
+    if body.get("RequiredLevel") is not None:
         found["required"] = _value(body, "RequiredLevel")
+        if found["required"] not in _LEVELS:
+            raise wrong(f"The required level '{found['required']}' is unknown.")
     if isinstance(body.get("IsSecured"), bool):
         found["secured"] = body["IsSecured"]
     details = _DETAILS[kind](schema, body) if kind in _DETAILS else {}
-    return found | {name: _plain(value) for name, value in details.items() if value is not None}
+    return found | {name: _plain(name, value) for name, value in details.items() if value is not None}
 
 
 def _numbers(_schema: Schema, body: Definition) -> Arguments:
@@ -113,16 +129,21 @@ def _truth(_schema: Schema, body: Definition) -> Arguments:
     if isinstance(options, dict):
         pairs = (("FalseOption", 0, "No"), ("TrueOption", 1, "Yes"))
         found["options"] = [
-            {"value": value, "label": label_of((options.get(name) or {}).get("Label"))[0] or usual}
-            for name, value, usual in pairs
+            {"value": value, "label": label_of(_inside(options, name))[0] or usual} for name, value, usual in pairs
         ]
     return found
+
+
+def _inside(options: Definition, name: str) -> Json:
+    option = options.get(name)
+    return option.get("Label") if isinstance(option, dict) else None
 
 
 def _choice(schema: Schema, body: Definition) -> Arguments:
     options = body.get("OptionSet")
     default = body.get("DefaultFormValue")
-    found: Arguments = {"default": str(default) if isinstance(default, int) and default >= 0 else None}
+    chosen = isinstance(default, int) and not isinstance(default, bool) and 0 <= default < _INT32
+    found: Arguments = {"default": str(default) if chosen else None}
     shared = body.get("GlobalOptionSet@odata.bind")
     if isinstance(shared, str):
         found |= _shared(schema, shared)
@@ -136,7 +157,10 @@ def _option(entry: Json, number: int) -> dict[str, Json]:
         raise wrong("An option is no object.")
     value = entry.get("Value")
     text, others = label_of(entry.get("Label"))
-    value = value if isinstance(value, int) else _FIRST_OPTION + number
+    if value is None:
+        value = _FIRST_OPTION + number
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _INT32:
+        raise wrong(f"The value '{value}' of an option does not fit.")
     return {"value": value, "label": text or str(value), "labels": others}
 
 
@@ -173,7 +197,8 @@ _DETAILS: Mapping[str, Callable[[Schema, Definition], Arguments]] = {
 def new_table(schema: Schema, body: Definition) -> list[tuple[str, Arguments]]:
     """A table with its columns as schema changes: the primary name comes with it, the others after it; raises 400."""
     name, schema_name = names_of(body)
-    columns = [entry for entry in body.get("Attributes") or () if isinstance(entry, dict)]
+    listed = body.get("Attributes")
+    columns = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     primary = [entry for entry in columns if entry.get("IsPrimaryName") is True]
     if len(primary) != 1:
         raise wrong("A table needs exactly one column that is its primary name.")
@@ -186,7 +211,7 @@ def new_table(schema: Schema, body: Definition) -> list[tuple[str, Arguments]]:
         "title": {key: title[key] for key in ("attribute", "schema_name", "max_length", "label") if key in title},
         "label": label or schema_name,
         "collection_label": many or f"{label or schema_name}s",
-        "ownership": body.get("OwnershipType") or "UserOwned",
+        "ownership": str(body.get("OwnershipType") or "UserOwned"),
     }
     others = [("add_attribute", new_column(schema, name, entry)) for entry in columns if entry is not primary[0]]
     return [("add_table", table), *others]

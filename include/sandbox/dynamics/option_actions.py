@@ -16,7 +16,7 @@ _COMMON = ("EntityLogicalName", "AttributeLogicalName", "OptionSetName", "Value"
 _PARAMETERS = frozenset(
     {*_COMMON, "SolutionUniqueName", "ExternalValue", "MergeLabels", "StateCode", "Color", "ParentValues"}
 )
-_FIRST = 100_000_000
+_FIRST, _MOST = 100_000_000, 2**31
 
 
 def _choice(call: Call, body: Mapping[str, Json]) -> tuple[Table, Column]:
@@ -34,8 +34,10 @@ def insert_option(call: Call) -> Response:
     table, column = _choice(call, body)
     text, others = label_of(body.get("Label"))
     value = body.get("Value")
-    if not isinstance(value, int):
+    if value is None:
         value = max([_FIRST - 1, *(option.value for option in column.options)]) + 1
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise wrong(f"The value '{value}' of an option does not fit.")
     arguments: dict[str, Json] = {"entity": table.name, "attribute": column.name, "value": value}
     arguments |= {"label": text or str(value), "labels": others}
     if body.get("StateCode") is not None:

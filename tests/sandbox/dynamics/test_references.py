@@ -151,6 +151,16 @@ def test_text_in_a_key_stands_in_quotes(keyed: Org, key: str) -> None:
     assert (response.status, code(response)) == (400, "0x8006088a")
 
 
+@pytest.mark.parametrize("value", ["'5'", "x", "1.5", "1e400", "9" * 30, "null", "", "nan"])
+@pytest.mark.parametrize("kind", ["Integer", "DateTime", "Picklist"])
+def test_a_key_value_has_the_type_of_its_column(org: Org, kind: str, value: str) -> None:
+    """V45."""
+    org.control("add_attribute", entity="contact", attribute="new_code", type=kind)
+    org.control("add_key", entity="contact", name="new_codekey", columns=["new_code"])
+    for response in (org.get(f"contacts(new_code={value})"), org.change(f"contacts(new_code={value})", {})):
+        assert (response.status, code(response)) == (400, "0x8006088a")
+
+
 def test_a_lookup_and_a_choice_may_be_key_columns(org: Org, account: str) -> None:
     """Section 6."""
     org.control("add_key", entity="lead", name="pair", columns=["parentaccountid", "leadsourcecode"])
