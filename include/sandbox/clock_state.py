@@ -10,6 +10,8 @@ from include.sandbox.folder import DataFolder
 from include.sandbox.service import Json
 
 _NOTE = "clock"
+# Outside of these years one or the other service could no longer write its dates.
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class ClockState:
@@ -29,17 +31,26 @@ class ClockState:
             clock.freeze(self._frozen)
 
     def advance(self, seconds: float) -> Json:
-        """Move the clock on, or back with a negative number."""
+        """Move the clock on, or back with a negative number.
+
+        Raises:
+            ValueError: no finite number, or a year outside 1970 to 2999; the clock stays where it is.
+        """
         with self._lock:
+            _later(self.clock.now(), seconds)
             self._offset += seconds
             self.clock.advance(seconds)
             return self._keep()
 
     def freeze(self, at: str | None = None) -> Json:
-        """Stand still at `at` (ISO 8601, with zone), or at the present moment."""
+        """Stand still at `at` (ISO 8601, with zone), or at the present moment.
+
+        Raises:
+            ValueError: no such moment, or a year outside 1970 to 2999.
+        """
         with self._lock:
             # The clock adds its offset to the frozen moment too.
-            shown = _moment(at) or self.clock.now()
+            shown = _later(_moment(at) or self.clock.now(), 0)
             self._frozen = shown - timedelta(seconds=self._offset)
             self.clock.freeze(self._frozen)
             return self._keep()
@@ -87,3 +98,15 @@ def _moment(text: str | None) -> datetime | None:
         message = f"{text!r} has no zone: write 2026-03-01T12:00:00Z"
         raise ValueError(message)
     return moment.astimezone(UTC)
+
+
+def _later(moment: datetime, seconds: float) -> datetime:
+    """The moment so many seconds later, if the sandbox can live in it."""
+    try:
+        later = moment + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):  # past every calendar; no number
+        later = None
+    if later is None or not _FIRST <= later < _LAST:
+        message = "the clock goes from the year 1970 to 2999 and moves by finite numbers of seconds"
+        raise ValueError(message)
+    return later

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ from include.sandbox.service import Json, Request, Response
 TOKEN_VARIABLE = "LEADSYNC_SANDBOX_TOKEN"
 TOKEN_HEADER = "x-sandbox-token"
 DEFAULT_TOKEN = "sandbox"
+
+_OBJECTS = ("values", "changes")
 
 Arguments = Mapping[str, Json]
 
@@ -90,6 +93,10 @@ class Switchboard:
 
     def run(self, service: str, command: str, arguments: Arguments) -> Json:
         """Carry out one command; raises `UnknownCommand`, or what the command raises for its arguments."""
+        for name in _OBJECTS:
+            if not isinstance(arguments.get(name) or {}, Mapping):
+                message = f"{name} must be an object"
+                raise TypeError(message)
         own = self._commands.get(command)
         if own is not None:
             return own(arguments)
@@ -134,7 +141,7 @@ class Switchboard:
             return _refusal(404, f"{error} for {service}; the host's own: {', '.join(sorted(self._commands))}")
         if isinstance(error, KeyError):
             return _refusal(400, f"{command}: missing or unknown: {error}")
-        if isinstance(error, ValueError | TypeError | LookupError):
+        if isinstance(error, ValueError | TypeError | LookupError | OverflowError | RecursionError | re.error):
             return _refusal(400, f"{command}: {error}")
         traceback.print_exception(error, file=sys.stderr)
         return _refusal(500, f"{command}: {type(error).__name__}: {error}")

@@ -174,13 +174,19 @@ def _headers(name: str, given: Json) -> tuple[tuple[str, str], ...]:
     return headers
 
 
-def _replacements(name: str, given: Sequence[Sequence[str]]) -> tuple[tuple[re.Pattern[bytes], bytes], ...]:
+def _replacements(name: str, given: Sequence[Json]) -> tuple[tuple[re.Pattern[bytes], bytes], ...]:
     found = []
     for pair in given:
-        if isinstance(pair, str) or len(pair) != 2:
+        fits = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
+        if not fits or not all(isinstance(text, str) for text in pair):
             _fail(name, "replace", "is a list of [pattern, text] pairs")
         _pattern(name, "replace", pair[0])
-        found.append((re.compile(pair[0].encode()), pair[1].encode()))
+        pattern, text = re.compile(pair[0].encode()), pair[1].encode()
+        try:
+            re.compile(pattern.pattern + b"|").sub(text, b"")  # finds something even here, so that the text is read
+        except (re.error, IndexError) as error:
+            _fail(name, "replace", f"has {pair[1]!r}, which cannot take its place: {error}")
+        found.append((pattern, text))
     return tuple(found)
 
 
@@ -188,7 +194,9 @@ def _commands(name: str, key: str, given: Json) -> tuple[Command, ...]:
     if given is None:
         return ()
     found = []
-    for entry in [given] if isinstance(given, Mapping) else given:
+    for entry in given if isinstance(given, list) else [given]:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("arguments") or {}, Mapping):
+            _fail(name, key, f"has {entry!r}, which is no command with an object of arguments")
         _refuse_unknown(name, entry, frozenset({"service", "command", "arguments"}))
         command = str(entry.get("command") or "")
         # A command with a dot is the host's, which has no service.

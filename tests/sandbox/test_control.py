@@ -45,6 +45,15 @@ def test_commands_need_the_token(marketo: Client, monkeypatch: pytest.MonkeyPatc
         ("write", b"{", 400, "Expecting"),
         ("faults/set", b'{"rules": [{"nth": 0}]}', 400, "'nth' is 0"),
         ("clock/freeze", b'{"at": "2026-03-01T12:00:00"}', 400, "has no zone"),
+        ("faults/set", b'{"rules": [{"effect": {"replace": [["a", "\\\\9"]]}}]}', 400, "cannot take its place"),
+        ("faults/set", b"[" * 100_000, 400, "recursion"),
+        ("calls/list", b'{"path": "("}', 400, "missing )"),
+        ("write", b'{"body": "x", "values": [1]}', 400, "values must be an object"),
+        ("clock/advance", b'{"seconds": NaN}', 400, "finite"),
+        ("clock/advance", b'{"seconds": -Infinity}', 400, "finite"),
+        ("clock/advance", b'{"seconds": 1e20}', 400, "finite"),
+        ("clock/advance", b'{"seconds": 1e11}', 400, "the year 1970 to 2999"),
+        ("clock/freeze", b'{"at": "0001-01-01T00:00:00Z"}', 400, "the year 1970 to 2999"),
         ("snapshot/restore", b'{"name": "none such"}', 400, "letters, digits"),
         ("snapshot/restore", b'{"name": "unmade"}', 400, "no snapshot 'unmade'"),
     ],
@@ -55,6 +64,15 @@ def test_a_wrong_command_is_refused_with_a_reason(
     found, answer, _ = marketo.call("POST", f"/_sandbox/{command}", body, X_Sandbox_Token="sandbox")
     assert found == status
     assert words in json.loads(answer)["error"]
+
+
+def test_a_refused_move_leaves_the_clock_where_it_was(marketo: Client) -> None:
+    marketo.command("clock/freeze", {"at": "2026-05-01T00:00:00Z"})
+    for seconds in (b"NaN", b"Infinity", b"1e20", b"-1e11"):
+        marketo.call("POST", "/_sandbox/clock/advance", b'{"seconds": ' + seconds + b"}", X_Sandbox_Token="sandbox")
+    shown = {"now": "2026-05-01T00:00:00+00:00", "offset": 0.0, "frozen": True}
+    assert marketo.command("clock/show") == (200, {"result": shown})
+    assert marketo.command("clock/reset")[0] == 200
 
 
 def test_only_post_is_a_command(marketo: Client) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection, RemoteDisconnected
+from http.client import HTTPConnection, IncompleteRead, RemoteDisconnected
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -27,6 +27,7 @@ class Outsider:
     """Two services and their control endpoints, seen from another process' side of the socket."""
 
     def __init__(self, urls: dict[str, str]) -> None:
+        self.urls = urls
         self._hosts = {name: url.removeprefix("http://") for name, url in urls.items()}
         self.headers: dict[str, dict[str, str]] = {}
 
@@ -310,3 +311,70 @@ def test_without_a_plan_nothing_of_it_shows(tester: Outsider) -> None:
     second = tester.dynamics(LEAD)
     assert (first[0], first[1], set(first[2])) == (second[0], second[1], set(second[2]))
     assert [call["faults"] for call in tester.control("dynamics", "calls/list", path="leads")["calls"]] == [[], []]
+
+
+BROKEN = (RemoteDisconnected, ConnectionResetError, IncompleteRead)
+
+
+def token_request(t: Outsider, service: str) -> Answer:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    paths = {"marketo": "/identity/oauth/token", "dynamics": "/sandbox/oauth2/v2.0/token"}
+    return t.send(
+        service, "POST", paths[service], urlencode({**LOGIN, "scope": f"{t.urls['dynamics']}/.default"}), **form
+    )
+
+
+def read_request(t: Outsider, service: str) -> Answer:
+    path = {"marketo": f"/rest/v1/lead/{PERSON}.json", "dynamics": LEAD}[service]
+    return t.send(service, "GET", path, **t.headers[service])
+
+
+@pytest.mark.parametrize("request_of", [read_request, token_request])
+@pytest.mark.parametrize("service", ["marketo", "dynamics"])
+def test_every_kind_of_fault_strikes_every_service_and_is_gone_with_its_plan(
+    tester: Outsider, service: str, request_of: Callable[[Outsider, str], Answer]
+) -> None:
+    code = {"marketo": "606", "dynamics": "0x80072322"}[service]
+    whole = len(request_of(tester, service)[1])
+    broken: list[dict[str, Any]] = [{"drop": "before"}, {"drop": "after"}, {"cut": 0.5}]
+    for effect in broken:
+        tester.rule(service, effect)
+        with pytest.raises(BROKEN):
+            request_of(tester, service)
+    for stage in ("instead", "after"):
+        tester.rule(service, {"status": 502, "stage": stage})
+        assert request_of(tester, service)[0] == 502
+    tester.rule(service, {"error": code})
+    assert code in request_of(tester, service)[1].decode()
+    tester.rule(service, {"truncate": 0.5})
+    assert len(request_of(tester, service)[1]) < whole
+    tester.rule(service, {"garble": True})
+    with pytest.raises(UnicodeDecodeError):
+        request_of(tester, service)[1].decode()
+    tester.rule(service, {"delay": 0.03, "delay_after": 0.03})
+    request_of(tester, service)
+    assert tester.control(service, "calls/list")["calls"][-1]["ms"] >= 60
+    tester.control(service, "faults/clear")
+    status, body, _ = request_of(tester, service)
+    assert (status, json.loads(body).get("success", True)) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("service", "options"),
+    [
+        ("marketo", {"rate_limit": -1}),
+        ("marketo", {"upsert_race_seconds": float("nan")}),
+        ("marketo", {"daily_quota": 1.5}),
+        ("dynamics", {"page_size": 0}),  # its pages would never end
+        ("dynamics", {"page_size": 2.5}),
+        ("dynamics", {"retention_days": float("inf")}),
+        ("dynamics", {"limit_window": 0}),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_and_changes_nothing(
+    running: SandboxServer, service: str, options: dict[str, float]
+) -> None:
+    before = running.control("set_options", service=service)
+    with pytest.raises((ValueError, TypeError), match="option"):
+        running.control("set_options", options, service=service)
+    assert running.control("set_options", service=service) == before

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
 
 from include.sandbox.service import Json
+
+_AT_LEAST_ONE = frozenset({"page_size", "limit_window"})
+_FRACTIONS = frozenset({"retention_days", "limit_seconds"})  # their defaults are whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,23 @@ class Options:
     count_mark: bool = False
 
     def changed(self, changes: Mapping[str, Json]) -> Options:
-        """A copy with some settings replaced; raises `ValueError` for an unknown name or a wrong type."""
+        """A copy with some settings replaced.
+
+        Raises:
+            ValueError: an unknown name, a wrong type, a number below 0, or below 1 where 0 would end nowhere.
+        """
         known = {entry.name: type(entry.default) for entry in fields(self)}
         for name, value in changes.items():
             if name not in known:
                 message = f"unknown option {name!r}; known: {', '.join(known)}"
                 raise ValueError(message)
-            numeric = known[name] is not bool and isinstance(value, int | float) and not isinstance(value, bool)
-            if not numeric and type(value) is not known[name]:
+            takes = (int, float) if name in _FRACTIONS else (known[name],)
+            if type(value) not in takes:
                 message = f"option {name!r} wants {known[name].__name__}"
+                raise ValueError(message)
+            least = int(name in _AT_LEAST_ONE)
+            if isinstance(value, int | float) and not (isfinite(value) and value >= least):
+                message = f"option {name!r} is a number from {least} on, not {value!r}"
                 raise ValueError(message)
         return replace(self, **changes)
 

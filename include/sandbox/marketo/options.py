@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import isfinite
 
 from include.sandbox.service import Json
+
+_EITHER_WAY = frozenset({"created_skew"})
 
 
 @dataclass(slots=True)
@@ -77,6 +80,7 @@ class Options:
         Raises:
             KeyError: an option does not exist; nothing was changed.
             TypeError: a value has the wrong type; nothing was changed.
+            ValueError: a number that is none, or below zero; nothing was changed.
         """
         checked = {name: _fitting(name, getattr(self, name, None), value) for name, value in values.items()}
         for name, value in checked.items():
@@ -92,7 +96,9 @@ def _fitting(name: str, present: Json, value: Json) -> Json:
     if present is None:
         raise KeyError(name)
     if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if type(value) is not type(present):
         raise TypeError(f"option {name} needs {type(present).__name__}, got {value!r}")
+    if isinstance(value, int | float) and not (isfinite(value) and (value >= 0 or name in _EITHER_WAY)):
+        raise ValueError(f"option {name} is a number from 0 on, not {value!r}")
     return value
