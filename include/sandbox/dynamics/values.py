@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 from include.sandbox.dynamics.errors import ServiceError, bad_payload
 from include.sandbox.dynamics.schema import FRACTION, Column, Table
@@ -20,6 +20,7 @@ _EARLIEST, _LATEST = date(1753, 1, 1), date(9999, 12, 30)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DIGITS = re.compile(r"[+-]?[0-9]+")
+_EXACT = Context(prec=60)  # twenty digits before the point, any precision behind it
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _PLAIN = "A validation error occurred. The value of '{}' on record of type '{}' is outside the valid range."
 
@@ -121,7 +122,7 @@ def _fraction(table: Table, column: Column, value: Json) -> Decimal:
 def rounded_to(number: Decimal, precision: int | None) -> Decimal:
     """A decimal with at most `precision` places, without trailing zeros."""
     if precision is not None and number.is_finite() and number.adjusted() < 20:
-        number = number.quantize(Decimal(1).scaleb(-precision), ROUND_HALF_UP)
+        number = number.quantize(Decimal(1).scaleb(-precision), ROUND_HALF_UP, _EXACT)
     plain = number.normalize()
     return plain.quantize(Decimal(1)) if plain == plain.to_integral_value() and plain.adjusted() < 20 else plain
 

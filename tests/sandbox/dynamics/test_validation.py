@@ -261,3 +261,11 @@ def test_a_row_of_another_type_does_not_fit(org: Org, kind: object) -> None:
     wrong = {"@odata.type": kind, "lastname": "By"}
     for response in (org.call("POST", "leads", wrong), org.change(f"leads({lead})", wrong)):
         assert (response.status, code(response)) == (400, "0x80048d19")
+
+
+@pytest.mark.parametrize("number", [10**19, 9223372036854775808, 10**25, 1e19])
+def test_numbers_beyond_every_range_are_refused_whatever_the_precision(org: Org, number: float) -> None:
+    """V37, V39."""
+    org.control("add_attribute", entity="lead", attribute="new_rate", type="Decimal", precision=12)
+    response = org.call("POST", "leads", {"new_rate": number})
+    assert (response.status, code(response)) == (400, "0x80044330")
