@@ -15,6 +15,9 @@ from include.sandbox.service import Json
 
 _LOCK = "sandbox.lock"
 _SNAPSHOTS = "snapshots"
+# A snapshot on its way back: being copied, whole while the old content goes, and being moved to its place.
+_COPYING, _WHOLE, _MOVING = ".restore-copying", ".restore-whole", ".restore-moving"
+_NEVER_COPIED = frozenset({_LOCK, _SNAPSHOTS, _COPYING, _WHOLE, _MOVING})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _JOURNALS = ("-wal", "-shm", "-journal")
@@ -32,7 +35,10 @@ class DataFolder:
         self._lock: IO[str] | None = None
 
     def take(self) -> None:
-        """Create the folder and claim it; raises `FolderInUse`. The claim dies with the process."""
+        """Create the folder and claim it; raises `FolderInUse`. The claim dies with the process.
+
+        What a killed process had begun with snapshots is finished, or taken back.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = (self.path / _LOCK).open("a")
         try:
@@ -42,6 +48,8 @@ class DataFolder:
             message = f"another sandbox uses {self.path}: stop it or choose another --data-dir"
             raise FolderInUse(message) from error
         self._lock = lock
+        self._settle_snapshots()
+        self._settle_restore()
 
     def give_back(self) -> None:
         """Let another sandbox have the folder."""
@@ -68,20 +76,47 @@ class DataFolder:
     def save(self, name: str) -> int:
         """Copy the content into snapshot `name`, while it may be written to; returns bytes copied."""
         target = self._snapshot(name)
-        building = target.with_name(f".{target.name}.new")
-        for old in (building, target):
-            _remove(old)
+        building, old = (target.with_name(f".{target.name}.{state}") for state in ("new", "old"))
+        _remove(building)
         building.mkdir(parents=True)
         copied = sum(_copy(path, building / path.name) for path in self._content())
+        if target.exists():
+            target.rename(old)
         building.rename(target)
+        _remove(old)
         return copied
 
     def restore(self, name: str) -> None:
-        """Replace the content by a snapshot; nobody may have its files open. Raises `LookupError`."""
+        """Replace the content by a snapshot; nobody may have its files open. Raises `LookupError`.
+
+        A crash leaves what there was, or what `take` makes the snapshot of: never a mixture.
+        """
         source = self.check(name)
-        self.empty()
-        for path in sorted(source.iterdir()):
-            _copy(path, self.path / path.name)
+        copying = self.path / _COPYING
+        _remove(copying)
+        _copy(source, copying)
+        copying.rename(self.path / _WHOLE)
+        self._settle_restore()
+
+    def _settle_restore(self) -> None:
+        """Go on with a restore from wherever it stands; each step can be done again."""
+        whole, moving = self.path / _WHOLE, self.path / _MOVING
+        if whole.exists():
+            self.empty()
+            whole.rename(moving)
+        if moving.exists():
+            for path in sorted(moving.iterdir()):
+                path.rename(self.path / path.name)
+            moving.rmdir()
+        _remove(self.path / _COPYING)
+
+    def _settle_snapshots(self) -> None:
+        for path in (self.path / _SNAPSHOTS).glob(".*"):
+            name, _, state = path.name.removeprefix(".").rpartition(".")
+            if state == "old" and not path.with_name(name).exists():
+                path.rename(path.with_name(name))
+            else:
+                _remove(path)
 
     def check(self, name: str) -> Path:
         """Where snapshot `name` is; raises `LookupError` when there is none."""
@@ -103,7 +138,7 @@ class DataFolder:
         return self.path / _SNAPSHOTS / name
 
     def _content(self) -> list[Path]:
-        return sorted(path for path in self.path.iterdir() if path.name not in (_LOCK, _SNAPSHOTS))
+        return sorted(path for path in self.path.iterdir() if path.name not in _NEVER_COPIED)
 
 
 def _remove(path: Path) -> None:

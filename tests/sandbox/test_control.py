@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -167,6 +168,72 @@ def test_a_snapshot_can_be_restored_while_requests_come_in(sandbox: SandboxServe
     for writer in writers:
         writer.join()
     assert statuses == [200] * 80
+
+
+class _Killed(BaseException):
+    """The process ends here."""
+
+
+def _killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on only so many changes of the file system happen."""
+    left = [step]
+
+    def counted(change: Callable[..., Any]) -> Callable[..., Any]:
+        def carried_out(*arguments: Any, **more: Any) -> Any:
+            if left[0] == 0:
+                raise _Killed
+            left[0] -= 1
+            return change(*arguments, **more)
+
+        return carried_out
+
+    for place, name in ((Path, "rename"), (Path, "unlink"), (Path, "rmdir"), (shutil, "copyfile"), (shutil, "rmtree")):
+        monkeypatch.setattr(place, name, counted(getattr(place, name)))
+
+
+def _held(folder: DataFolder) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.path.iterdir() if path.is_file() and path.stat().st_size}
+
+
+def _folder_with_snapshot(path: Path) -> DataFolder:
+    folder = DataFolder(path)
+    folder.take()
+    for name in ("a", "b"):
+        (path / name).write_text("then")
+    folder.save("then")
+    for name in ("b", "c"):
+        (path / name).write_text("now")
+    return folder
+
+
+@pytest.mark.parametrize("act", ["restore", "save"])
+def test_a_kill_in_the_middle_of_a_snapshot_leaves_what_was_or_what_will_be(
+    act: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then, now = {"a": "then", "b": "then"}, {"a": "then", "b": "now", "c": "now"}
+    for step in range(100):
+        folder = _folder_with_snapshot(tmp_path / str(step))
+        with monkeypatch.context() as patched:
+            _killed_at(step, patched)
+            try:
+                getattr(folder, act)("then")
+                survived = True
+            except _Killed:
+                survived = False
+        folder.give_back()
+        again = DataFolder(folder.path)
+        again.take()
+        assert _held(again) in ([now, then] if act == "restore" else [now])
+        assert again.snapshots() == ["then"]
+        kept = {path.name: path.read_text() for path in (folder.path / "snapshots" / "then").iterdir()}
+        assert kept in ([then] if act == "restore" else [then, now])
+        again.restore("then")
+        assert _held(again) == kept
+        again.give_back()
+        if survived:
+            assert step > 3
+            return
+    pytest.fail("it never ends")
 
 
 def test_a_snapshot_of_a_database_in_use_is_whole(tmp_path: Path) -> None:
