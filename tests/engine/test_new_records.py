@@ -73,6 +73,41 @@ def test_a_link_is_never_stolen_and_the_shared_address_is_told(world: World) -> 
     assert world.person(persons[second], "title")["title"] is None  # type: ignore[index]
 
 
+@pytest.mark.parametrize("kept_out", [False, True], ids=["arrives later", "is kept out by its filter"])
+def test_a_person_that_carries_the_id_of_another_record_is_not_taken_by_its_address(
+    world: World, *, kept_out: bool
+) -> None:
+    column = {"entity": "contact", "attribute": "new_synctomkto", "type": "Boolean"}
+    world.dynamics.control("add_attribute", column)
+    first = lead(world)  # leads are looked at before contacts; D11, D14
+    second = world.add_row("contact", lastname="Berg", emailaddress1=ADDRESS, new_synctomkto=not kept_out)
+    person = world.add_person(email=ADDRESS, lastName="Berg", microsoftId=second, microsoftType="Contact")
+    world.run()
+    assert world.person(person)["microsoftId"] == second  # type: ignore[index]
+    (made,) = world.persons_by("microsoftId", first)
+    assert made["id"] != person
+    assert ("shared_address", "D14") in codes(world)
+
+
+def test_an_id_that_leads_nowhere_or_to_the_lead_of_a_contact_binds_nobody_else(world: World) -> None:
+    qualified = lead(world, "q@example.com")  # D47, R67
+    status, _ = world._dynamics(
+        "POST",
+        f"leads({qualified})/Microsoft.Dynamics.CRM.QualifyLead",
+        "",
+        {"CreateAccount": False, "CreateContact": True, "CreateOpportunity": False, "Status": -1},
+    )
+    assert status == 200
+    carrier = world.add_person(email="q@example.com", lastName="Q", microsoftId=qualified, microsoftType="Lead")
+    gone = world.add_person(email=ADDRESS, lastName="Berg", microsoftId="00000000-1111-2222-3333-444444444444")
+    row = lead(world)
+    world.settle()
+    (contact,) = world.rows("contact")
+    assert world.person(gone)["microsoftId"] == row  # type: ignore[index]
+    assert world.person(carrier)["microsoftId"] == contact["contactid"]  # type: ignore[index]
+    assert len(world.persons_by("email", "q@example.com")) == len(world.persons_by("email", ADDRESS)) == 1
+
+
 def test_ten_persons_with_one_address_hold_the_record_until_somebody_says_which(world: World) -> None:
     persons = [world.add_person(email=ADDRESS, lastName=f"Berg {n}") for n in range(10)]  # D13
     row = lead(world)

@@ -54,6 +54,20 @@ def test_a_lead_that_arrives_with_its_own_person_is_not_given_to_one_that_asks(w
     assert [person["id"] for person in world.persons_by("microsoftId", guid)] == [owner]
 
 
+@pytest.mark.parametrize("both", [True, False], ids=["both ask", "one asks"])
+def test_a_record_that_is_kept_out_goes_to_the_person_that_carries_its_id(world: World, *, both: bool) -> None:
+    column = {"entity": "contact", "attribute": "new_synctomkto", "type": "Boolean"}
+    world.dynamics.control("add_attribute", column)  # D11, D14
+    contact = world.add_row("contact", lastname="C", emailaddress1="same@example.com", new_synctomkto=False)
+    same = world.add_person(email="same@example.com", lastName="Same")
+    carrier = world.add_person(email="other@example.com", lastName="Carrier", microsoftId=contact)
+    requests = ask(world, *([same, carrier] if both else [same]))
+    world.settle()
+    assert outcomes(world, requests) == ["held", "linked"][: len(requests)]
+    assert [person["id"] for person in world.persons_by("microsoftId", contact)] == [carrier]
+    assert world.rows("lead") == []
+
+
 def test_two_persons_of_one_address_who_ask_at_once_do_not_get_two_leads(world: World) -> None:
     persons = [world.add_person(email="same@example.com", lastName=name) for name in ("A", "B")]
     requests = ask(world, *persons)

@@ -1,8 +1,8 @@
 """CRM records without a link that match a person by e-mail address (D13, D14, D20, R84, R88).
 
-Only persons without a link count, and only those in the partition where the record's own person would be made:
-exactly one → it is the person; several → held until somebody decides; none → a person is made. With
-`creation.when_found: create` nobody is looked for, as in the native sync (R32).
+Only persons without a link count, who carry no other record's id, and only those in the partition where the record's
+own person would be made: exactly one → it is the person; several → held until somebody decides; none → a person is
+made. With `creation.when_found: create` nobody is looked for, as in the native sync (R32).
 """
 
 from __future__ import annotations
@@ -59,11 +59,14 @@ class ByEmail:
             return matches
         found = self._people.canonical(raw, self._entity).unique("id", maintain_order=True)
         taken = set(self._links.by_person(found["id"].to_list())["person_id"].to_pylist()) - self._freed
+        named = self._people.named_records(found.filter(~pl.col("id").is_in([*taken, *self._claimed, *self._freed])))
         groups = {key[0]: group for key, group in found.group_by("sys_email")}
-        for crm_id, place, email in zip(addressed["id"], addressed["_place"], addresses, strict=True):
+        origins = addressed["origin"] if "origin" in addressed.columns else [None] * addressed.height
+        for crm_id, origin, place, email in zip(addressed["id"], origins, addressed["_place"], addresses, strict=True):
             group = groups.get(email)
             if group is not None:
-                self._decide(crm_id, place, group, taken, matches)
+                others = {person for person, records in named.items() if not records & {crm_id, origin}}
+                self._decide(crm_id, place, group, taken | others, matches)
         return matches
 
     def _decide(self, crm_id: str, place: int | None, group: pl.DataFrame, taken: set[int], matches: Matches) -> None:
@@ -84,7 +87,7 @@ class ByEmail:
             matches.events.append(self._event("held", crm_id, SEVERAL, message, "D13"))
         elif group.filter(busy).height:
             message = (
-                f"this e-mail address is shared with {_some(group.filter(busy))}, linked to another CRM record; no link"
+                f"this e-mail address is shared with {_some(group.filter(busy))}, who has another CRM record; no link"
                 " is taken away, the record has a person of its own"
             )
             matches.events.append(self._event("duplicate", crm_id, "shared_address", message, "D14"))

@@ -1,4 +1,4 @@
-"""CRM records that a requested person might already have, by e-mail address (D24, D25)."""
+"""CRM records that a requested person might already have, by its Microsoft Id or e-mail address (D11, D24, D25)."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Candidates:
         """`arrived`: CRM records that this run links or makes a person of."""
         self._engine, self._schema, self._arrived = engine, schema, arrived
         self._links = Links(engine.store)
+        self._known: dict[str, Candidate] = {}  # one object per record, so that who takes it has it everywhere
 
     def by_email(self, emails: Iterable[str]) -> dict[str, list[Candidate]]:
         """Address → records: contacts where there are any, else leads.
@@ -61,6 +62,14 @@ class Candidates:
             for email, candidate in self._read(entity, raw):
                 found.setdefault(email, []).append(candidate)
         return {email: self._followed(candidates) for email, candidates in found.items()}
+
+    def by_id(self, ids: Iterable[str]) -> dict[str, Candidate]:
+        """Id → the record that has it, or that took its place; ids that lead nowhere lack."""
+        wanted, found = sorted(set(ids)), dict[str, Candidate]()
+        for entity in Entity:
+            raw = self._engine.dynamics.rows(entity, wanted, self._columns(entity)) if wanted else pa.table({})
+            found |= {candidate.crm_id: candidate for _, candidate in self._read(entity, raw)}
+        return {crm_id: self._follow(candidate) for crm_id, candidate in found.items()}
 
     def _columns(self, entity: Entity) -> dict[str, Wire]:
         return {**self._schema.row_columns(entity), **_EXTRA}
@@ -101,4 +110,4 @@ class Candidates:
             state = more["statecode"]
             row = rows[position : position + 1].with_columns(pl.lit(state, pl.Int64).alias("@state"))
             candidate = Candidate(entity, crm_id, owner, state == _OPEN_STATE, row, state, master, allowed[position])
-            yield (more["emailaddress1"] or "").lower(), candidate
+            yield (more["emailaddress1"] or "").lower(), self._known.setdefault(crm_id, candidate)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from include.leadsync.context import Engine
 from include.leadsync.fields import Wire, canonical_persons
 from include.leadsync.link.frames import SYSTEM, empty_side
+from include.leadsync.link.named import named_records
 from include.leadsync.model import Entity
 from include.leadsync.schema import Schema
 
@@ -79,6 +80,10 @@ class People:
     def by_microsoft_id(self, crm_ids: Sequence[str]) -> pa.Table | None:
         """Persons that carry one of these CRM ids (D11); None when the instance has no such field."""
         return self._engine.marketo.persons(self._names.id, crm_ids, self.columns) if self.keyed and crm_ids else None
+
+    def named_records(self, persons: pl.DataFrame) -> dict[int, frozenset[str]]:
+        """`named.named_records` of canonical persons."""
+        return named_records(self._engine, persons)
 
     def by_id(self, ids: Sequence[int]) -> pa.Table:
         """Persons by their ids."""

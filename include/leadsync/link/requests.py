@@ -1,8 +1,8 @@
 """Sync Person to Microsoft: create a CRM record if there is none, do nothing if there is one (R47, R48).
 
-A linked person → no action. An unlinked CRM record with the same e-mail address is linked, not
-duplicated (D24): contacts are searched first, then leads; more than one → held; none → create, under
-a GUID chosen here and stored before anything is sent (D34).
+A linked person → no action. An unlinked CRM record whose id the person carries (D11), or with the same e-mail address,
+is linked, not duplicated (D24): contacts are searched first, then leads; more than one → held; none → create, under a
+GUID chosen here and stored before anything is sent (D34).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from include.leadsync.context import Engine
 from include.leadsync.link.accounts import Accounts
 from include.leadsync.link.candidates import Candidate, Candidates
 from include.leadsync.link.frames import empty_side, events, unlinked_pairs
+from include.leadsync.link.named import named_ids
 from include.leadsync.link.owners import Owners
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Lane, LinkStatus
@@ -26,6 +27,9 @@ from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
 Request = Mapping[str, object]
+
+_BY_EMAIL, _BY_ID = "has this e-mail address", "is named in the person's Microsoft Id"
+"""How a record was found, in words."""
 
 
 @dataclass
@@ -73,6 +77,9 @@ class Requests:
         addresses = dict(zip(persons["id"].to_list(), persons["sys_email"].to_list(), strict=True))
         free = {addresses[person] for person in known if person not in linked and addresses[person]}
         candidates = self._candidates.by_email(free) if self._settings.when_found == "link" else {}
+        named = self._named(persons.filter(~pl.col("id").is_in(list(linked))))
+        self._belonging([candidate for found in candidates.values() for candidate in found], set(named))
+        requests = requests.sort(pl.col("person_id").is_in(list(named)), descending=True, maintain_order=True)
         kept_out = self._kept_out(raw_persons)
         unseen = " and ".join(e.value for e in Entity if _address_hidden(self._schema, e))
         answered: set[object] = set()
@@ -90,6 +97,8 @@ class Requests:
             elif person in kept_out[Entity(str(request["sync_as"]))]:
                 message = "the filter on persons keeps this person from syncing; see filter in leadsync.yaml"
                 self._settle(request, "held", "kept_out", message, "D73")
+            elif person in named:
+                self._find_or_create(request, [named[person]], _BY_ID)
             elif unseen and self._settings.when_found == "link":
                 message = f"{unseen} hides its e-mail addresses from our user: a record may be there; see `check`"
                 self._settle(request, "held", "address_hidden", message, "R21")
@@ -98,6 +107,27 @@ class Requests:
                 self._find_or_create(request, same_address)
             answered.add(person)
         return RequestOutcome(self._pairs(raw_persons), events(self._events))
+
+    def _named(self, persons: pl.DataFrame) -> dict[int, Candidate]:
+        """Persons that carry the id of a record that nobody else has: it is theirs, whatever its address (D11)."""
+        ids = named_ids(persons)
+        found = self._candidates.by_id(ids.values())
+        return {p: found[i] for p, i in ids.items() if i in found and found[i].owner is None}
+
+    def _belonging(self, candidates: list[Candidate], asking: set[int]) -> None:
+        """Found by an address, but another person carries their id: nobody else gets them (D14).
+
+        `asking`: persons who get the record that they name in this run, before anybody else.
+        """
+        free = {candidate.crm_id: candidate for candidate in candidates if candidate.owner is None}
+        raw = self._people.by_microsoft_id(sorted(free))
+        if raw is None or raw.num_rows == 0:
+            return
+        named = named_ids(self._people.canonical(raw, Entity.LEAD))
+        linked = set(self._links.by_person(sorted(named))["person_id"].to_pylist())
+        for person, crm_id in named.items():
+            if person not in linked and person not in asking and crm_id in free:
+                free[crm_id].owner = f"person {person}"
 
     def _kept_out(self, raw_persons: pa.Table) -> dict[Entity, set[int]]:
         each = {entity: self._people.canonical(raw_persons, entity) for entity in Entity}
@@ -113,41 +143,40 @@ class Requests:
             message, rule = f"{message}, and a request converts nothing", "D28" if link["entity"] == "lead" else "R55"
         self._settle(request, "no_action", "already_linked", message, rule, link)
 
-    def _find_or_create(self, request: Request, found: list[Candidate]) -> None:
-        """`found`: CRM records with the person's address; what this request adds to them is added here too."""
+    def _find_or_create(self, request: Request, found: list[Candidate], how: str = _BY_EMAIL) -> None:
+        """`found`: CRM records that may be the person's; what this request adds to them is added here too."""
         entity, person = Entity(str(request["sync_as"])), int(str(request["person_id"]))
         if self._settings.when_closed == "create":
             found = [candidate for candidate in found if candidate.open or candidate.owner is not None]
         free = [candidate for candidate in found if candidate.owner is None]
         self._claimed.add(person)
-        if not found or self._settings.when_found == "create":
+        if not found or (self._settings.when_found == "create" and how == _BY_EMAIL):
             crm_id = str(uuid4())
             self._creations.append((request, entity, crm_id))
             found.append(Candidate(entity, crm_id, f"person {person}", True, pl.DataFrame()))
         elif not free:
-            message = (
-                f"{found[0].entity.value} {found[0].crm_id} has this e-mail address and is linked to {found[0].owner}"
-            )
+            message = f"{found[0].entity.value} {found[0].crm_id} {how} and is linked to {found[0].owner}"
             self._settle(request, "held", "taken", message + "; merge the two persons or change the address", "D14")
         elif len(free) > 1:
             ids = ", ".join(candidate.crm_id for candidate in free[:5])
             message = f"{len(free)} CRM records have this e-mail address ({ids}); merge them or link one"
             self._settle(request, "held", "several_candidates", message, "D24")
         elif not free[0].open:
-            message = f"{free[0].entity.value} {free[0].crm_id} has this e-mail address but is closed; reopen it first"
+            message = f"{free[0].entity.value} {free[0].crm_id} {how} but is closed; reopen it first"
             self._settle(request, "held", "closed_record", message, "D25")
         elif self._schema.filters[free[0].entity].blocked:
-            message = f"{free[0].entity.value} {free[0].crm_id} has this e-mail address, but its filter cannot be read"
+            message = f"{free[0].entity.value} {free[0].crm_id} {how}, but its filter cannot be read"
             self._settle(request, "held", "filter_unreadable", message, "D68")
         else:
             self._found.append((request, free[0]))
             free[0].owner = f"person {person}"
             where = f"{free[0].entity.value} {free[0].crm_id}"
-            message = f"an unlinked {where} has this e-mail address; it was linked, nothing was created"
+            message = f"an unlinked {where} {how}; it was linked, nothing was created"
             if not free[0].allowed:
                 message += ", and nothing crosses while its filter keeps it out"
             link = {"entity": free[0].entity.value, "crm_id": free[0].crm_id}
-            self._settle(request, "linked", "linked_by_email", message, "D24", link)
+            code = "linked_by_email" if how == _BY_EMAIL else "linked_by_id"
+            self._settle(request, "linked", code, message, "D24" if how == _BY_EMAIL else "D11", link)
 
     def _pairs(self, raw_persons: pa.Table) -> dict[Entity, list[pl.DataFrame]]:
         """First links and records to create, in the shape of `frames`."""
