@@ -17,11 +17,11 @@ def fold(text: str | None) -> str | None:
     return unicodedata.normalize("NFC", "".join(c for c in parts if not unicodedata.combining(c))).rstrip(" ")
 
 
-def matches(text: str | None, pattern: str) -> bool | None:
-    """SQL Server's LIKE on folded text: `%`, `_`, `[a-c]`, `[^a]`."""
-    if text is None:
+def matches(value: str | float | None, pattern: str) -> bool | None:
+    """SQL Server's LIKE on folded text, or on the text of a number: `%`, `_`, `[a-c]`, `[^a]`."""
+    if value is None:
         return None
-    return _compiled(pattern).fullmatch(fold(text) or "") is not None
+    return _compiled(pattern).fullmatch(fold(str(value)) or "") is not None
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from include.sandbox.dynamics.errors import ServiceError
 from include.sandbox.dynamics.literals import text_literal
@@ -19,6 +19,7 @@ from include.sandbox.dynamics.values import format_moment, parse_moment
 from include.sandbox.service import Json
 
 _DAY = timedelta(days=1)
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)  # the finest time stamp: what happened now is in the last hours
 _MOST = 100_000  # units a relative date may reach; the calendar ends before
 
@@ -109,7 +110,7 @@ def _moved(moment: datetime, number: int, unit: str) -> datetime:
     try:
         return moment + number * length
     except OverflowError:
-        return moment.replace(year=9999 if number > 0 else 1, month=1, day=1)
+        return _LAST if number > 0 else _FIRST
 
 
 def _start(moment: datetime, unit: str) -> datetime:
@@ -202,12 +203,12 @@ def _reach(given: Condition, number: int, unit: str, *, end: bool = False) -> da
     moment = _moved(given.now, number, unit)
     if unit in _WITHIN:
         return moment
-    return _midnight(moment) + (_DAY if end else timedelta())
+    return _moved(_midnight(moment), 1, "Days") if end else _midnight(moment)
 
 
 def _on(given: Condition) -> Sql:
     day = _day(given.value())
-    return given.range(day, day + _DAY)
+    return given.range(day, _moved(day, 1, "Days"))
 
 
 OPERATORS: Mapping[str, Callable[[Condition], Sql]] = {
@@ -218,7 +219,7 @@ OPERATORS: Mapping[str, Callable[[Condition], Sql]] = {
     "On": _on,
     "NotOn": lambda given: negated(_on(given)),
     "OnOrAfter": lambda given: given.range(_day(given.value()), None),
-    "OnOrBefore": lambda given: given.range(None, _day(given.value()) + _DAY),
+    "OnOrBefore": lambda given: given.range(None, _moved(_day(given.value()), 1, "Days")),
     "Today": _period("Day", 0),
     "Yesterday": _period("Day", -1),
     "Tomorrow": _period("Day", 1),

@@ -294,3 +294,21 @@ def test_distinct_shows_every_combination_of_values_once(leads: Org) -> None:
     assert len(_fetch(leads, "<attribute name='leadid'/><attribute name='statecode'/>", "distinct='1'")["value"]) == 4
     wrong = "<attribute name='statecode'/><order attribute='lastname'/>"
     assert _get(leads, f"<fetch distinct='true'><entity name='lead'>{wrong}</entity></fetch>").status == 400
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("attribute='createdon' operator='on' value='9999-12-31'", 0),
+        ("attribute='createdon' operator='on-or-before' value='9999-12-31T23:59:59Z'", 3),
+        ("attribute='createdon' operator='on-or-after' value='0001-01-01'", 3),
+        ("attribute='createdon' operator='next-x-years' value='99999'", 3),
+        ("attribute='createdon' operator='last-x-days' value='99999'", 3),
+        ("attribute='leadsourcecode' operator='like' value='[7-9]'", 1),
+        ("attribute='leadsourcecode' operator='like' value='[^a-'", 0),
+        ("attribute='leadsourcecode' operator='begins-with' value='8'", 1),
+    ],
+)
+def test_conditions_hold_at_the_ends_of_the_calendar_and_on_numbers(leads: Org, condition: str, found: int) -> None:
+    """V65."""
+    assert len(_fetch(leads, f"<filter><condition {condition}/></filter>")["value"]) == found
