@@ -345,3 +345,11 @@ def test_batches_start_at_the_size_that_is_configured_and_never_above_the_servic
     assert made.batch_size == 250
     made.start_batches_at(5_000)
     assert made.batch_size == 1_000
+
+
+def test_duplicate_rules_are_asked_only_for_writes_that_want_it() -> None:
+    server = playing(parts(part(204), part(204)))
+    client(server).batch([UPDATE, RowWrite(Entity.LEAD, BO, "create", {"lastname": "B"}, detect=True)])
+    body = (server.requests[0].body or b"").decode()
+    assert body.count("MSCRM.SuppressDuplicateDetection: false") == 1
+    assert body.index("MSCRM") > body.index("POST ")

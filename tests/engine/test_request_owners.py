@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from include.leadsync.requests import request_persons
+from include.leadsync.state import Requests
+from tests.engine.play import column, linked_leads
 from tests.world import World
 
 
@@ -116,14 +118,39 @@ def test_a_new_contact_gets_the_one_account_that_fits(tmp_path: Path, mode: str)
             assert contact["_parentcustomerid_value"] == expected
 
 
-def test_parity_creates_a_second_record_beside_one_with_the_same_address(tmp_path: Path) -> None:
-    with World(tmp_path, {"requests": {"when_found": "create"}}) as world:
+@pytest.mark.parametrize(("rules", "leads"), [("suppress", 2), ("respect", 1)])
+def test_parity_creates_a_second_record_beside_one_with_the_same_address_unless_a_duplicate_rule_refuses_it(
+    tmp_path: Path, rules: str, leads: int
+) -> None:
+    changes = {"requests": {"when_found": "create"}, "policies": {"duplicate_rules": {"on_create": rules}}}
+    with World(tmp_path, changes) as world:
         world.settle()
-        world.add_row("lead", subject="s", lastname="L", emailaddress1="y@example.com")
+        known = world.add_row("lead", subject="s", lastname="L", emailaddress1="y@example.com")
         person = world.add_person(email="y@example.com", lastName="Y", company="C")
-        request_persons(world.engine, [person], "lead", source="test", token="once")
+        (request,) = request_persons(world.engine, [person], "lead", source="test", token="once")
         world.run(kind="request")
-        assert len(world.rows("lead", "emailaddress1 eq 'y@example.com'")) == 2
+        assert len(world.rows("lead", "emailaddress1 eq 'y@example.com'")) == leads
+        if rules == "respect":
+            (answer,) = Requests(world.engine.store).get([request]).to_pylist()
+            (refusal,) = world.activities(open_only=True)
+            assert (answer["outcome"], refusal["code"]) == ("failed", "duplicate_rule")
+            assert known in refusal["message"]
+
+
+def test_duplicate_rules_may_look_at_updates_but_never_at_an_opt_out(tmp_path: Path) -> None:
+    with World(tmp_path, {"policies": {"duplicate_rules": {"on_update": "respect"}}}) as world:
+        (person, lead), (_, other) = linked_leads(world, {}, {"emailaddress1": "other@example.com"})
+        world.edit_person(person, email="other@example.com", title="CTO", unsubscribed=True)
+        world.settle()
+        assert (column(world, "lead", lead, "jobtitle"), column(world, "lead", lead, "donotbulkemail")) == (None, True)
+        (refusal,) = (row for row in world.activities(open_only=True) if row["code"] == "duplicate_rule")
+        assert other in refusal["message"]
+        world.configure({})
+        world.reopen()
+        world.edit_person(person, title="CEO")
+        world.settle()
+        assert column(world, "lead", lead, "jobtitle") == "CEO"  # suppressed by default: R57 does not happen
+        assert column(world, "lead", lead, "emailaddress1") == "other@example.com"
 
 
 @pytest.mark.parametrize(("when_closed", "leads"), [("hold", 1), ("create", 2)])

@@ -208,6 +208,8 @@ def _part(write: RowWrite) -> Part:
     if prefer:
         headers.append(("Prefer", prefer))
         address += f"?{select(write.entity, write.returning)}"
+    if write.detect:
+        headers.append(("MSCRM.SuppressDuplicateDetection", "false"))  # switched off without it (§10)
     headers.append(("Content-Type", "application/json"))
     body = {**write.body, f"{write.entity.value}id": key} if create else write.body
     return Part(_METHODS[write.kind], address, headers, encode(body))

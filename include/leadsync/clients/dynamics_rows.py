@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from include.leadsync.clients.dynamics_session import (
     entity_set,
     guid,
     is_lookup,
+    key_column,
     name_preference,
     row_columns,
     select,
@@ -33,6 +35,7 @@ PAGE: Final = 5000
 """Rows per page, the most there is (V19)."""
 
 _IDS, _EMAILS = 100, 50  # per call: far below the 32 KB that an address may have
+_MATCHES = 10  # rows that RetrieveDuplicates is asked for
 _DELETED: Final = (
     Column("id", "@deleted", "text"),
     Column("reason", "@reason", "text"),
@@ -105,6 +108,16 @@ class DynamicsRows(DynamicsSession):
             link = self._followed(collection.delta_link, set()) if last and collection.delta_link else None
             table, deleted = _split(page)
             yield TrackedPage(_finished(table, columns), deleted, link, fresh=delta_link is None)
+
+    def duplicates(self, entity: Entity, row_id: str, values: Mapping[str, str]) -> list[str]:
+        """Ids of rows of the table that its duplicate rules take for the same as a row with these texts (§10)."""
+        business = {"@odata.type": f"Microsoft.Dynamics.CRM.{entity.value}", key_column(entity): row_id, **values}
+        given = (business, entity.value, {"PageNumber": 1, "Count": _MATCHES})
+        texts = [json.dumps(each, ensure_ascii=False, separators=(",", ":")) for each in given]
+        parameters = "&".join(f"@p{number}={quote(text, safe='')}" for number, text in enumerate(texts, 1))
+        address = f"RetrieveDuplicates(BusinessEntity=@p1,MatchingEntityName=@p2,PagingInfo=@p3)?{parameters}"
+        found = [page["id"].to_pylist() for page, _ in self._pages(address, row_columns(entity, {}), self._prefer({}))]
+        return [str(key).lower() for page in found for key in page if key]
 
     def _check_delta_link(self, link: str, columns: Mapping[str, Wire], stream: str) -> None:
         if not self._same_host(link):

@@ -71,7 +71,8 @@ class RowWrite:
 
     `kind` is "update" (never creates: `If-Match` is `etag`, or `*` without one), "create" (`id` is the client's key),
     "delete" or "merge" (the row `loser` of the body goes into this one, which keeps its values). `returning` asks for
-    the row as it is after the write.
+    the row as it is after the write. `detect` has Dynamics' duplicate rules look at it (V48); without, they are
+    suppressed.
     """
 
     entity: Entity
@@ -80,6 +81,7 @@ class RowWrite:
     body: Mapping[str, object] = field(default_factory=dict)
     etag: str | None = None
     returning: Mapping[str, Wire] = field(default_factory=dict)
+    detect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

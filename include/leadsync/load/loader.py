@@ -89,7 +89,8 @@ class _Loader:
 
     def _sent(self, direction: Direction, operations: list[Operation]) -> list[Outcome]:
         if direction is Direction.OUTBOUND:
-            return send_to_dynamics(self._engine.dynamics, self._schema, operations)
+            rules = self._engine.settings.policies.duplicate_rules
+            return send_to_dynamics(self._engine.dynamics, self._schema, rules, operations)
         key = self._engine.settings.marketo.system_fields.id
         tellings = [op for op in operations if op.kind == OperationKind.ACTIVITY]
         writes = [op for op in operations if op.kind != OperationKind.ACTIVITY]

@@ -11,10 +11,12 @@ import pyarrow as pa
 from include.leadsync.clients.dynamics import DynamicsClient, RowWrite, WriteResult
 from include.leadsync.errors import ConnectionBroken, RetryLater, RowFailed
 from include.leadsync.fields import canonical_rows, dynamics_value
+from include.leadsync.load.duplicates import DUPLICATE, refused_as_duplicate, rules_look_at
 from include.leadsync.load.outcome import Fate, Operation, Outcome
 from include.leadsync.load.rechecking import withdrawn
 from include.leadsync.model import STANDING, Entity, OperationKind
 from include.leadsync.schema import Schema
+from include.leadsync.settings.duplicates import DuplicateRules
 
 _VERSION_MISMATCH = "0x80060882"
 _EXISTS = "0x80040237"
@@ -24,8 +26,10 @@ _SERVER_FAULT = 500
 _ENDS = {OperationKind.DEACTIVATE.value: "update", OperationKind.DELETE_ROW.value: "delete"}
 
 
-def send_to_dynamics(client: DynamicsClient, schema: Schema, operations: Sequence[Operation]) -> list[Outcome]:
-    """Send operations in one batch; one outcome each, in order.
+def send_to_dynamics(
+    client: DynamicsClient, schema: Schema, rules: DuplicateRules, operations: Sequence[Operation]
+) -> list[Outcome]:
+    """Send operations in one batch; one outcome each, in order. `rules`: where duplicate rules are respected (D33).
 
     An edit made since we read gives 412: the fields are merged again instead of being overwritten.
     """
@@ -34,7 +38,7 @@ def send_to_dynamics(client: DynamicsClient, schema: Schema, operations: Sequenc
     outcomes: dict[str, Outcome] = {}
     for operation in operations:
         try:
-            writes.append(_row_write(schema, operation))
+            writes.append(_row_write(schema, rules, operation))
             sent.append(operation)
         except RowFailed as failed:
             outcomes[operation.op_id] = Outcome(operation, Fate.REFUSED, failed.code, failed.message, failed.field)
@@ -56,7 +60,12 @@ def _send(client: DynamicsClient, schema: Schema, sent: list[Operation], writes:
     except RetryLater as later:
         return [Outcome(op, Fate.LATER, type(later).__name__, str(later), retry_after=later.after) for op in sent]
     shown = _shown(schema, sent, results)
-    return [_outcome(op, result, shown.get(op.op_id)) for op, result in zip(sent, results, strict=True)]
+    return [
+        refused_as_duplicate(client, op, write, result)
+        if (result.code or "").lower() == DUPLICATE
+        else _outcome(op, result, shown.get(op.op_id))
+        for op, write, result in zip(sent, writes, results, strict=True)
+    ]
 
 
 def _unanswered(operation: Operation) -> Fate:
@@ -64,7 +73,7 @@ def _unanswered(operation: Operation) -> Fate:
     return Fate.LATER if operation.kind in STANDING else Fate.UNKNOWN
 
 
-def _row_write(schema: Schema, operation: Operation) -> RowWrite:
+def _row_write(schema: Schema, rules: DuplicateRules, operation: Operation) -> RowWrite:
     entity = Entity(operation.entity)
     if operation.kind == OperationKind.MERGE_ROWS:
         loser = {"loser": operation.writes[0].after}
@@ -93,6 +102,7 @@ def _row_write(schema: Schema, operation: Operation) -> RowWrite:
         body=body,
         etag=None if create else (operation.etag or "*"),
         returning=schema.row_columns(entity),
+        detect=rules_look_at(operation, rules),
     )
 
 

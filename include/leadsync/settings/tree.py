@@ -10,6 +10,7 @@ from include.leadsync.errors import Problem
 from include.leadsync.model import Entity, FieldRule, FieldType, Flow, System, Winner
 from include.leadsync.settings.backfills import Backfills
 from include.leadsync.settings.creation import Creation
+from include.leadsync.settings.duplicates import DuplicateRules
 from include.leadsync.settings.filters import Filters
 from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.settings.requests import RequestSettings
@@ -128,6 +129,7 @@ class Policies(Section):
     on_invalid: Literal["record", "field"] = "record"
     beside_native_sync: Literal["refuse", "dry_run"] = "refuse"
     first_link: Literal["by_type", "marketo", "dynamics"] = "by_type"
+    duplicate_rules: DuplicateRules = DuplicateRules()
     brake: Brake = Brake()
 
 
