@@ -29,7 +29,7 @@ up: setup ## Airflow and the sandbox in the foreground; Ctrl-C stops both
 	@$(RUN) -m scripts.up
 
 test: setup-dev ## the whole test suite
-	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: setup-dev ## ruff and mypy
 	@$(VENV)/bin/ruff check .
