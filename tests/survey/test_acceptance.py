@@ -74,6 +74,33 @@ def test_an_edit_that_a_cycle_saw_before_its_pair_was_accepted_crosses(world: Wo
     assert world.row("lead", row)["jobtitle"] == "From Marketo"  # type: ignore[index]
 
 
+def test_what_happens_to_a_pair_between_report_and_fill_happens_to_its_link(world: World) -> None:
+    rows, persons = {}, {}
+    for name in ("merged", "row deleted", "person deleted", "readdressed"):
+        address = f"{name.replace(' ', '.')}@example.com"
+        rows[name] = world.add_row("contact", lastname="Berg", emailaddress1=address)
+        persons[name] = world.add_person(email=address, lastName="Berg")
+    survivor = world.add_person(email="survivor@example.com", lastName="Survivor")
+    digest = reported(world)["hash"]
+    world.movable.advance(120)
+    world._marketo("POST", f"/rest/v1/leads/{survivor}/merge.json", f"leadId={persons['merged']}")
+    world.delete_row("contact", rows["row deleted"])
+    world.delete_person(persons["person deleted"])
+    world.edit_person(persons["readdressed"], email="else@example.com")
+    world.movable.advance(7200)
+    accept(world.engine, digest, "accepting", ["first-sync"])
+    world.settle()
+    assert {(row, person) for _, row, person in links(world)} == {
+        (rows["merged"], survivor),
+        (rows["readdressed"], persons["readdressed"]),
+    }
+    assert world.person(survivor)["microsoftId"] == rows["merged"]  # type: ignore[index]
+    flagged = world.person(persons["row deleted"], "microsoftIsDeleted")
+    assert flagged == {"id": persons["row deleted"], "microsoftIsDeleted": True}
+    assert world.persons_by("email", "person.deleted@example.com") == []
+    assert world.activities(open_only=True) == []
+
+
 def test_claims_that_exclude_each_other_make_no_third_person(world: World) -> None:
     world.marketo.control("create_fields", GUID_FIELD)
     row = world.add_row("lead", lastname="Guid", subject="Fair", emailaddress1="a@example.com")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import FixConfiguration
-from include.leadsync.extract.persons import CHANGES, DELETES
+from include.leadsync.extract.persons import CHANGES, DELETES, MERGES
 from include.leadsync.link.arrivals import CLAIMED_TWICE
 from include.leadsync.model import LinkStatus
 from include.leadsync.plan.first_sync import ACCEPTED, ACCEPTING
@@ -84,13 +84,13 @@ def _without_taken(engine: Engine, rows: pl.DataFrame, tx: Transaction) -> pl.Da
 
 
 def _begin_feeds(engine: Engine, outcome: dict[str, Json], tx: Transaction) -> bool:
-    """Marketo's feeds begin where the survey began, so that no edit since then is lost (P2).
+    """Marketo's feeds begin where the survey began, so that no edit, deletion or merge since is lost (P2).
 
     True when they have gone on from elsewhere: then a cycle may have read, and dropped, an edit of a pair that had no
     link yet.
     """
     cursors, behind = Cursors(engine.store), False
-    for stream in (CHANGES, DELETES):
+    for stream in (CHANGES, DELETES, MERGES):
         known = cursors.get(stream, tx)
         if known is None:
             cursors.advance(stream, outcome["token"], outcome["as_of"], 0, tx)
