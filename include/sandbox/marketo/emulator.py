@@ -94,6 +94,7 @@ class MarketoEmulator:
         return response
 
     def _handled(self, request: Request) -> Response:
+        self._let_time_pass()
         if len(request.target) + bool(request.query) + len(request.query) > LONGEST_URI:
             return plain_response(414, "Request-URI Too Long")
         if len(request.body) > _biggest_body(request):
@@ -160,7 +161,12 @@ class MarketoEmulator:
             KeyError: the command, or a name in its arguments, does not exist.
             ValueError: an argument is not acceptable.
         """
+        self._let_time_pass()
         return self._control.run(command, arguments)
+
+    def _let_time_pass(self) -> None:
+        for begin in self._at.falling_due:
+            begin()
 
     def load(self, table: str, rows: Iterable[Mapping[str, Json]]) -> int:
         """Bulk-insert generated records past the API; see `loading.Loading` for tables and rows."""

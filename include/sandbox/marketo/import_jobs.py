@@ -33,6 +33,7 @@ class ImportJobs:
             connection.execute(import_store.SCHEMA)
         self._queue = ImportQueue(instance)
         instance.closing.append(self._queue.close)
+        instance.falling_due.append(self._queue.nudge)
 
     def routes(self) -> list[Route]:
         """Its resources."""

@@ -1,7 +1,8 @@
 """The queue of imports: who runs when, in which thread (facts/marketo-api.md section 10; M71).
 
-Like the queue of extracts: every import call lets it catch up with the clock, and a due job works
-in a thread for which a call waits in its first seconds. A job that was cut off starts anew; rows are upserts.
+Every call lets it catch up with the clock, so that rows arrive though nobody asks for the state of the import. A due
+job works in a thread, for which import calls wait in its first seconds. A job that was cut off starts anew; rows are
+upserts.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class ImportQueue:
         self._lock = threading.Lock()
         self._works: dict[int, _Work] = {}
         self._freed = 0
+        self._waiting = True  # until somebody has looked
         self._folder = instance.data_dir / "marketo-imports"
 
     def path(self, batch_id: int, what: str) -> Path:
@@ -76,6 +78,17 @@ class ImportQueue:
             self._folder.mkdir(exist_ok=True)
             self.path(batch.id, "upload").write_bytes(file)
             self._save(batch)
+            self._waiting = True
+
+    def nudge(self) -> None:
+        """Start and finish what is due, without waiting for anything."""
+        if not self._waiting or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._step(self._at.now())
+            self._waiting = bool(self._open())
+        finally:
+            self._lock.release()
 
     def _open(self) -> list[Batch]:
         with self._at.database.read() as connection:

@@ -31,6 +31,8 @@ class Instance:
         self.options = options
         self.closing: list[Callable[[], None]] = []
         """What the rooms want done before the file is closed."""
+        self.falling_due: list[Callable[[], None]] = []
+        """What the rooms want done at every request, because time has passed; costs nothing where nothing waits."""
         self.database = Database(data_dir / "marketo.sqlite")
         with self.database.write() as connection:
             connection.execute("INSERT OR IGNORE INTO partition VALUES (1, 'Default', 'Initial partition')")

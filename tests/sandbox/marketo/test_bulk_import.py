@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,6 +79,24 @@ def test_an_import_is_queued_then_importing_then_complete(marketo: Caller) -> No
         "message": "Import succeeded, 1 records imported (1 members)",
     }  # fmt: skip
     assert by_email(marketo, "ada@example.test")[0]["firstName"] == "Ada"
+
+
+def test_rows_arrive_though_nobody_asks_for_the_import(marketo: Caller) -> None:
+    """M71: the service works by itself; also after a kill, and for those who wait behind others."""
+    marketo.options = {"import_running": 1, "import_seconds": 2, "limits": False}
+    marketo.restart()
+    for name in ("ada", "bob", "eve"):
+        start(marketo, f"email,firstName\n{name}@example.test,{name}\n")
+    marketo.restart()
+    for name in ("ada", "bob", "eve"):
+        assert by_email(marketo, f"{name}@example.test") == []
+        marketo.clock.advance(2)
+        deadline = time.monotonic() + 20
+        while not by_email(marketo, f"{name}@example.test"):
+            assert time.monotonic() < deadline
+    while list((marketo.folder / "marketo-imports").glob("*.upload")):  # the end of the last one is written down
+        marketo.get("/rest/v1/stats/usage.json")
+        assert time.monotonic() < deadline
 
 
 def test_rows_insert_or_update_and_leave_the_activities_of_an_import(marketo: Caller) -> None:
