@@ -48,7 +48,8 @@ def still_due(engine: Engine, schema: Schema, operations: Sequence[Operation]) -
 
 
 def _of_persons(engine: Engine, operations: Sequence[Operation]) -> list[Outcome]:
-    ended = [op for op in operations if op.kind == OperationKind.LINK and op.link_status not in {*_LIVE, None}]
+    of_links = {OperationKind.LINK, OperationKind.MERGE_PERSONS}  # they need the link they were planned for
+    ended = [op for op in operations if op.kind in of_links and op.link_status not in {*_LIVE, None}]
     about = {op.op_id: _person(op) for op in operations if op.kind in _ABOUT_PERSONS}
     persons = sorted({person for person in about.values() if person is not None})
     linked = set(Links(engine.store).by_person(persons)["person_id"].to_pylist()) if persons else set()
