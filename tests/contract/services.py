@@ -9,9 +9,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+import pytest
 import requests
 
+from include.leadsync.errors import redact
 from include.leadsync.model import Connection
 
 WRITE: Final = "CONTRACT_WRITE"
@@ -23,19 +26,25 @@ _ENTRA: Final = "https://login.microsoftonline.com"
 
 
 def real(service: str) -> Connection | None:
-    """The connection to a real service that the environment names; None if a part of it is missing."""
+    """The connection to a real service that the environment names; None if it names nothing of it.
+
+    Half a connection fails the test: whoever set a variable believes that the real service is asked.
+    """
     found = {name: os.environ.get(f"CONTRACT_{service}_{name}", "") for name in _NEEDED[service]}
-    if not all(found.values()):
+    authority = os.environ.get(f"CONTRACT_{service}_AUTHORITY", "")
+    if not any((*found.values(), authority)):
         return None
-    authority = os.environ.get(f"CONTRACT_{service}_AUTHORITY") or _ENTRA
+    if missing := [f"CONTRACT_{service}_{name}" for name, value in found.items() if not value]:
+        pytest.fail(f"the environment names half a {service.title()}: {', '.join(missing)} missing", pytrace=False)
+    authority = authority or _ENTRA
     return Connection(
         found["HOST"], found["CLIENT_ID"], found["CLIENT_SECRET"],
         tenant_id=found.get("TENANT_ID", ""), authority=authority if service == "DYNAMICS" else "",
     )  # fmt: skip
 
 
-NAMED: Final = [service for service in _NEEDED if real(service)]
-"""The real services that the environment names."""
+NAMED: Final = any(name.startswith(tuple(f"CONTRACT_{service}_" for service in _NEEDED)) for name in os.environ)
+"""Whether the environment names a real service, or a part of one."""
 
 
 @dataclass
@@ -85,7 +94,7 @@ def marketo_form(connection: Connection) -> dict[str, str]:
 
 def marketo_login(service: Service) -> str:
     """A token of Marketo."""
-    return str(token_of(service, marketo_form(service.connection)).json()["access_token"])
+    return _token_in(token_of(service, marketo_form(service.connection)))
 
 
 def token_of(service: Service, form: Mapping[str, str]) -> requests.Response:
@@ -104,4 +113,17 @@ def dynamics_form(connection: Connection) -> dict[str, str]:
 
 def dynamics_login(service: Service) -> str:
     """A token of Dynamics."""
-    return str(token_of(service, dynamics_form(service.connection)).json()["access_token"])
+    return _token_in(token_of(service, dynamics_form(service.connection)))
+
+
+def _token_in(answer: requests.Response) -> str:
+    """The token; who gets none is told why, without a traceback and without a secret."""
+    try:
+        told = answer.json()
+    except ValueError:
+        told = {}
+    if "access_token" not in told:
+        where = urlsplit(answer.url).netloc
+        reason = redact(f"{told.get('error', '')} {told.get('error_description', '')}".strip()) or "no JSON"
+        pytest.fail(f"{where} gave no token for these credentials: HTTP {answer.status_code}, {reason}", pytrace=False)
+    return str(told["access_token"])
