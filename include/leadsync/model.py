@@ -67,6 +67,14 @@ class FieldType(StrEnum):
     LOOKUP = "lookup"
 
 
+class Shows(StrEnum):
+    """What a look-up field shows of the record that its column points to (D56, D83)."""
+
+    NAME = "name"
+    ID = "id"
+    EMAIL = "email"  # of an owner
+
+
 class Winner(StrEnum):
     """Who survives a collision (D5). `BY_TYPE`: lead → Marketo, contact → Dynamics (R40, R41)."""
 
@@ -215,6 +223,7 @@ class FieldRule:
     consent: bool = False
     outbound_on_create_only: bool = False  # D66
     outbound_on_update_only: bool = False  # D66: no part of a creation
+    shows: Shows = Shows.NAME  # of a look-up
     inbound_write_once: bool = False  # R104: what the person shows already is never overwritten
     default_on_create: str | None = None  # D31; may name fields in braces: "{company}"
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # label → spellings (D54)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.leadsync.clients.decode import Column, Wire, rows, together
+from include.leadsync.clients.dynamics_owners import is_email
 from include.leadsync.clients.dynamics_session import (
     GUID,
     TOO_LARGE,
@@ -78,7 +79,7 @@ class DynamicsRows(DynamicsSession):
         wanted = row_columns(table, columns)
         address = f"{entity_set(table)}?{select(table, columns)}&$filter={quote(filter, safe='')}"
         for page, _ in self._pages(address, wanted, self._prefer(columns)):
-            yield _finished(page, columns)
+            yield self._finished(page, columns)
 
     def track(self, entity: Entity, columns: Mapping[str, Wire], delta_link: str | None) -> Iterator[TrackedPage]:
         """What changed since `delta_link`, or everything without one (§4). A row may come twice; the last one counts.
@@ -107,7 +108,7 @@ class DynamicsRows(DynamicsSession):
                 )
             link = self._followed(collection.delta_link, set()) if last and collection.delta_link else None
             table, deleted = _split(page)
-            yield TrackedPage(_finished(table, columns), deleted, link, fresh=delta_link is None)
+            yield TrackedPage(self._finished(table, columns), deleted, link, fresh=delta_link is None)
 
     def duplicates(self, entity: Entity, row_id: str, values: Mapping[str, str]) -> list[str]:
         """Ids of rows of the table that its duplicate rules take for the same as a row with these texts (§10)."""
@@ -123,7 +124,8 @@ class DynamicsRows(DynamicsSession):
         if not self._same_host(link):
             raise ReadAgain(stream, "host", "the stored link belongs to another organisation")
         selected = parse_qs(urlsplit(link).query).get("$select")
-        if selected is not None and not set(columns) <= {name.strip() for name in selected[0].split(",")}:
+        wanted = {name for name in columns if not is_email(name)}
+        if selected is not None and not wanted <= {name.strip() for name in selected[0].split(",")}:
             # its rows would lack columns, which must not look like cleared ones
             raise ReadAgain(stream, "columns", "the stored link was made for fewer columns")
 
@@ -143,6 +145,16 @@ class DynamicsRows(DynamicsSession):
             if collection.next_link is None:
                 return
             address = self._followed(collection.next_link, seen)
+
+    def _finished(self, table: pa.Table, columns: Mapping[str, Wire]) -> pa.Table:
+        return self._owners.beside(_finished(table, columns), columns, self._by_id)
+
+    def _by_id(self, table: str, ids: list[str], column: str) -> pa.Table:
+        parts = (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))
+        conditions = (_one_of(f"{table}id", part) for part in parts)
+        return pa.concat_tables(
+            [page for each in conditions for page in self.rows_where(table, each, {column: "text"})]
+        )
 
     def _collected(
         self,
@@ -166,7 +178,7 @@ class DynamicsRows(DynamicsSession):
                 waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
             else:
                 found.extend(page for page, _ in pages)
-        return _each_once(_finished(together(found, wanted), columns))
+        return _each_once(self._finished(together(found, wanted), columns))
 
 
 def _one_of(column: str, ids: list[str]) -> str:

@@ -13,6 +13,7 @@ from include.leadsync.clients import batch_format, vendor_codes
 from include.leadsync.clients.batch_format import Part, PartAnswer
 from include.leadsync.clients.budget import Budget
 from include.leadsync.clients.decode import Column, Wire, excerpt, read
+from include.leadsync.clients.dynamics_owners import OwnerEmails, is_email
 from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, TokenRejected
 from include.leadsync.clients.retry import RetryPolicy, retry_after
 from include.leadsync.clients.tokens import DynamicsTokens
@@ -80,6 +81,7 @@ class DynamicsSession:
     ) -> None:
         self._host = connection.host.rstrip("/")
         self._clock = clock
+        self._owners = OwnerEmails(clock)
         tokens = DynamicsTokens(connection, transport=transport, clock=clock)
         self._exchange = Exchange(System.DYNAMICS, tokens, transport=transport, budget=budget, clock=clock, retry=retry)
 
@@ -248,7 +250,7 @@ def row_columns(table: str, columns: Mapping[str, Wire]) -> tuple[Column, ...]:
     """`id` and `etag`, then the columns, each lookup followed by its name as `<column>@name`."""
     result = [Column(key_column(table), "id", "text"), Column("@odata.etag", "etag", "text")]
     for name, wire in columns.items():
-        if name == key_column(table):
+        if name == key_column(table) or is_email(name):
             continue
         result.append(Column(name, name, wire))
         if is_lookup(name):
@@ -263,7 +265,8 @@ def is_lookup(column: str) -> bool:
 
 def select(table: str, columns: Mapping[str, Wire]) -> str:
     """The `$select` option."""
-    return "$select=" + ",".join(dict.fromkeys((key_column(table), *columns)))
+    of_the_table = (name for name in columns if not is_email(name))
+    return "$select=" + ",".join(dict.fromkeys((key_column(table), *of_the_table)))
 
 
 def name_preference(columns: Mapping[str, Wire]) -> list[str]:

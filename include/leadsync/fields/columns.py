@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from include.leadsync.model import Entity, FieldMap, FieldType, SyncField
+from include.leadsync.model import Entity, FieldMap, FieldType, Shows, SyncField
 
 Wire = Literal["text", "integer", "number", "boolean"]
 """Arrow types in a client's table: string, int64, decimal128(38, 10), bool."""
@@ -48,10 +48,17 @@ def marketo_columns(maps: Mapping[Entity, FieldMap] | Iterable[FieldMap]) -> dic
 
 
 def dynamics_columns(field_map: FieldMap) -> dict[str, Wire]:
-    """Attribute as read (lookups `_x_value`, V14) → wire type, for `DynamicsClient.track` and `rows`."""
-    return {field.column: dynamics_wire(field.dynamics.type) for field in field_map.fields}
+    """Attribute as read (lookups `_x_value`, V14) → wire type, for `DynamicsClient.track` and `rows`.
+
+    `_x_value@email` beside it asks for the e-mail address of the owner.
+    """
+    read = {field.column: dynamics_wire(field.dynamics.type) for field in field_map.fields}
+    emails = [field for field in field_map.fields if field.rule.shows is Shows.EMAIL]
+    return {**read, **{display_column(field): "text" for field in emails}}
 
 
 def display_column(field: SyncField) -> str:
-    """Where the client puts a lookup's name: the formatted value of its column (V14, D56)."""
-    return f"{field.column}@name" if field.rule.type is FieldType.LOOKUP else field.column
+    """Where the client puts what a field shows; of a lookup its name, the formatted value of its column (V14, D56)."""
+    if field.rule.type is not FieldType.LOOKUP or field.rule.shows is Shows.ID:
+        return field.column
+    return f"{field.column}@{field.rule.shows.value}"

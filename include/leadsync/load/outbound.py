@@ -143,6 +143,7 @@ def _shown(
         if mine:
             field_map = schema.map(entity)
             records = canonical_rows(pa.concat_tables([row for _, row in mine]), field_map)
-            named = records.select(field_map.names).to_pylist()
+            told = [name for name in field_map.names if name in records.column_names]  # addresses of owners are not
+            named = records.select(told).to_pylist()
             found |= {op.op_id: record for (op, _), record in zip(mine, named, strict=True)}
     return found

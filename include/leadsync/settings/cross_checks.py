@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from include.leadsync.fields.defaults import TemplateInvalid, names_in
 from include.leadsync.fields.operators import ONE_VALUE, WITHOUT_VALUES
-from include.leadsync.model import Entity, FieldType, Flow, Winner
+from include.leadsync.model import Entity, FieldType, Flow, Shows, Winner
 from include.leadsync.settings.document import Plain
 from include.leadsync.settings.filters import Filters, PersonCondition, RecordCondition
 from include.leadsync.settings.section import Section
@@ -100,6 +100,8 @@ def _entry(entry: FieldEntry, others: set[str]) -> Iterator[tuple[str, str, str]
     yield from _consent_and_winner(entry)
     if entry.type is FieldType.LOOKUP and entry.direction is not Flow.INBOUND:
         yield "direction", entry.direction.value, "inbound: a look-up is read as its name and never written (D56)"
+    if entry.shows is not Shows.NAME and entry.type is not FieldType.LOOKUP:
+        yield "shows", f"{entry.shows.value} of a {entry.type.value} field", "shows only on lookup fields"
     if entry.aliases and entry.type not in _CHOICES:
         yield "aliases", f"aliases on a {entry.type.value} field", "aliases only on choice and multi_choice fields"
     yield from _ambiguous_aliases(entry)

@@ -23,6 +23,7 @@ from include.leadsync.model import (
     FieldType,
     Flow,
     MarketoField,
+    Shows,
     SyncField,
 )
 from include.leadsync.settings.tree import FieldEntry, Settings
@@ -35,7 +36,8 @@ _TEXT_LIKE = {FieldType.STRING, FieldType.EMAIL, FieldType.PHONE, FieldType.URL,
 
 def shape_of(rule: FieldRule) -> str:
     """What a field was when it worked: its column, its type and its direction."""
-    return f"{rule.dynamics}|{rule.type.value}|{rule.flow.value}"
+    column = rule.dynamics if rule.shows is Shows.NAME else f"{rule.dynamics}@{rule.shows.value}"
+    return f"{column}|{rule.type.value}|{rule.flow.value}"
 
 
 def resolve_fields(
@@ -141,6 +143,8 @@ def _dynamics_mistakes(rule: FieldRule, attribute: DynamicsAttribute) -> Iterato
         wanted, behavior = types_for(attribute), f" ({attribute.date_behavior})" if attribute.date_behavior else ""
         found = f"{rule.type.value}, but {attribute.name} is of type {attribute.type}{behavior}"
         yield "type", found, f"one of: {', '.join(wanted)}" if wanted else "another column: this type cannot be synced"
+    if rule.shows is Shows.EMAIL and attribute.type != "Owner":
+        yield "shows", f"email, but {attribute.name} is of type {attribute.type}", "name or id: only owners have one"
     if rule.flow is not Flow.INBOUND:
         yield from _direction_mistakes(rule, attribute)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr
 
 from include.leadsync.errors import Problem
-from include.leadsync.model import Entity, FieldRule, FieldType, Flow, System, Winner
+from include.leadsync.model import Entity, FieldRule, FieldType, Flow, Shows, System, Winner
 from include.leadsync.settings.backfills import Backfills
 from include.leadsync.settings.creation import Creation
 from include.leadsync.settings.duplicates import DuplicateRules
@@ -29,6 +29,7 @@ class FieldEntry(Section):
     direction: Flow = Flow.BOTH
     winner: Winner | None = None
     consent: bool = False
+    shows: Shows = Shows.NAME
     outbound_on_create_only: bool = False
     outbound_on_update_only: bool = False
     inbound_write_once: bool = False
@@ -47,6 +48,7 @@ class FieldEntry(Section):
             flow=self.direction,
             winner=self.winner or (Winner.OPT_OUT if self.consent else Winner.BY_TYPE),
             consent=self.consent,
+            shows=self.shows,
             outbound_on_create_only=self.outbound_on_create_only,
             outbound_on_update_only=self.outbound_on_update_only,
             inbound_write_once=self.inbound_write_once,
