@@ -16,8 +16,8 @@ from tests.config.files import lead_with, mistakes
             "city: {dynamics: address1_city, type: string, optionl: true}",
             (
                 "city.optionl: found the unknown key 'optionl'; expected one of: dynamics, type,"
-                " direction, winner, consent, shows, outbound_on_create_only, outbound_on_update_only, inbound_write_once,"
-                " default_on_create, aliases, optional, setup;"
+                " direction, winner, consent, shows, outbound_on_create_only, outbound_on_update_only,"
+                " inbound_write_once, default_on_create, aliases, optional, setup;"
                 " did you mean 'optional'?"
             ),
         ),
