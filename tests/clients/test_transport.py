@@ -61,9 +61,45 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer_drip(self) -> None:
         self._head(200, {"Content-Length": "1000"})
-        while not self.server.release.wait(0.05):  # type: ignore[attr-defined]
+        self._again_and_again(b"x")
+
+    def answer_drip_head(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Name: ")
+        self._again_and_again(b"x")
+
+    def answer_interim(self) -> None:
+        self._again_and_again(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def answer_moved_drip(self) -> None:
+        self._head(302, {"Location": "https://elsewhere.example/", "Content-Length": "1000"})
+        self._again_and_again(b"x")
+
+    def answer_moved_endless(self) -> None:
+        self._head(302, {"Location": "https://elsewhere.example/"})
+        self._again_and_again(b"x" * 100_000, every=0.0001)
+
+    def answer_gzip_cut(self) -> None:
+        self._send(200, gzip.compress(b"a" * 5000)[:-9], {"Content-Encoding": "gzip"})
+
+    def answer_gzip_not(self) -> None:
+        self._send(200, b"plain after all", {"Content-Encoding": "gzip"})
+
+    def answer_gzip_none(self) -> None:
+        self._send(200, b"", {"Content-Encoding": "gzip"})
+
+    def answer_gzip_members(self) -> None:
+        self._send(200, gzip.compress(b"a" * 3000) + gzip.compress(b"a" * 2000), {"Content-Encoding": "x-gzip"})
+
+    def answer_brotli(self) -> None:
+        self._send(200, b"whatever", {"Content-Encoding": "br"})
+
+    def answer_lengths(self) -> None:
+        self._send(200, b"hello", {"content-length": "6"})
+
+    def _again_and_again(self, what: bytes, every: float = 0.05) -> None:
+        while not self.server.release.wait(every):  # type: ignore[attr-defined]
             try:
-                self.wfile.write(b"x")
+                self.wfile.write(what)
             except OSError:
                 break
         self.close_connection = True
@@ -109,7 +145,11 @@ def url(server: ThreadingHTTPServer, path: str) -> str:
     return f"http://127.0.0.1:{server.server_port}{path}"
 
 
-@pytest.mark.parametrize(("path", "body"), [("/plain", b"hello"), ("/gzip", b"a" * 5000), ("/chunked", b"abcde")])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/plain", b"hello"), ("/gzip", b"a" * 5000), ("/chunked", b"abcde"), ("/gzip/members", b"a" * 5000),
+     ("/gzip/none", b"")],
+)  # fmt: skip
 def test_an_answer_arrives_whole_and_decompressed(server: ThreadingHTTPServer, path: str, body: bytes) -> None:
     with transport() as sender:
         response = sender.send(HttpRequest("POST", url(server, path), {"A": "b"}, b"sent", timeout=5))
@@ -118,9 +158,10 @@ def test_an_answer_arrives_whole_and_decompressed(server: ThreadingHTTPServer, p
     assert server.seen["headers"]["A"] == "b"  # type: ignore[attr-defined]
 
 
-def test_a_cut_off_answer_is_no_answer(server: ThreadingHTTPServer) -> None:
+@pytest.mark.parametrize("path", ["/short", "/gzip/cut", "/gzip/not", "/brotli", "/lengths"])
+def test_a_cut_off_or_undecipherable_answer_is_no_answer(server: ThreadingHTTPServer, path: str) -> None:
     with transport() as sender, pytest.raises(ConnectionBroken) as caught:
-        sender.send(HttpRequest("GET", url(server, "/short"), timeout=5))
+        sender.send(HttpRequest("GET", url(server, path), timeout=5))
     assert caught.value.maybe_committed
 
 
@@ -129,16 +170,26 @@ def test_redirects_are_not_followed_because_the_token_would_travel(server: Threa
         assert sender.send(HttpRequest("GET", url(server, "/moved"), timeout=5)).status == 302
 
 
-def test_a_body_over_the_cap_is_refused_by_its_unpacked_size(server: ThreadingHTTPServer) -> None:
+@pytest.mark.parametrize("path", ["/large", "/moved/endless"])
+def test_a_body_over_the_cap_is_refused_by_its_unpacked_size(server: ThreadingHTTPServer, path: str) -> None:
     with transport(max_body=1_000_000) as sender, pytest.raises(AnswerMalformed):
-        sender.send(HttpRequest("GET", url(server, "/large"), timeout=5))
+        sender.send(HttpRequest("GET", url(server, path), timeout=5))
 
 
-@pytest.mark.parametrize("path", ["/never", "/drip"])
+@pytest.mark.parametrize("path", ["/never", "/drip", "/drip/head", "/interim", "/moved/drip"])
 def test_the_time_limit_holds_for_silence_and_for_dripping(server: ThreadingHTTPServer, path: str) -> None:
     with transport() as sender, pytest.raises(ConnectionBroken) as caught:
         sender.send(HttpRequest("GET", url(server, path), timeout=0.3))
     assert caught.value.maybe_committed
+
+
+def test_each_request_on_one_connection_has_its_own_time(server: ThreadingHTTPServer) -> None:
+    with transport() as sender:
+        for timeout in (0.2, 30.0):
+            assert sender.send(HttpRequest("GET", url(server, "/plain"), timeout=timeout)).body == b"hello"
+        with pytest.raises(ConnectionBroken):
+            sender.send(HttpRequest("GET", url(server, "/never"), timeout=0.2))
+        assert sender.send(HttpRequest("GET", url(server, "/plain"), timeout=5)).body == b"hello"
 
 
 def test_a_refused_connection_was_never_sent() -> None:

@@ -145,7 +145,9 @@ class MarketoBulk(MarketoSession):
 
     def _piece(self, export_id: str, start: int, stop: int) -> bytes:
         url = f"{self._host}{_EXPORT}/{quote(export_id, safe='')}/file.json"
-        request = HttpRequest("GET", url, {"Range": f"bytes={start}-{stop - 1}"}, timeout=300.0)
+        # A range of a compressed answer would be a range of its compressed bytes.
+        headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
+        request = HttpRequest("GET", url, headers, timeout=300.0)
 
         def body(response: HttpResponse) -> bytes:
             try:

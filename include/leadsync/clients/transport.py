@@ -17,15 +17,13 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
+from include.leadsync.clients.bounded_http import ACCEPTED, BoundedSession, unpacked
 from include.leadsync.clock import Clock, SystemClock
 from include.leadsync.errors import AnswerMalformed, ConnectionBroken, FixConfiguration, LeadSyncError
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """No answer we ask for is larger, so a larger one is a fault; bytes, after decompression."""
-
-_CHUNK: Final = 64 * 1024
 
 
 class _WithoutQueries(logging.Filter):
@@ -130,7 +128,7 @@ class RequestsTransport:
                 request.method,
                 request.url,
                 data=request.body,
-                headers=dict(request.headers),
+                headers={"Accept-Encoding": ACCEPTED, **request.headers},
                 timeout=(min(self._connect_timeout, request.timeout), request.timeout),
                 allow_redirects=False,
                 stream=True,
@@ -152,27 +150,18 @@ class RequestsTransport:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
-            session.auth = _leave_as_is  # otherwise a .netrc entry would replace our Authorization
-            adapter = HTTPAdapter(pool_connections=4, pool_maxsize=self._connections, max_retries=0)
-            session.mount("https://", adapter)
-            session.mount("http://", adapter)
-            self._local.session = session
+            session = self._local.session = BoundedSession(self._connections)
         return session
 
     def _read(self, raw: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
         body = bytearray()
-        while chunk := raw.read1(_CHUNK, decode_content=True):
-            body += chunk
+        for piece in unpacked(raw):
+            body += piece
             if len(body) > self._max_body:
                 raise AnswerMalformed("the service", f"more than {self._max_body} bytes", "")
             if self._clock.monotonic() > deadline:
                 raise TimeoutError("the answer dripped in too slowly")
         return bytes(body)
-
-
-def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 _WRONG_ADDRESS: Final = (
@@ -202,7 +191,8 @@ def translate(error: Exception, request: HttpRequest) -> LeadSyncError:
     """Map an error of requests, urllib3 or the socket to ours; texts name the host, never a query or header."""
     kind = type(error).__name__
     host = _host_of(request.url)
-    if host is None or isinstance(error, _WRONG_ADDRESS):
+    theirs = error.args and isinstance(error.args[0], urllib3.exceptions.InvalidHeader)  # in the answer, not in ours
+    if host is None or (isinstance(error, _WRONG_ADDRESS) and not theirs):
         place = host or "of the service"
         return FixConfiguration(f"the address {place} cannot be used ({kind}); check the connection's host")
     if "certificate" in str(error).lower():  # not trusted, expired, for another name, or no such CA file
