@@ -160,7 +160,7 @@ def hide(world: World, name: str, *, readable: bool = False, entity: str = "lead
 
 
 def retype(world: World, name: str, *, away: bool) -> None:
-    change = {"type": "Memo" if away else "String"}
+    change = {"type": "Integer" if away else "String"}
     world.dynamics.control("set_metadata", {"entity": "lead", "attribute": name, "changes": change})
 
 
@@ -187,6 +187,28 @@ def test_a_column_that_cannot_be_read_any_more_is_set_aside_and_catches_up_when_
     assert column(world, "lead", lead, "jobtitle") == "typed meanwhile"
     assert shown(world, other_person, "title") == "changed meanwhile"
     assert [row["outcome"] for row in world.activities()] == ["recovered", "failed"]
+
+
+@pytest.mark.parametrize("own_entry", [True, False])
+def test_a_column_that_changes_its_type_is_set_aside_and_catches_up_when_it_is_back(
+    world: World, own_entry: bool
+) -> None:
+    configure(world, title={"dynamics": "jobtitle", "type": "string", "optional": not own_entry})
+    person, lead = linked_lead(world, jobtitle="base")
+    retype(world, "jobtitle", away=True)
+    world.movable.advance(3_700)
+    world.edit_person(person, title="typed meanwhile", city="Lund")
+    world.edit_row("lead", lead, telephone1="2")
+    world.settle()
+    assert (shown(world, person, "phone"), column(world, "lead", lead, "address1_city")) == ("2", "Lund")
+    assert shown(world, person, "title") == "typed meanwhile"
+    (told,) = world.activities(open_only=True)
+    assert (told["code"], told["field"], told["rule"]) == ("field_set_aside", "title", "D67")
+    retype(world, "jobtitle", away=False)
+    world.movable.advance(3_700)
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "typed meanwhile"
+    assert world.activities(open_only=True) == []
 
 
 def refuse_column(request: HttpRequest) -> HttpResponse | None:

@@ -64,6 +64,7 @@ def test_a_member_of_a_request_list_gets_a_record_and_leaves_the_list_when_it_is
     assert world.person(asker, "microsoftId") == {"id": asker, "microsoftId": row[f"{table}id"]}
     assert members(world, name) == []
     assert told(world, asker) == ["created: sync_person"]
+    assert row.get("_parentcustomerid_value") is None  # R54: a contact that belongs to no account
 
 
 @pytest.mark.parametrize(("value", "table"), [("Lead", "lead"), ("contact", "contact")])

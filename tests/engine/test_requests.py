@@ -10,7 +10,8 @@ import pytest
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import ConnectionBroken, LeadSyncError, RetryLater
 from include.leadsync.requests import request_persons
-from include.leadsync.state import Requests
+from include.leadsync.state import Links, Requests
+from tests.engine.play import linked_contact, linked_lead
 from tests.world import ConnectionDropped, World
 
 
@@ -131,3 +132,68 @@ def test_a_refused_request_that_is_put_right_still_gives_the_record_to_its_owner
     (lead,) = world.rows("lead")
     assert lead["_ownerid_value"] == owner
     assert world.activities(open_only=True) == []
+
+
+@pytest.mark.parametrize(("entity", "rule"), [("lead", "D28"), ("contact", "R55")])
+def test_a_request_as_the_other_kind_converts_nothing_and_makes_no_second_record(
+    world: World, entity: str, rule: str
+) -> None:
+    person, row = (linked_lead if entity == "lead" else linked_contact)(world)
+    other = "contact" if entity == "lead" else "lead"
+    requests = request_persons(world.engine, [person], other, source="test", token="once")
+    world.settle()
+    assert outcomes(world, requests) == ["no_action"]
+    assert (len(world.rows(entity)), world.rows(other)) == (1, [])
+    answer = next(row for row in world.activities() if row["operation"] == "sync_person")
+    assert (answer["code"], answer["rule"], answer["outcome"]) == ("already_linked", rule, "no_action")
+    assert [each["primaryAttributeValue"] for each in world.outcome_activities(person)] == ["no_action: sync_person"]
+    assert [link["crm_id"] for link in Links(world.engine.store).by_person([person]).to_pylist()] == [row]
+
+
+def test_who_asks_again_while_the_record_is_on_its_way_is_told_so(world: World) -> None:
+    person = world.add_person(email="x@example.com", lastName="A", company="C")
+    first = ask(world, person)
+
+    def unreachable(request: HttpRequest) -> HttpResponse | None:
+        if "$batch" in request.url and b"x@example.com" in (request.body or b""):
+            raise ConnectionBroken("cannot be reached", maybe_committed=False)
+        return None
+
+    world.transport.before.append(unreachable)
+    with pytest.raises(RetryLater):
+        world.run()
+    again = request_persons(world.engine, [person], "contact", source="test", token="again")
+    with pytest.raises(RetryLater):
+        world.run()
+    world.transport.before.clear()
+    assert Requests(world.engine.store).get(again).to_pylist()[0]["message"].startswith("in_process:")  # R50
+    world.settle()
+    assert outcomes(world, [*first, *again]) == ["created", "no_action"]
+    assert (len(world.rows("lead")), world.rows("contact")) == (1, [])
+
+
+@pytest.mark.parametrize("way", ["merged", "qualified"])
+def test_a_request_follows_the_only_match_to_its_master_or_its_contact(world: World, way: str) -> None:
+    lead = world.add_row("lead", subject="s", lastname="L", emailaddress1="x@example.com")
+    if way == "merged":
+        entity, into = "lead", world.add_row("lead", subject="s", lastname="M", emailaddress1="master@example.com")
+        merge = {"entity": "lead", "target": into, "subordinate": lead, "values": {}}
+        world.dynamics.control("merge_rows", merge)
+    else:
+        qualified = world.dynamics.control("qualify_lead", {"id": lead, "create_account": False})
+        entity, into = "contact", qualified["created"]["contact"]
+        world.edit_row("contact", into, emailaddress1="other@example.com")
+    person = world.add_person(email="x@example.com", lastName="A", company="C")
+    ask(world, person)
+    world.run(kind="request")
+    (link,) = Links(world.engine.store).by_person([person]).to_pylist()
+    assert (link["entity"], link["crm_id"]) == (entity, into)
+    assert len(world.rows("lead")) + len(world.rows("contact")) == 2
+
+
+def test_the_reason_of_a_request_is_told_with_its_outcome(world: World) -> None:
+    person = world.add_person(email="x@example.com", lastName="A", company="C")
+    request_persons(world.engine, [person], "lead", reason="trade fair", source="test", token="once")
+    world.settle()
+    (told,) = world.outcome_activities(person)
+    assert any("trade fair" in str(attribute["value"]) for attribute in told["attributes"])

@@ -40,20 +40,26 @@ class Answer:
 
 
 def answer(store: StateStore, answers: Sequence[Answer], run_id: str, at: datetime, tx: Transaction) -> int:
-    """Finish the requests and tell their persons; one that was answered before stays as it is. Returns how many."""
+    """Finish the requests and tell their persons, with the reason they were made for; returns how many.
+
+    One that was answered before stays as it is.
+    """
     requests = Requests(store)
     fresh = [
         each
         for each in answers
         if requests.finish(each.request_id, each.outcome, f"{each.code}: {each.message}", each.crm_id, tx)
     ]
+    told = [each for each in fresh if each.outcome in _TOLD]
+    asked = requests.get([each.request_id for each in told], tx) if told else None
+    reasons = {row["request_id"]: row["reason"] for row in asked.to_pylist()} if asked else {}
     rows = [
         {
             "outcome": each.outcome,
             "operation": OPERATION,
             "direction": Direction.OUTBOUND.value,
             "code": each.code,
-            "message": each.message,
+            "message": _with_reason(each.message, reasons.get(each.request_id)),
             "rule": each.rule,
             "run_id": run_id,
             "crm_id": each.crm_id,
@@ -63,8 +69,11 @@ def answer(store: StateStore, answers: Sequence[Answer], run_id: str, at: dateti
             "at": at,
             "open": False,
         }
-        for each in fresh
-        if each.outcome in _TOLD
+        for each in told
     ]
     ActivityLog(store).record(pa.Table.from_pylist(rows, schema=_SCHEMA), tx)
     return len(fresh)
+
+
+def _with_reason(message: str, reason: str | None) -> str:
+    return f"{message}; asked for: {reason}" if reason else message
