@@ -24,7 +24,7 @@ from include.leadsync.errors import (
 from include.leadsync.model import Connection, System
 from include.leadsync.state import Leases
 from include.leadsync.turn import CYCLE
-from tests.engine.play import column, linked_contact, linked_lead, shown
+from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
 from tests.world import ConnectionDropped, World
 
 
@@ -91,6 +91,24 @@ def test_a_rejected_paging_token_leads_to_reading_from_a_stored_time(world: Worl
         tx.execute(sa.text("UPDATE cursor SET token = 'garbage' WHERE stream = 'marketo:changes'"))
     world.settle()
     assert column(world, "lead", lead, "jobtitle") == "CTO"
+
+
+def test_after_a_pause_of_days_everything_that_happened_meanwhile_crosses(world: World) -> None:
+    (person, lead), (_, gone) = linked_leads(world, {}, {"emailaddress1": "gone@example.com"})
+    edits = [("title", "CTO"), ("city", "Lund")]
+    for name, value in edits:  # the DAG is paused (R26); each edit on another day
+        world.edit_person(person, **{name: value})
+        world.movable.advance(4 * 86_400)
+    world.edit_row("lead", lead, telephone1="1")
+    world.delete_row("lead", gone)
+    new = world.add_row("lead", subject="s", lastname="New", emailaddress1="new@example.com")
+    world.movable.advance(86_400)
+    world.settle()
+    assert (column(world, "lead", lead, "jobtitle"), column(world, "lead", lead, "address1_city")) == ("CTO", "Lund")
+    assert shown(world, person, "phone") == "1"
+    assert len(world.persons_by("microsoftId", new)) == 1
+    (flagged,) = world.persons_by("email", "gone@example.com")
+    assert shown(world, flagged["id"], "microsoftIsDeleted") is True
 
 
 MALFORMED = (b"{", b"<html>oops</html>", b"[]", b'{"value": 5, "result": 7}', b"\xff\xfe")

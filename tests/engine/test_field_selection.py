@@ -349,3 +349,16 @@ def test_a_field_that_marketo_keeps_from_us_is_told_once_and_overwrites_nothing(
     world.edit_person(person, title="typed")
     world.settle()
     assert (shown(world, person, "title"), column(world, entity, row, "jobtitle")) == ("typed", "typed")
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+def test_a_score_goes_out_and_what_is_typed_over_it_does_not_come_in(world: World, entity: str) -> None:
+    world.dynamics.control("add_attribute", {"entity": entity, "attribute": "mkt_leadscore", "type": "Integer"})
+    world.reopen()
+    person, row = (linked_lead if entity == "lead" else linked_contact)(world)
+    world.edit_person(person, leadScore=7)
+    world.settle()
+    assert column(world, entity, row, "mkt_leadscore") == 7
+    world.edit_row(entity, row, mkt_leadscore=99)
+    world.settle()
+    assert shown(world, person, "leadScore") == 7

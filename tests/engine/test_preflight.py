@@ -38,6 +38,15 @@ def test_all_is_well_on_a_new_instance_and_nothing_is_written(world: World) -> N
     assert world.marketo.control("people_count", {})["people"] == 0
 
 
+def test_the_account_of_a_person_is_noticed_and_fails_nothing(world: World) -> None:
+    with world.dynamics.storage.write() as transaction:  # R17: nobody can change this column over the API
+        path = f'$."{world.dynamics.schema.table("systemuser").code("applicationid")}"'
+        transaction.connection.execute("UPDATE r_systemuser SET doc = json_remove(doc, ?) WHERE id = ?", (path, USER))
+    point = points(world)["Dynamics user"]
+    assert point.passed
+    assert "a person's account" in point.detail
+
+
 def test_the_native_sync_fails_the_check_and_the_next_check_sees_it_gone(world: World) -> None:
     native(world, on=True)  # R163, D21
     point = points(world)["native sync"]

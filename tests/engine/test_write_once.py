@@ -41,3 +41,16 @@ def test_a_field_that_is_no_part_of_a_creation_is_sent_with_the_next_change(worl
     world.edit_person(person, title="CEO")
     world.settle()
     assert column(world, "lead", lead["leadid"], "jobtitle") == "CEO"
+
+
+def test_a_field_that_is_sent_on_creation_only_is_never_sent_again(world: World) -> None:
+    person = world.add_person(email="x@example.com", lastName="B", company="C", leadSource="Web")
+    request_persons(world.engine, [person], "lead", source="test", token="1")
+    world.settle()
+    (lead,) = world.rows("lead")
+    assert lead["leadsourcecode"] == 8  # D66: leadSource of the shipped map
+    world.edit_person(person, leadSource="Partner", title="CTO")
+    world.settle()
+    row = world.row("lead", lead["leadid"])
+    assert row is not None
+    assert (row["leadsourcecode"], row["jobtitle"]) == (8, "CTO")
