@@ -91,17 +91,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     staging.write("notices", shared_addresses(engine, rows))
     if any(field.name == system.backfilled_at for field in schema.marketo):
         rows = with_marks(rows, backfilled | unfinished.links, system.backfilled_at, engine.now())
-    brake = engine.settings.policies.brake
-    approved = selection.filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list()
-    held = apply_brake(
-        rows,
-        Links(engine.store).count_live(),
-        Limit(brake.deletes.count, brake.deletes.share),
-        Limit(brake.overwrites.count, brake.overwrites.share),
-        approved,
-        _held_now(engine, rows),
-        Limit(brake.creations.count, brake.creations.share),
-    )
+    held = _held(engine, rows, selection)
     staging.write("plan", rows)
     summary = _summary(rows, engine.settings.batches.dynamics, held)
     staging.write_json("plan_summary", summary)
@@ -121,6 +111,20 @@ def _summary(rows: pl.DataFrame, batch: int, held: Held) -> dict[str, Json]:
 
 def _reported(summary: dict[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in summary.items() if key not in {"held_ops", "kept_ops"}}
+
+
+def _held(engine: Engine, rows: pl.DataFrame, selection: pl.DataFrame) -> Held:
+    """What the brake holds of a plan."""
+    brake = engine.settings.policies.brake
+    return apply_brake(
+        rows,
+        Links(engine.store).count_live(),
+        Limit(brake.deletes.count, brake.deletes.share),
+        Limit(brake.overwrites.count, brake.overwrites.share),
+        selection.filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list(),
+        _held_now(engine, rows),
+        Limit(brake.creations.count, brake.creations.share),
+    )
 
 
 def _held_now(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:

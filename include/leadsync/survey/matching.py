@@ -85,28 +85,7 @@ def match(
     """
     persons = persons.unique("id", keep="last")
     claims = claims.unique().filter(pl.col("person_id").is_in(persons["id"].implode()))
-    conflicts = [pl.DataFrame(schema=CONFLICT)]
-    gone = claims.join(rows, left_on="crm_id", right_on="id", how="anti")
-    conflicts.append(_told("record_missing", gone))
-    known = claims.join(rows, left_on="crm_id", right_on="id")
-    merged = known.filter(pl.col("merged") & pl.col("master").is_not_null())
-    conflicts.append(_told("record_merged", merged.with_columns(detail="master")))
-    known = known.join(merged, on=["person_id", "crm_id"], how="anti")
-    already = known.join(linked, on=["person_id", "crm_id"], how="semi")
-    known = known.join(already, on=["person_id", "crm_id"], how="anti")
-    busy = pl.col("person_id").is_in(linked["person_id"].drop_nulls().implode()) | pl.col("crm_id").is_in(
-        linked["crm_id"].drop_nulls().implode()
-    )
-    conflicts.append(_told("linked_otherwise", known.filter(busy)))
-    free = known.filter(~busy)
-    many_persons, many_records = free["crm_id"].is_duplicated(), free["person_id"].is_duplicated()
-    conflicts.append(_told("several_carry_id", free.filter(many_persons)))
-    conflicts.append(_told("several_records", free.filter(many_records & ~many_persons)))
-    by_id = free.filter(~many_persons & ~many_records).with_columns(how=pl.lit("id"))
-    typed = by_id.join(persons.select("id", "type"), left_on="person_id", right_on="id")
-    wrong = typed.filter(pl.col("type").str.to_lowercase().ne(pl.col("entity")).fill_null(value=False))
-    conflicts.append(_told("type_mismatch", wrong.with_columns(detail=pl.lit("person says ") + pl.col("type"))))
-    matches = by_id.select(list(MATCH))
+    matches, already, conflicts = _by_id(rows, persons, claims, linked)
     spoken_for = pl.concat(
         [claims.join(rows, left_on="crm_id", right_on="id", how="semi"), linked.select("person_id", "crm_id")]
     )
@@ -133,6 +112,34 @@ def match(
         rest.filter(~pl.col("allowed")).height,
         rows.filter(converted).height,
     )
+
+
+def _by_id(
+    rows: pl.DataFrame, persons: pl.DataFrame, claims: pl.DataFrame, linked: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
+    """Pairs by the id that the person carries, those that are linked already, and what stands against a pair."""
+    conflicts = [pl.DataFrame(schema=CONFLICT)]
+    gone = claims.join(rows, left_on="crm_id", right_on="id", how="anti")
+    conflicts.append(_told("record_missing", gone))
+    known = claims.join(rows, left_on="crm_id", right_on="id")
+    merged = known.filter(pl.col("merged") & pl.col("master").is_not_null())
+    conflicts.append(_told("record_merged", merged.with_columns(detail="master")))
+    known = known.join(merged, on=["person_id", "crm_id"], how="anti")
+    already = known.join(linked, on=["person_id", "crm_id"], how="semi")
+    known = known.join(already, on=["person_id", "crm_id"], how="anti")
+    busy = pl.col("person_id").is_in(linked["person_id"].drop_nulls().implode()) | pl.col("crm_id").is_in(
+        linked["crm_id"].drop_nulls().implode()
+    )
+    conflicts.append(_told("linked_otherwise", known.filter(busy)))
+    free = known.filter(~busy)
+    many_persons, many_records = free["crm_id"].is_duplicated(), free["person_id"].is_duplicated()
+    conflicts.append(_told("several_carry_id", free.filter(many_persons)))
+    conflicts.append(_told("several_records", free.filter(many_records & ~many_persons)))
+    by_id = free.filter(~many_persons & ~many_records).with_columns(how=pl.lit("id"))
+    typed = by_id.join(persons.select("id", "type"), left_on="person_id", right_on="id")
+    wrong = typed.filter(pl.col("type").str.to_lowercase().ne(pl.col("entity")).fill_null(value=False))
+    conflicts.append(_told("type_mismatch", wrong.with_columns(detail=pl.lit("person says ") + pl.col("type"))))
+    return by_id.select(list(MATCH)), already, conflicts
 
 
 def _became(rows: pl.DataFrame) -> pl.DataFrame:
