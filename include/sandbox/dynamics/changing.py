@@ -125,24 +125,10 @@ def _remove_key(table: Table, arguments: Mapping[str, Json]) -> Table:
     return replace(table, keys=keys)
 
 
-def custom_table(tables: Mapping[str, Table], arguments: Mapping[str, Json]) -> Table:
-    """A user-owned table with a key, a name and the columns that every such table has.
-
-    `entity` is its logical name; `set` and `schema_name` are made from it unless given. The common columns are
-    those of `campaign` under the table's own name. Raises `ValueError` for a name that is taken or no name.
-    """
-    name = arguments["entity"]
-    entity_set = arguments.get("set") or plural(name)
-    if not name.isidentifier() or not name.islower() or "_" not in name:
-        message = f"{name!r} is no name of a custom table: a prefix, an underscore, lower case"
-        raise ValueError(message)
-    if name in tables or entity_set in {table.set for table in tables.values()}:
-        message = f"the table {name!r} or its set {entity_set!r} exists already"
-        raise ValueError(message)
-    prefix = name.partition("_")[0]
-    given = arguments.get("title") or {}
-    key, title = f"{name}id", str(given.get("attribute") or f"{prefix}_name")
-    common = tables["campaign"].columns
+def _custom_columns(
+    name: str, key: str, title: str, given: Mapping[str, Json], common: Mapping[str, Column]
+) -> dict[str, Column]:
+    """Key and name, then what every table has."""
     columns = {
         key: Column(name, key, key, "Uniqueidentifier", required="SystemRequired", update=False, label="Primary key"),
         title: Column(
@@ -166,6 +152,27 @@ def custom_table(tables: Mapping[str, Table], arguments: Mapping[str, Json]) -> 
     )
     columns["statecode"] = replace(common["statecode"], table=name, options=states)
     columns["statuscode"] = replace(common["statuscode"], table=name, options=statuses)
+    return columns
+
+
+def custom_table(tables: Mapping[str, Table], arguments: Mapping[str, Json]) -> Table:
+    """A user-owned table with a key, a name and the columns that every such table has.
+
+    `entity` is its logical name; `set` and `schema_name` are made from it unless given. The common columns are
+    those of `campaign` under the table's own name. Raises `ValueError` for a name that is taken or no name.
+    """
+    name = arguments["entity"]
+    entity_set = arguments.get("set") or plural(name)
+    if not name.isidentifier() or not name.islower() or "_" not in name:
+        message = f"{name!r} is no name of a custom table: a prefix, an underscore, lower case"
+        raise ValueError(message)
+    if name in tables or entity_set in {table.set for table in tables.values()}:
+        message = f"the table {name!r} or its set {entity_set!r} exists already"
+        raise ValueError(message)
+    prefix = name.partition("_")[0]
+    given = arguments.get("title") or {}
+    key, title = f"{name}id", str(given.get("attribute") or f"{prefix}_name")
+    columns = _custom_columns(name, key, title, given, tables["campaign"].columns)
     number = 10_000 + sum(1 for table in tables.values() if table.custom)
     schema_name = arguments.get("schema_name") or name
     ownership = arguments.get("ownership") or "UserOwned"
