@@ -255,6 +255,16 @@ def test_a_refresh_of_one_field_repairs_a_drift_and_overrides_no_change(world: W
     assert column(world, "lead", changed, "address1_city") == "Lund"
 
 
+def test_a_refresh_takes_no_refused_edit_from_the_person_who_has_it(world: World) -> None:
+    person, lead = linked_lead(world, mobilephone="1")
+    too_long = "0" * 70
+    world.edit_person(person, mobilePhone=too_long)
+    world.settle()
+    world.run(kind="backfill", fields=("mobilePhone",), direction="inbound")
+    world.settle()
+    assert (shown(world, person, "mobilePhone"), column(world, "lead", lead, "mobilephone")) == (too_long, "1")
+
+
 @pytest.mark.parametrize(("window_on", "hit"), [("modified", {0, 1}), ("created", {1})])
 def test_a_refresh_may_be_narrowed_to_records_modified_or_created_in_a_window(
     world: World, window_on: str, hit: set[int]

@@ -73,8 +73,12 @@ def test_two_persons_of_one_address_who_ask_at_once_do_not_get_two_leads(world: 
     persons = [world.add_person(email="same@example.com", lastName=name) for name in ("A", "B")]
     requests = ask(world, *persons)
     world.settle()
-    assert sorted(map(str, outcomes(world, requests))) == ["created", "held"]
+    found = outcomes(world, requests)
+    assert sorted(map(str, found)) == ["created", "held"]
     assert len(world.rows("lead")) == 1
+    for person, outcome in zip(persons, found, strict=True):  # each person is told what became of its request
+        shown = [each["primaryAttributeValue"] for each in world.outcome_activities(person)]
+        assert shown == [f"{outcome}: sync_person"]
 
 
 def test_a_person_edited_while_its_lead_waits_to_be_created_still_ends_its_request(world: World) -> None:

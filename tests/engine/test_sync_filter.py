@@ -267,13 +267,19 @@ def test_a_filter_set_up_later_takes_hold_of_records_that_nobody_edits(world: Wo
     assert column(world, "lead", lead, "address1_city") == "Lund"
 
 
-def test_a_filter_column_that_vanishes_stops_what_comes_in_and_is_reported_once(filtered: World) -> None:
+@pytest.mark.parametrize(
+    ("gone", "back"), [({"read": False}, {"read": True}), ({"type": "Integer"}, {"type": "Boolean"})]
+)
+def test_a_filter_column_that_vanishes_stops_what_comes_in_and_is_reported_once(
+    filtered: World, gone: dict[str, Any], back: dict[str, Any]
+) -> None:
     person, lead = linked_lead(filtered)
     quiet_person, quiet = linked_lead(filtered, emailaddress1="quiet@example.com")
     out = make(filtered, "lead", **{FILTER: False})
     filtered.settle()
-    hide = {"entity": "lead", "attribute": FILTER, "changes": {"read": False}}
-    filtered.dynamics.control("set_metadata", hide)
+    about = {"entity": "lead", "attribute": FILTER}
+    filtered.dynamics.control("set_metadata", {**about, "changes": gone})
+    filtered.movable.advance(3_700)
     filtered.edit_row("lead", lead, jobtitle="CTO")
     report = [filtered.run() for _ in range(3)][-1]
     assert "new_synctomkto" in report["steps"]["recover"]["stopped"]["lead"]
@@ -286,7 +292,8 @@ def test_a_filter_column_that_vanishes_stops_what_comes_in_and_is_reported_once(
     assert persons_of(filtered, contact)  # the other entity goes on
     assert column(filtered, "lead", quiet, "address1_city") == "Lund"  # and so does what goes out
     assert column(filtered, "lead", lead, "address1_city") is None  # edited meanwhile: not overwritten unseen
-    filtered.dynamics.control("set_metadata", hide | {"changes": {"read": True}})
+    filtered.dynamics.control("set_metadata", {**about, "changes": back})
+    filtered.edit_row("lead", out, **{FILTER: False})  # a column that was made anew has no values
     filtered.movable.advance(3_700)
     filtered.settle()
     assert (shown(filtered, person, "title"), persons_of(filtered, out)) == ("CTO", [])
