@@ -162,7 +162,7 @@ def test_an_application_that_is_no_user_is_refused_with_a_remedy() -> None:
 def test_a_login_page_instead_of_an_answer_is_malformed() -> None:
     page = answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"})
     with pytest.raises(AnswerMalformed):
-        client(playing(page)).who_am_i()
+        client(playing(page, page)).who_am_i()
 
 
 def test_privileges_are_named_with_their_widest_depth() -> None:

@@ -273,7 +273,7 @@ def test_an_entry_that_is_neither_row_nor_deletion_spoils_the_page(entry: object
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"value":null}', b'{"value":{}}', b'{"value":[{]}'])
 def test_a_body_of_another_shape_is_malformed(body: bytes) -> None:
     with pytest.raises(AnswerMalformed, match="dynamics"):
-        client(playing(answer(200, body))).rows(Entity.LEAD, [ADA], COLUMNS)
+        client(playing(*[answer(200, body)] * 2)).rows(Entity.LEAD, [ADA], COLUMNS)
 
 
 @pytest.mark.parametrize(

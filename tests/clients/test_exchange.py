@@ -149,8 +149,15 @@ def test_an_unreadable_answer_to_a_write_says_that_it_may_have_happened() -> Non
         run(playing(GARBAGE), Repeat.ALWAYS)
     assert caught.value.maybe_committed
     with pytest.raises(AnswerMalformed) as read_error:
-        run(playing(GARBAGE), Repeat.READ)
+        run(playing(GARBAGE, GARBAGE), Repeat.READ)
     assert not isinstance(read_error.value, WriteAnswerMalformed)
+
+
+def test_an_unreadable_answer_to_a_read_is_asked_for_once_more() -> None:
+    assert run(playing(GARBAGE, GOOD), Repeat.READ) == "done"
+    assert run(playing(GARBAGE, EXPIRED, GOOD), Repeat.READ) == "done"
+    with pytest.raises(AnswerMalformed):
+        run(playing(GARBAGE, EXPIRED, GARBAGE), Repeat.READ)
 
 
 def test_a_rejected_token_is_renewed_once_and_the_call_repeated_with_the_new_one() -> None:

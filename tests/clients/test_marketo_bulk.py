@@ -45,11 +45,14 @@ class Exports:
         self.fetched: list[tuple[int, int]] = []
         self.cancelled = 0
         self.first: dict[str, HttpResponse] = {}
+        self.ever: dict[str, HttpResponse] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         step = request.path.rpartition("/")[2].removesuffix(".json")
         if step in self.first:
             return self.first.pop(step)
+        if step in self.ever:
+            return self.ever[step]
         if step == "create":
             self.filters.append(json.loads(request.body or b"")["filter"])
             return good([{"exportId": "3fadb012", "status": "Created"}])
@@ -140,7 +143,7 @@ def test_a_wrong_checksum_is_found_at_the_end() -> None:
 
 def test_a_short_piece_is_malformed() -> None:
     exports = Exports(csv("501,a,1,true,1"))
-    exports.first["file"] = answer(206, b"id,em", {"Content-Type": "text/csv"})
+    exports.ever["file"] = answer(206, b"id,em", {"Content-Type": "text/csv"})
     with pytest.raises(AnswerMalformed, match="bytes of a file"):
         extract(exports)
 
@@ -215,9 +218,16 @@ def test_a_queue_that_stays_full_ends_the_extract_for_now() -> None:
 
 def test_json_where_the_file_belongs_is_malformed() -> None:
     exports = Exports(csv("501,a,1,true,1"))
-    exports.first["file"] = good([])
+    exports.ever["file"] = good([])
     with pytest.raises(AnswerMalformed, match="JSON where"):
         extract(exports)
+
+
+def test_a_spoilt_piece_is_asked_for_again() -> None:
+    for spoilt in (good([]), answer(206, b"id,em", {"Content-Type": "text/csv"})):
+        exports = Exports(csv("501,a,1,true,1"))
+        exports.first["file"] = spoilt
+        assert extract(exports)["id"].to_pylist() == [501]
 
 
 def test_a_used_up_export_quota_names_midnight() -> None:

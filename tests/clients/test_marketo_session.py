@@ -138,7 +138,7 @@ def test_a_gateway_page_in_html_is_unavailability_not_garbage(status: int) -> No
 )
 def test_an_answer_of_another_shape_is_malformed(body: bytes) -> None:
     with pytest.raises(AnswerMalformed, match="marketo"):
-        client(playing(answer(200, body))).usage()
+        client(playing(*[answer(200, body)] * 2)).usage()
 
 
 def test_a_read_whose_address_would_be_too_long_is_sent_as_a_form() -> None:

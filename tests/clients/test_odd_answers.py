@@ -41,16 +41,16 @@ def dynamics(server: Server) -> DynamicsClient:
     )
 
 
-def people(response: HttpResponse) -> Any:
-    return marketo(playing(response)).persons("email", [EMAIL], {"email": "text"}).to_pylist()
+def people(*responses: HttpResponse) -> Any:
+    return marketo(playing(*responses)).persons("email", [EMAIL], {"email": "text"}).to_pylist()
 
 
-def leads(response: HttpResponse) -> Any:
-    return dynamics(playing(response)).rows(Entity.LEAD, [KEY], {"lastname": "text"}).to_pylist()
+def leads(*responses: HttpResponse) -> Any:
+    return dynamics(playing(*responses)).rows(Entity.LEAD, [KEY], {"lastname": "text"}).to_pylist()
 
 
 READS = [(people, PEOPLE), (leads, ROWS)]
-Read = Callable[[HttpResponse], Any]
+Read = Callable[..., Any]
 
 
 @pytest.mark.parametrize(("read", "body"), READS, ids=["marketo", "dynamics"])
@@ -74,10 +74,17 @@ Read = Callable[[HttpResponse], Any]
 def test_a_body_that_is_no_answer_is_malformed_and_shows_nobodys_data(
     read: Read, body: bytes, spoil: Callable[[bytes], bytes]
 ) -> None:
+    spoilt = answer(200, spoil(body))
     with pytest.raises(AnswerMalformed) as caught:
-        read(answer(200, spoil(body)))
+        read(spoilt, spoilt)
     assert "example.test" not in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(("read", "body"), READS, ids=["marketo", "dynamics"])
+def test_a_page_that_a_gateway_spoilt_is_asked_for_once_more(read: Read, body: bytes) -> None:
+    for spoilt in (b"<html>busy</html>", body[: len(body) // 2], b""):
+        assert read(answer(200, spoilt), answer(200, body)) == read(answer(200, body))
 
 
 @pytest.mark.parametrize(("read", "body"), READS, ids=["marketo", "dynamics"])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include.leadsync.clients.retry import RetryPolicy, retry_after
+from include.leadsync.clients.retry import RetryPolicy, retry_after, wait_asked
 from include.leadsync.clock import FakeClock
 from include.leadsync.errors import ServiceUnavailable, Throttled
 
@@ -70,3 +70,28 @@ def test_a_wait_beyond_the_bound_is_not_begun_and_handed_on() -> None:
 )
 def test_retry_after_is_read_in_both_forms(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "Sun, 01 Mar 2026 09:01:30 GMT", "date": "Sun, 01 Mar 2026 09:00:00 GMT"}, 90.0),
+        ({"retry-after": "Sun, 01 Mar 2026 11:01:30 GMT", "date": "Sun, 01 Mar 2026 11:00:00 GMT"}, 90.0),
+        ({"retry-after": "Sun, 01 Mar 2026 10:01:30 GMT", "date": "yesterday"}, 90.0),
+        ({"retry-after": "17", "date": "Sun, 01 Mar 2026 09:00:00 GMT"}, 17.0),
+        ({"date": "Sun, 01 Mar 2026 09:00:00 GMT"}, None),
+    ],
+)
+def test_a_date_to_wait_for_is_one_of_the_services_clock(headers: dict[str, str], seconds: float | None) -> None:
+    """Our own clock may be an hour off; the difference to the answer's Date is what was meant."""
+    assert wait_asked(headers, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Sun, 01 Mar 99999 10:00:00 GMT", "Sun, 01 Mar 2026 10:00:00 +9999999", "31 Dec 9999 23:59:59 -2359", "\0",
+     "120, 120", "Sun, 99 Mar 2026 10:00:00 GMT", "1e999", "0x10"],
+)  # fmt: skip
+def test_no_retry_after_makes_the_reader_fail(value: str) -> None:
+    assert retry_after(value, NOW) in (None, 86_400.0)
+    assert wait_asked({"retry-after": "17", "date": value}, NOW) == 17.0

@@ -28,12 +28,14 @@ from tests.engine.play import column, linked_contact, linked_lead, linked_leads,
 from tests.world import ConnectionDropped, World
 
 
-def once(world: World, part: str, change: Callable[[HttpResponse], HttpResponse], method: str = "") -> list[str]:
-    """Change the first answer whose URL contains `part`; the list tells whether that happened."""
+def once(
+    world: World, part: str, change: Callable[[HttpResponse], HttpResponse], method: str = "", times: int = 1
+) -> list[str]:
+    """Change the first `times` answers whose URL contains `part`; the list tells how often that happened."""
     struck: list[str] = []
 
     def hook(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        if part in request.url and method in request.method and not struck:
+        if part in request.url and method in request.method and len(struck) < times:
             struck.append(request.url)
             return change(response)
         return response
@@ -120,10 +122,11 @@ def test_a_malformed_answer_stops_the_run_with_nothing_used_and_the_next_run_goe
     for number, body in enumerate(MALFORMED):
         world.edit_person(person, title=f"CTO {number}")
         world.edit_row("lead", lead, address1_city=f"Lund {number}")
-        struck = once(world, part, partial(replace, status=200, body=body))
+        struck = once(world, part, partial(replace, status=200, body=body), times=2)  # a spoilt read is asked again
         with pytest.raises((AnswerMalformed, RetryLater)):
             world.run()
         assert struck
+        world.transport.after.clear()
         world.movable.advance(120)
         world.settle()
         shows = (column(world, "lead", lead, "jobtitle"), shown(world, person, "city"))

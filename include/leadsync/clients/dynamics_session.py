@@ -15,7 +15,7 @@ from include.leadsync.clients.budget import Budget
 from include.leadsync.clients.decode import Column, Wire, excerpt, read
 from include.leadsync.clients.dynamics_owners import OwnerEmails, is_email
 from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, TokenRejected
-from include.leadsync.clients.retry import RetryPolicy, retry_after
+from include.leadsync.clients.retry import RetryPolicy, wait_asked
 from include.leadsync.clients.tokens import DynamicsTokens
 from include.leadsync.clients.transport import HttpRequest, HttpResponse, Transport
 from include.leadsync.clients.vendor_codes import WRONG_NAMES, Action
@@ -165,7 +165,7 @@ class DynamicsSession:
         )
 
     def _wait_asked(self, response: HttpResponse | PartAnswer) -> float | None:
-        return retry_after(response.headers.get("retry-after"), self._clock.now())
+        return wait_asked(response.headers, self._clock.now())
 
     def _same_host(self, link: str) -> bool:
         """Whether a link leads to our organisation's API, where alone the token may go."""

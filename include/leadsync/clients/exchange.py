@@ -108,7 +108,8 @@ class Exchange:
         """Send until `read` accepts an answer.
 
         `read` raises `TokenRejected`, `Throttled`, `ServiceUnavailable` or `GatewayFailed` for answers that may be
-        worth another attempt, and anything else for those that are final.
+        worth another attempt, `AnswerMalformed` for what cannot be read (a read is then asked again, once), and
+        anything else for those that are final.
 
         Raises:
             RetryLater: the last failure, when attempts or time are used up, or our own budget is.
@@ -160,6 +161,10 @@ class Exchange:
                     failure = error
                 except ServiceUnavailable as error:
                     failure = error
+                except AnswerMalformed:
+                    if not progress.may_ask_again():
+                        raise
+                    continue
             if not progress.may_repeat(failure):
                 raise failure
             attempts.pause(failure)
@@ -196,6 +201,7 @@ class _Progress:
         self._repeat = repeat
         self.uncertain = False
         self.renewed = False
+        self._asked_again = False
 
     def may_repeat(self, failure: RetryLater) -> bool:
         """Whether another attempt is safe; remembers if this one may have written."""
@@ -207,6 +213,11 @@ class _Progress:
         if self._repeat is Repeat.ANSWERED:
             return isinstance(failure, ServiceUnavailable) and not isinstance(failure, GatewayFailed)
         return self._repeat is Repeat.ALWAYS
+
+    def may_ask_again(self) -> bool:
+        """Whether an answer that cannot be read is asked for again: that of a read is, once; gateways spoil some."""
+        first, self._asked_again = not self._asked_again, True
+        return first and self._repeat is Repeat.READ
 
 
 def send_logged(system: System, transport: Transport, request: HttpRequest, clock: Clock) -> HttpResponse:

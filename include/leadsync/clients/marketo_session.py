@@ -15,7 +15,7 @@ from include.leadsync.clients.budget import Budget
 from include.leadsync.clients.decode import excerpt, read
 from include.leadsync.clients.exchange import Call, Exchange, GatewayFailed, TokenRejected
 from include.leadsync.clients.records import RecordResult
-from include.leadsync.clients.retry import RetryPolicy, retry_after
+from include.leadsync.clients.retry import RetryPolicy, wait_asked
 from include.leadsync.clients.tokens import MarketoTokens
 from include.leadsync.clients.transport import HttpRequest, HttpResponse, Transport
 from include.leadsync.clients.vendor_codes import Action
@@ -161,7 +161,7 @@ class MarketoSession:
         status = response.status
         if status in {200, 206}:
             return
-        after = retry_after(response.headers.get("retry-after"), self._clock.now())
+        after = wait_asked(response.headers, self._clock.now())
         if status == 401:
             raise TokenRejected("401", "HTTP 401")
         if status == 403:

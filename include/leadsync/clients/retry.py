@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -63,6 +63,14 @@ class Attempts:
         self._clock.sleep(wait)
 
 
+def wait_asked(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that an answer asks to wait by `Retry-After`; None if it does not.
+
+    A date is a moment of the service's clock, which the answer's `Date` tells: ours may be wrong.
+    """
+    return retry_after(headers.get("retry-after"), _moment(headers.get("date") or "") or now)
+
+
 def retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds asked for by a `Retry-After` header, which is a number or an HTTP date (RFC 9110 §10.2.3).
 
@@ -74,10 +82,16 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
+        moment = _moment(text)
+        if moment is None:
             return None
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
         seconds = (moment - now).total_seconds()
     return None if math.isnan(seconds) else min(max(seconds, 0.0), _DAY)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from include.leadsync.clients.exchange import send_logged
-from include.leadsync.clients.retry import Attempts, retry_after
+from include.leadsync.clients.retry import Attempts, wait_asked
 from include.leadsync.clients.transport import HttpRequest, HttpResponse, Transport
 from include.leadsync.clients.vendor_codes import IDENTITY, Action
 from include.leadsync.clock import Clock
@@ -100,7 +100,7 @@ class ClientCredentials(ABC):
                 raise AnswerMalformed(self.system, "no token in the answer of the token endpoint", "")
             self._good_until = asked + max(seconds - MARGIN, seconds / 2)
             return answer.access_token
-        after = retry_after(response.headers.get("retry-after"), self._clock.now())
+        after = wait_asked(response.headers, self._clock.now())
         if response.status == 429:
             raise Throttled(f"{self.system}'s token endpoint is throttling", after=after)
         if response.status >= 500:
