@@ -21,6 +21,7 @@ from include.leadsync.errors import (
     LeadSyncError,
     NameUnknown,
     ReadAgain,
+    RetryLater,
     RowFailed,
     ServiceUnavailable,
     Throttled,
@@ -227,6 +228,15 @@ def test_a_token_that_is_no_good_any_more_asks_for_a_full_read(refusal: HttpResp
     with pytest.raises(ReadAgain) as caught:
         track(playing(refusal))
     assert caught.value.stream == "dynamics.lead"
+
+
+@pytest.mark.parametrize("refusal", [odata_error(400, "0x80044352"), odata_error(410, ""), answer(410, b"<html>")])
+def test_a_full_read_that_expires_on_its_way_is_begun_again_by_the_next_run(refusal: HttpResponse) -> None:
+    link = f"{BASE}/leads?$skiptoken=2"
+    with pytest.raises(RetryLater, match="next run"):
+        track(playing(page(row(ADA), nextLink=link), refusal), None)
+    with pytest.raises(ReadAgain):
+        track(playing(page(row(ADA), nextLink=link), refusal))
 
 
 def test_a_link_made_for_fewer_columns_is_not_used_because_the_others_would_look_cleared() -> None:

@@ -27,6 +27,7 @@ from include.leadsync.errors import (
     FixConfiguration,
     LeadSyncError,
     ReadAgain,
+    RetryLater,
     RowFailed,
     ServiceUnavailable,
     Throttled,
@@ -145,6 +146,8 @@ class DynamicsSession:
             raise Throttled(f"dynamics answered 429 ({code}): {message}", after=default if after is None else after)
         if meaning is not None and status < 500 and meaning.code in vendor_codes.ANSWERED_ONCE:
             raise RowFailed(meaning.code, message or meaning.text)
+        if _is_expired(status, meaning):  # no cursor of ours: a link between two pages
+            raise RetryLater(f"dynamics answered {code}: this full read took too long; the next run begins it again")
         if meaning is not None:
             raise vendor_codes.refusal(System.DYNAMICS, meaning, message, after=after)
         raise self._by_status(status, code, message, after)
@@ -198,9 +201,13 @@ def _rejects_cursor(status: int, meaning: vendor_codes.VendorCode | None) -> boo
 
     If it is not, the full read that follows fails with the same error, and then it is told as it is.
     """
-    if status == 410 or (meaning is not None and meaning.action is Action.RESYNC):
+    if _is_expired(status, meaning):
         return True
     return status == 400 and (meaning is None or meaning.action is Action.BUG or meaning.code in WRONG_NAMES)
+
+
+def _is_expired(status: int, meaning: vendor_codes.VendorCode | None) -> bool:
+    return status == 410 or (meaning is not None and meaning.action is Action.RESYNC)
 
 
 def base_headers() -> dict[str, str]:
