@@ -49,6 +49,12 @@ def leads(*responses: HttpResponse) -> Any:
     return dynamics(playing(*responses)).rows(Entity.LEAD, [KEY], {"lastname": "text"}).to_pylist()
 
 
+def test_success_without_a_result_does_not_say_that_persons_are_gone() -> None:
+    with pytest.raises(AnswerMalformed, match="without a result"):
+        people(answer(200, {"requestId": "1#2", "success": True}))
+    assert people(answer(200, {"requestId": "1#2", "success": True, "result": []})) == []
+
+
 READS = [(people, PEOPLE), (leads, ROWS)]
 Read = Callable[..., Any]
 

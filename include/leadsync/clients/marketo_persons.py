@@ -162,13 +162,18 @@ class MarketoPersons(MarketoSession):
             ]
 
     def _pages(self, path: str, parameters: Mapping[str, str], columns: tuple[Column, ...]) -> Iterator[pa.Table]:
-        """Pages while there is a token; `moreResult` is not reliable here (§5.2, trap 12)."""
+        """Pages while there is a token; `moreResult` is not reliable here (§5.2, trap 12).
+
+        `parameters` ask for certain persons: then an answer without a `result` tells nothing of them.
+        """
         fields = ",".join(column.key for column in columns)
         token: str | None = None
         seen: set[str] = set()
         while True:
             query = {**parameters, "fields": fields, "batchSize": PAGE, "nextPageToken": token}
             envelope = self._read(path, query)
+            if parameters and not envelope.has_result:  # who is in no result is taken for gone (M25)
+                raise AnswerMalformed(System.MARKETO, "success without a result", "")
             yield rows(System.MARKETO, envelope.result, columns)
             token = envelope.next_page_token
             if not token or envelope.more_result is False:

@@ -43,14 +43,22 @@ class ErrorEntry(msgspec.Struct):
     message: str = ""
 
 
+_NO_RESULT: Final = msgspec.Raw(b"[]")
+
+
 class Envelope(msgspec.Struct, rename="camel"):
     """One answer; `result` is still JSON. A missing `result` is an empty one (facts/marketo-api §8.2)."""
 
     success: bool | None = None
-    result: msgspec.Raw = msgspec.Raw(b"[]")
+    result: msgspec.Raw = _NO_RESULT
     errors: list[ErrorEntry] | None = None
     next_page_token: str | None = None
     more_result: bool | None = None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the answer had a `result` at all."""
+        return self.result is not _NO_RESULT
 
 
 class Outcome(msgspec.Struct):
