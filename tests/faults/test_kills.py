@@ -1,18 +1,35 @@
 """A run that dies at any moment loses nothing and makes nothing twice (P2, P4).
 
 Every moment is tried, not a sample: after each answer of a service, whose effect the process never learns, and before
-each commit. The world is rebuilt from what was on disk then, and must end as it should.
+each commit. The world is rebuilt from what was on disk then, and must end as it should. `KILLS_AGAIN=20` also kills
+the run that takes over, at 20 pairs of moments that `KILLS_SEED=17` chooses.
 """
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
+import sys
 from pathlib import Path
 
 from include.leadsync.requests import request_persons
 from tests.faults.images import Images
 from tests.world import World
 
+AGAIN = int(os.environ.get("KILLS_AGAIN", "0"))
+SEED = int(os.environ.get("KILLS_SEED", "1"))
 PEOPLE = {"edited": "a@example.com", "crossed": "b@example.com", "met": "c@example.com"}
+
+
+def prepare(folder: Path) -> Path:
+    """Linked pairs, and everything that the next cycle has to carry."""
+    with World(folder) as world:
+        for email in PEOPLE.values():
+            world.add_row("lead", subject="s", lastname="L", emailaddress1=email)
+        world.settle()
+        play(world)
+    return folder
 
 
 def play(world: World) -> None:
@@ -45,18 +62,32 @@ def assert_as_it_should_be(world: World) -> None:
 def test_a_kill_at_any_moment_loses_nothing_and_makes_nothing_twice(tmp_path: Path) -> None:
     images = Images(tmp_path / "images")
     (tmp_path / "world").mkdir()
-    with World(tmp_path / "world") as world:
-        for email in PEOPLE.values():
-            world.add_row("lead", subject="s", lastname="L", emailaddress1=email)
-        world.settle()
-        play(world)
+    with World(prepare(tmp_path / "world"), fresh=False) as world:
         with images.taken_of(world):
             world.run()
         world.settle()
         assert_as_it_should_be(world)
     assert images.moments > len(images.taken) > 10
+    kill_again(images.taken, tmp_path / "again")
     for image in images.taken:
         with World(image, fresh=False) as world:
             world.movable.advance(120)  # the dead run's leases expire, Marketo has committed what it will
             world.settle()
             assert_as_it_should_be(world)
+
+
+def kill_again(images: list[Path], folder: Path) -> None:
+    """The run that takes over dies as well, at a moment that the seed chooses."""
+    dice = random.Random(SEED)
+    for number in range(AGAIN):
+        second = Images(folder / str(number) / "images")
+        copy = shutil.copytree(dice.choice(images), folder / str(number) / "world")
+        with World(copy, fresh=False) as world:
+            world.movable.advance(120)
+            with second.taken_of(world):
+                world.run()
+        with World(dice.choice(second.taken), fresh=False) as world:
+            world.movable.advance(120)
+            world.settle()
+            assert_as_it_should_be(world)
+    sys.stdout.write(f"seeds {SEED} to {SEED}: {len(images)} moments, {AGAIN} times a moment of the next run too\n")
