@@ -20,6 +20,7 @@ from include.leadsync.link.creations import ended_requests, vanished_requests, w
 from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
+from include.leadsync.link.landed import with_landed
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import going_on, removed_persons, removed_rows
@@ -148,6 +149,7 @@ class _LinkStep:
             )
             fresh = rows_to_add(self._engine, self._schema, entity, late, rows)
             pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
+            pairs = with_landed(pairs, links, self._engine.store, field_map)
             pairs = self._fates.settled(_as_backfill(pairs, links), field_map)
             pairs, answered = with_requests(self._engine.store, pairs)
             pairs = _placed_anew(pairs, rows)
