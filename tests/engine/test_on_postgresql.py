@@ -11,6 +11,7 @@ import pytest
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.context import RunRequest
 from include.leadsync.cycle import run_cycle
+from include.leadsync.errors import LeaseLost
 from include.leadsync.requests import request_persons
 from tests.engine.play import column, linked_contact, linked_lead, shown
 from tests.postgresql import empty_schema, running_server
@@ -122,6 +123,33 @@ def test_two_cycles_at_the_same_moment_are_one_cycle(world: World) -> None:
     assert inside.is_set()
     assert outcomes == {"other": "skipped", "first": "done"}
     assert len(world.persons_by("email", "once@example.com")) == 1
+
+
+def test_a_loader_that_slept_while_another_took_over_writes_nothing_more(world: World) -> None:
+    person, lead = linked_lead(world)
+    world.edit_person(person, title="outbound")
+    new = world.add_row("lead", subject="s", lastname="Once", emailaddress1="once@example.com")
+    seen: list[int] = []
+
+    def sleep(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if b"PATCH " in (request.body or b""):
+            world.transport.after.clear()
+            world.movable.advance(120)  # its leases end
+            with world.open_engine() as engine:
+                assert run_cycle(engine, RunRequest("20260301T100001Z-other0"))["outcome"] == "done"
+            assert len(world.persons_by("email", "once@example.com")) == 1
+            seen.append(len(world.transport.log))
+        return response
+
+    world.transport.after.append(sleep)
+    with pytest.raises(LeaseLost):
+        world.run()
+    (awake,) = seen
+    assert world.transport.log[awake:] == []
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "outbound"
+    (made,) = world.persons_by("email", "once@example.com")
+    assert shown(world, made["id"], "microsoftId") == new
 
 
 def test_a_null_character_that_the_database_cannot_hold_stops_nobody(world: World) -> None:
