@@ -11,7 +11,7 @@ export LEADSYNC_HOME ?= $(CURDIR)/.leadsync
 # Byte code is wanted: without it every Airflow command takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test lint format up bench lock clean
+.PHONY: help setup setup-dev demo test soak lint format up bench lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ up: setup ## Airflow and the sandbox in the foreground; Ctrl-C stops both
 
 test: setup-dev ## the whole test suite
 	@$(RUN) -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+soak: setup-dev ## the proofs in their long form, with fresh seeds: SOAK_ARGS="--minutes 60 --seed 1"
+	@$(RUN) -m scripts.soak $(SOAK_ARGS)
 
 lint: setup-dev ## ruff and mypy
 	@$(VENV)/bin/ruff check .
