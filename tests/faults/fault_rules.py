@@ -21,17 +21,14 @@ EXPIRE = {"service": "dynamics", "command": "expire_tokens"}
 AGE = {"service": "dynamics", "command": "age_delta_tokens", "arguments": {"entity": "lead"}}
 
 ALONE: dict[str, Rule] = {
-    "a request is lost": {**ROWS, "effect": {"drop": "before"}},
     "the answer to a batch is lost": {**BATCH, "effect": {"drop": "after"}},
     "the connection ends inside the answer to a write": {**WRITE, "effect": {"cut": 0.5}},
     "a gateway shortens the answer to a batch": {**BATCH, "effect": {"truncate": 0.5}},
     "an answer is garbage": {**FEED, "effect": {"garble": True}},
     "an answer names its result otherwise": {**READ, "effect": {"replace": [["result", "results"]]}},
     "a gateway fails after the commit": {**WRITE, "effect": {"status": 502, "stage": "after", "retry_after": 3}},
-    "persons are created, too late for us": {**WRITE, "nth": 2, "effect": {"delay_after": 400}},
-    "a batch is carried out when we have gone": {**BATCH, "effect": {"delay": 400}},
-    "the token ends before a batch": {**BATCH, "effect": {"then": EXPIRE}},
-    "delta tokens age while one is used": {**ROWS, "effect": {"afterwards": AGE}},
+    "persons are created, too late for us": {**WRITE, "nth": 2, "effect": {"delay": 50, "delay_after": 400}},
+    "the token ends before a read, and delta tokens age": {**ROWS, "effect": {"then": EXPIRE, "afterwards": AGE}},
     "a paging token is refused": {**FEED, "effect": {"error": "1003", "message": "Invalid nextPageToken"}},
 }
 MORE: dict[str, Rule] = {
@@ -43,6 +40,7 @@ MORE: dict[str, Rule] = {
         "502": {"status": 502}, "502 after": {"status": 502, "stage": "after"},
         "nothing": {"answer": ""}, "401": {"status": 401}, "429": {"status": 429, "retry_after": 9},
         "tokens": {"then": [EXPIRE, {**EXPIRE, "service": "marketo"}]}, "slow": {"delay_after": 400},
+        "slower": {"delay": 400},
     }.items()
 }  # fmt: skip
 CODES: dict[str, Rule] = {

@@ -37,6 +37,7 @@ def plan(dice: random.Random) -> list[Rule]:
 def weather(world: World, rules: list[Rule], seed: int) -> Counter[str]:
     """Cycles under the storm, with an edit on each side before each; how many there were of what."""
     happened: Counter[str] = Counter()
+    random.seed(seed)  # the waits between attempts have jitter
     with misbehaving(world, rules, seed) as board:
         for number in range(CYCLES):
             for email in PEOPLE.values():
