@@ -36,13 +36,14 @@ def refreshed(
     linked = _with_baseline(pairs, field_map) & ~pairs["link_id"].is_in(list(moved))
     mine = pairs["link_id"].is_in(list(stretch.link_ids))
     parts = [decisions]
+    new = set(decisions.filter(pl.col("change") == Change.FIRST_LINK.value)["field"])  # without baseline
     for field in field_map.fields:
         if field.rule.consent:  # an opt-out wins and nothing is lifted, whoever fills whom (D88)
             continue
         of_job = field.name in stretch.fields
         for rows, towards in ((linked & ~mine, direction), (linked & mine, stretch.direction if of_job else direction)):
             way = _way(field, towards)
-            if way:
+            if way and field.name in new:
                 parts[0] = _joined(parts[0], rows, field, way)
         way = _way(field, stretch.direction)
         if of_job and stretch.asked and way:

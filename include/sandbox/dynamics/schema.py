@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 
 from include.sandbox.service import Json
 
@@ -36,6 +37,7 @@ _EDM = {
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 
 
+@lru_cache(maxsize=20_000)
 def stable_id(*parts: str) -> str:
     """A GUID that is the same in every sandbox: metadata ids."""
     return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
