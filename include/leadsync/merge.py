@@ -59,22 +59,37 @@ def merge(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | None = 
 
 def _decisions(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | None) -> Iterator[pl.DataFrame]:
     columns = set(pairs.columns)
+    names = [field.name for field in field_map.fields]
+    if not names:
+        return
+    # All fields in one query: polars spreads them over the cores.
+    moved = pairs.select(pl.arg_where(_moved(name, columns)).implode().alias(name) for name in names)
     for field in field_map.fields:
-        touched = _touched(pairs, field, columns)
-        if touched.height:
-            yield _classify(touched, field, field_map.entity, first_link)
+        rows = moved[field.name].explode(empty_as_null=False)
+        if rows.len():
+            yield _classify(_cells(pairs, field, rows, columns), field, field_map.entity, first_link)
 
 
-def _touched(pairs: pl.DataFrame, field: SyncField, columns: set[str]) -> pl.DataFrame:
-    """The cells of one field in which a side differs from the base as that side spells it."""
+def _sides(name: str, columns: set[str]) -> tuple[pl.Expr, pl.Expr]:
+    """The base of one field as the person and as the CRM record spells it."""
+    base = pl.col(f"b.{name}")
+    return (
+        pl.col(f"ps.{name}") if f"ps.{name}" in columns else base,
+        pl.col(f"cs.{name}") if f"cs.{name}" in columns else base,
+    )
+
+
+def _moved(name: str, columns: set[str]) -> pl.Expr:
+    """Whether a side differs from the base as that side spells it."""
+    person_base, crm_base = _sides(name, columns)
+    return pl.col(f"p.{name}").ne_missing(person_base) | pl.col(f"c.{name}").ne_missing(crm_base)
+
+
+def _cells(pairs: pl.DataFrame, field: SyncField, rows: pl.Series, columns: set[str]) -> pl.DataFrame:
+    """The cells of one field in these rows."""
     name = field.name
     person, crm, base = pl.col(f"p.{name}"), pl.col(f"c.{name}"), pl.col(f"b.{name}")
-    person_base = pl.col(f"ps.{name}") if f"ps.{name}" in columns else base
-    crm_base = pl.col(f"cs.{name}") if f"cs.{name}" in columns else base
-    moved = person.ne_missing(person_base) | crm.ne_missing(crm_base)
-    rows = pairs.select(pl.arg_where(moved)).to_series()
-    if rows.is_empty():
-        return pl.DataFrame()
+    person_base, crm_base = _sides(name, columns)
     cells = pairs.select(
         base.gather(rows).alias("base"),
         person.gather(rows).alias("person"),

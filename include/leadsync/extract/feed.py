@@ -53,6 +53,9 @@ def explain(rows: pl.DataFrame, echoes: pl.DataFrame, fields: dict[str, SyncFiel
     `echoes`: person_id, field, before, after, written_at, op_id. Rows without a field (new persons)
     and rows of unmapped fields are nobody's change here.
     """
+    if rows.is_empty():
+        nothing = echoes.clear().select("person_id", "field", "op_id")
+        return Explained([], pl.DataFrame(schema=OVERWRITTEN_SCHEMA), nothing, pl.DataFrame(schema=OPT_OUTS_SCHEMA))
     changes = _canonical(rows.filter(pl.col("field").is_in(list(fields))), fields)
     expected = echoes.select("person_id", "field", "before", "after", "written_at", "op_id")
     candidates = changes.join(

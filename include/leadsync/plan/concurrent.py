@@ -24,7 +24,7 @@ def restored_edits(
     latest = overwritten.sort("at").unique(["person_id", "field"], keep="last", maintain_order=True)
     cells = latest.join(index, on="person_id", how="inner")
     parts: list[pl.DataFrame] = []
-    for field in field_map.fields:
+    for field in field_map.fields if cells.height else ():
         here = cells.filter(pl.col("field") == field.name)
         if not here.is_empty():
             parts.append(_decide(pairs, here, FieldMap(field_map.entity, (field,))))

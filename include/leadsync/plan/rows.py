@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from string import Formatter
 
 import polars as pl
@@ -75,11 +76,13 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     pairs = pairs.filter(pl.col("create").is_not_null())
     if pairs.is_empty():
         return pl.DataFrame(schema=PLAN_SCHEMA)
-    parts = [shaped(_creations(pairs, field, field_map)) for field in field_map.fields]
-    return pl.concat(parts) if parts else pl.DataFrame(schema=PLAN_SCHEMA)
+    columns = [*pairs.columns, "after", "entity", "direction", "kind", "field", "system", "base", "before", "change"]
+    shape = _shape([*columns, "lost", "rule"])
+    parts = [_creations(pairs.lazy(), field, field_map).select(shape) for field in field_map.fields]
+    return pl.concat(parts).collect() if parts else pl.DataFrame(schema=PLAN_SCHEMA)
 
 
-def _creations(pairs: pl.DataFrame, field: SyncField, field_map: FieldMap) -> pl.DataFrame:
+def _creations(pairs: pl.LazyFrame, field: SyncField, field_map: FieldMap) -> pl.LazyFrame:
     name, rule = field.name, field.rule
     inbound = (pl.col("create") == "person") & pl.lit(rule.flow is not Flow.OUTBOUND)
     goes_out = rule.flow is not Flow.INBOUND and field.dynamics.creatable and not rule.outbound_on_update_only
@@ -221,7 +224,11 @@ def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
 
 def shaped(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns of `PLAN_SCHEMA`; those that are not there are null."""
-    return frame.select(
-        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+    return frame.select(_shape(frame.columns))
+
+
+def _shape(columns: Collection[str]) -> list[pl.Expr]:
+    return [
+        (pl.col(name) if name in columns else pl.lit(None)).cast(dtype).alias(name)
         for name, dtype in PLAN_SCHEMA.items()
-    )
+    ]
