@@ -100,7 +100,8 @@ def test_the_sandbox_proves_nothing_if_it_shares_code_with_the_engine(project_ro
 
 def test_only_the_transport_touches_the_network(project_root: Path) -> None:
     banned = ("requests", "httpx", "urllib.request", "http.client", "aiohttp")
-    breaches = _breaches(project_root / "include" / "leadsync", banned, allowed=("clients/transport.py", "clients/bounded_http.py"))
+    transport = ("clients/transport.py", "clients/bounded_http.py")
+    breaches = _breaches(project_root / "include" / "leadsync", banned, allowed=transport)
     assert breaches == []
 
 
