@@ -22,8 +22,6 @@ from include.leadsync.state import SharedBudget, StateStore
 
 Json = Any
 
-_STAGED = "staged"
-
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -179,11 +177,7 @@ class Engine:
 
     def staging(self, run: RunRequest) -> Staging:
         """The staged datasets of a run."""
-        run_id, kept = self.opened.get(_STAGED, (None, None))
-        if run_id != run.run_id:
-            kept = {}
-            self.opened[_STAGED] = (run.run_id, kept)
-        return Staging(self.paths.staging_url, run.run_id, kept)
+        return Staging(self.paths.staging_url, run.run_id)
 
     def now(self) -> datetime:
         """The clock's time."""

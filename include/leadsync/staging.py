@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 from include.leadsync.errors import AnswerMalformed, FixConfiguration, RetryLater
 
 ROW_GROUP = 131_072
-_KEPT_ROWS = 1_000
 _COLLECT = 20_000  # rows gathered before a row group is written: 300-row groups read up to 13 times slower
 
 
@@ -64,14 +63,10 @@ class DatasetWriter:
 
 
 class Staging:
-    """The datasets of one run below `url`. `url` is any fsspec URL or a plain folder.
+    """The datasets of one run below `url`. `url` is any fsspec URL or a plain folder."""
 
-    `kept`: small frames that this process has published; it need not read them back.
-    """
-
-    def __init__(self, url: str, run_id: str, kept: dict[str, pl.DataFrame] | None = None) -> None:
+    def __init__(self, url: str, run_id: str) -> None:
         self.run_id = run_id
-        self._kept = kept
         self._fs, base = open_file_system(url)
         self._place = self._fs.unstrip_protocol(base)
         self._folder = f"{base}/{run_id}"
@@ -85,15 +80,11 @@ class Staging:
         arrow = table.to_arrow() if isinstance(table, pl.DataFrame) else table
         with self.writer(name, arrow.schema) as writer:
             writer.write(arrow)
-        if self._kept is not None and isinstance(table, pl.DataFrame) and table.height <= _KEPT_ROWS:
-            self._kept[name] = table
         return int(arrow.num_rows)
 
     @contextmanager
     def writer(self, name: str, schema: pa.Schema) -> Iterator[DatasetWriter]:
         """Publish one dataset from a stream of tables; on an error nothing is published."""
-        if self._kept is not None:
-            self._kept.pop(name, None)
         with self._published(f"{name}.parquet") as sink:
             writer = DatasetWriter(sink, schema)
             try:
@@ -104,8 +95,6 @@ class Staging:
 
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
-        if self._kept is not None and name in self._kept:
-            return self._kept[name]
         path = self.path(f"{name}.parquet")
         try:
             with self._fs.open(path, "rb") as source:

@@ -6,7 +6,7 @@ from collections import Counter
 from uuid import uuid4
 
 from include.leadsync.context import Engine, Json, RunRequest
-from include.leadsync.errors import RetryLater, Throttled
+from include.leadsync.errors import RetryLater
 from include.leadsync.load.inbound import send_to_marketo
 from include.leadsync.load.outbound import send_to_dynamics
 from include.leadsync.load.outcome import Fate, Operation, Outcome
@@ -79,13 +79,9 @@ class _Loader:
         return True
 
     def _send(self, direction: Direction, operations: list[Operation]) -> list[Outcome]:
-        try:
-            operations, withdrawn = still_due(self._engine, self._schema, operations)
-            return [*withdrawn, *self._sent(direction, operations)]
-        except Throttled as throttled:
-            return [
-                Outcome(op, Fate.LATER, "throttled", str(throttled), retry_after=throttled.after) for op in operations
-            ]
+        """One outcome for each operation; what a service cannot take now comes back as put off, never as an error."""
+        due, withdrawn = still_due(self._engine, self._schema, operations)
+        return [*withdrawn, *self._sent(direction, due)]
 
     def _sent(self, direction: Direction, operations: list[Operation]) -> list[Outcome]:
         if direction is Direction.OUTBOUND:

@@ -33,78 +33,59 @@ def flag_rows(events: pl.DataFrame, names: SystemFields, *, merged_into: bool) -
 
 
 def _flags(rows: pl.DataFrame, name: str, after: pl.Expr, before: pl.Expr) -> pl.DataFrame:
-    return shaped(
-        rows.with_columns(
-            pl.lit(0, pl.Int64).alias("version"),
-            pl.lit(Direction.INBOUND.value).alias("direction"),
-            pl.lit(OperationKind.FLAG_DELETED.value).alias("kind"),
-            pl.lit(int(Lane.CONSENT)).alias("lane"),
-            pl.lit(name).alias("field"),
-            pl.lit(value=True).alias("system"),
-            before.alias("before"),
-            after.alias("after"),
-            pl.lit("deleted").alias("change"),
-            pl.lit(None, pl.String).alias("request_id"),
-        )
+    return _facts(
+        rows.with_columns(before.alias("before")),
+        (Direction.INBOUND, Lane.CONSENT, pl.lit(OperationKind.FLAG_DELETED.value)),
+        (name, after, "deleted"),
+        pl.col("rule"),
     )
 
 
 def unwanted_rows(unwanted: pl.DataFrame) -> pl.DataFrame:
     """CRM records to be closed or deleted, because their person was deleted in Marketo (D53)."""
     closed = pl.when(pl.col("entity") == Entity.LEAD.value).then(pl.lit("2")).otherwise(pl.lit("1"))
-    return shaped(
-        unwanted.select(
-            "link_id",
-            "entity",
-            "crm_id",
-            pl.lit(0, pl.Int64).alias("version"),
-            pl.lit(Direction.OUTBOUND.value).alias("direction"),
-            pl.col("action").alias("kind"),
-            pl.lit(int(Lane.CONSENT)).alias("lane"),
-            pl.lit("statecode").alias("field"),
-            pl.lit(value=True).alias("system"),
-            pl.when(pl.col("action") == OperationKind.DEACTIVATE.value).then(closed).alias("after"),
-            pl.lit("deleted").alias("change"),
-            pl.lit("D53").alias("rule"),
-        )
+    state = pl.when(pl.col("action") == OperationKind.DEACTIVATE.value).then(closed)
+    return _facts(
+        unwanted, (Direction.OUTBOUND, Lane.CONSENT, pl.col("action")), ("statecode", state, "deleted"), pl.lit("D53")
     )
 
 
 def merge_rows(merging: pl.DataFrame) -> pl.DataFrame:
     """Persons to be merged in Marketo, where the configuration wants that (D37, D42)."""
-    return shaped(
-        merging.select(
-            "link_id",
-            pl.col("winner").alias("person_id"),
-            pl.lit("contact").alias("entity"),
-            pl.lit(0, pl.Int64).alias("version"),
-            pl.lit(Direction.INBOUND.value).alias("direction"),
-            pl.lit(OperationKind.MERGE_PERSONS.value).alias("kind"),
-            pl.lit(int(Lane.INCREMENT)).alias("lane"),
-            pl.lit(LOSER).alias("field"),
-            pl.lit(value=True).alias("system"),
-            pl.col("loser").cast(pl.String).alias("after"),
-            pl.lit("merged").alias("change"),
-            pl.lit("D42").alias("rule"),
-        )
+    return _facts(
+        merging.with_columns(pl.col("winner").alias("person_id"), pl.lit("contact").alias("entity")),
+        (Direction.INBOUND, Lane.INCREMENT, pl.lit(OperationKind.MERGE_PERSONS.value)),
+        (LOSER, pl.col("loser").cast(pl.String), "merged"),
+        pl.lit("D42"),
     )
 
 
 def merge_record_rows(merging: pl.DataFrame) -> pl.DataFrame:
     """CRM records to be merged in Dynamics, because their persons were merged in Marketo (D44)."""
+    return _facts(
+        merging,
+        (Direction.OUTBOUND, Lane.INCREMENT, pl.lit(OperationKind.MERGE_ROWS.value)),
+        (MASTER, pl.col("loser"), "merged"),
+        pl.lit("D44"),
+    )
+
+
+def _facts(
+    rows: pl.DataFrame, way: tuple[Direction, Lane, pl.Expr], write: tuple[str, pl.Expr, str], rule: pl.Expr
+) -> pl.DataFrame:
+    """One write of our own for each row. `way`: direction, lane, kind; `write`: field, value, what happened."""
+    (direction, lane, kind), (field, after, change) = way, write
     return shaped(
-        merging.select(
-            "link_id",
-            "entity",
-            "crm_id",
+        rows.with_columns(
             pl.lit(0, pl.Int64).alias("version"),
-            pl.lit(Direction.OUTBOUND.value).alias("direction"),
-            pl.lit(OperationKind.MERGE_ROWS.value).alias("kind"),
-            pl.lit(int(Lane.INCREMENT)).alias("lane"),
-            pl.lit(MASTER).alias("field"),
+            pl.lit(direction.value).alias("direction"),
+            kind.alias("kind"),
+            pl.lit(int(lane)).alias("lane"),
+            pl.lit(field).alias("field"),
             pl.lit(value=True).alias("system"),
-            pl.col("loser").alias("after"),
-            pl.lit("merged").alias("change"),
-            pl.lit("D44").alias("rule"),
+            after.alias("after"),
+            pl.lit(change).alias("change"),
+            rule.alias("rule"),
+            pl.lit(None, pl.String).alias("request_id"),
         )
     )

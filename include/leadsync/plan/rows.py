@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from string import Formatter
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,6 +13,8 @@ from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
 from include.leadsync.plan.consent import LIFT, consent_update
 from include.leadsync.plan.refresh import joined_or_refreshed
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "op_id": pl.String,
@@ -76,9 +78,7 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     pairs = pairs.filter(pl.col("create").is_not_null())
     if pairs.is_empty():
         return pl.DataFrame(schema=PLAN_SCHEMA)
-    columns = [*pairs.columns, "after", "entity", "direction", "kind", "field", "system", "base", "before", "change"]
-    shape = _shape([*columns, "lost", "rule"])
-    parts = [_creations(pairs.lazy(), field, field_map).select(shape) for field in field_map.fields]
+    parts = [shaped(_creations(pairs.lazy(), field, field_map)) for field in field_map.fields]
     return pl.concat(parts).collect() if parts else pl.DataFrame(schema=PLAN_SCHEMA)
 
 
@@ -222,13 +222,9 @@ def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     return decisions.join(fixed.with_row_index("row"), on="row", how="left", maintain_order="left")
 
 
-def shaped(frame: pl.DataFrame) -> pl.DataFrame:
+def shaped(frame: Frame) -> Frame:
     """The columns of `PLAN_SCHEMA`; those that are not there are null."""
-    return frame.select(_shape(frame.columns))
-
-
-def _shape(columns: Collection[str]) -> list[pl.Expr]:
-    return [
-        (pl.col(name) if name in columns else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in PLAN_SCHEMA.items()
-    ]
+    there = frame.collect_schema()
+    return frame.select(
+        (pl.col(name) if name in there else pl.lit(None)).cast(dtype).alias(name) for name, dtype in PLAN_SCHEMA.items()
+    )

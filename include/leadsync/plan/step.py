@@ -57,7 +57,7 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
 def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage `plan` and `plan_summary`; returns the summary: operations, fields, calls, what is held."""
     if is_quiet(engine, run):
-        return _reported(_summary(pl.DataFrame(schema=PLAN_SCHEMA), engine.settings.batches.dynamics, Held()))
+        return _staged(engine, run, pl.DataFrame(schema=PLAN_SCHEMA), Held())
     staging, schema = engine.staging(run), staged_schema(engine, run)
     system = engine.settings.marketo.system_fields
     parts = [pl.DataFrame(schema=PLAN_SCHEMA)]
@@ -91,25 +91,22 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     staging.write("notices", shared_addresses(engine, rows))
     if any(field.name == system.backfilled_at for field in schema.marketo):
         rows = with_marks(rows, backfilled | unfinished.links, system.backfilled_at, engine.now())
-    held = _held(engine, rows, selection)
+    return _staged(engine, run, rows, _held(engine, rows, selection))
+
+
+def _staged(engine: Engine, run: RunRequest, rows: pl.DataFrame, held: Held) -> dict[str, Json]:
+    """Write down the plan and its summary; returns what of it belongs into the report."""
+    staging = engine.staging(run)
     staging.write("plan", rows)
-    summary = _summary(rows, engine.settings.batches.dynamics, held)
-    staging.write_json("plan_summary", summary)
-    return _reported(summary)
-
-
-def _summary(rows: pl.DataFrame, batch: int, held: Held) -> dict[str, Json]:
-    return {
-        **summarise(rows, batch),
+    summary = {
+        **summarise(rows, engine.settings.batches.dynamics),
         "held": len(held.every),
         "held_ops": sorted(held.op_ids),
         "kept_ops": dict(held.kept),
         "plan_hash": held.plan_hash,
         "held_because": list(held.reasons),
     }
-
-
-def _reported(summary: dict[str, Json]) -> dict[str, Json]:
+    staging.write_json("plan_summary", summary)
     return {key: value for key, value in summary.items() if key not in {"held_ops", "kept_ops"}}
 
 

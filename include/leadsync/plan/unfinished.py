@@ -40,8 +40,11 @@ def unfinished_edits(store: StateStore, link_ids: Collection[int], superseded: C
         if row["kind"] == OperationKind.UPDATE
     ]
     newest = {row["link_id"]: row["run_id"] for row in sorted(operations, key=lambda row: row["created_at"])}
-    last = [row for row in operations if row["run_id"] == newest[row["link_id"]]]
-    rows = [edit for link_id in newest for edit in _edits([row for row in last if row["link_id"] == link_id])]
+    last: dict[int, list[Row]] = {link_id: [] for link_id in newest}
+    for row in operations:
+        if row["run_id"] == newest[row["link_id"]]:
+            last[row["link_id"]].append(row)
+    rows = [edit for plan in last.values() for edit in _edits(plan)]
     return pl.DataFrame(rows, schema=OVERWRITTEN_SCHEMA, orient="row")
 
 
