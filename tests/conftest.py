@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import settings
 
@@ -16,8 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 _SHARED_MEMORY, _ENOUGH = Path("/dev/shm"), 6 * 2**30
 if "TMPDIR" not in os.environ and _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > _ENOUGH:
     os.environ["TMPDIR"] = tempfile.tempdir = str(_SHARED_MEMORY)
-# The frames of a test have a handful of rows: more threads than workers only wait for each other.
-os.environ.setdefault("POLARS_MAX_THREADS", "1")
+# The frames of a test have a handful of rows: more threads than workers only wait for each other. Processes that
+# tests start have as many as they like, as in production.
+if "POLARS_MAX_THREADS" not in os.environ:
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    pl.thread_pool_size()
+    del os.environ["POLARS_MAX_THREADS"]
 
 # pytest-xdist starts its workers afresh, so this runs once per worker and no two share a database.
 _HOME = Path(tempfile.mkdtemp(prefix="leadsync-tests-"))

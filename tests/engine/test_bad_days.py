@@ -25,7 +25,8 @@ from include.leadsync.model import Connection, System
 from include.leadsync.state import Leases
 from include.leadsync.turn import CYCLE
 from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
-from tests.world import ConnectionDropped, World
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 
 def once(

@@ -11,9 +11,10 @@ import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import LeadSyncError
-from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.lifecycle import Scene, prepare
 from tests.engine.play import column, shown
-from tests.world import ConnectionDropped, World
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +27,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             world.edit_person(scene.person(name), unsubscribed=True)
         world.settle()
     return folder
-
-
-@pytest.fixture
-def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
-    """A copy of them."""
-    with copy_of(prepared, tmp_path / "scene") as made:
-        yield made
 
 
 def to_marketo(request: HttpRequest) -> bool:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.requests import request_persons
-from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.lifecycle import Scene, copy_of
 from tests.engine.play import column, shown
-from tests.world import ConnectionDropped
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pairs of `PEOPLE`."""
-    return prepare(tmp_path_factory.mktemp("prepared"))
-
-
-@pytest.fixture
-def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
-    """A copy of them."""
-    with copy_of(prepared, tmp_path / "scene") as made:
-        yield made
+from tests.world_transport import ConnectionDropped
 
 
 def test_the_person_of_a_qualified_lead_goes_on_with_the_contact(scene: Scene) -> None:

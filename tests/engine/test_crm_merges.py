@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
-from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.lifecycle import Scene, copy_of
 from tests.engine.play import column, shown
 
 OUT: dict[str, Any] = {"websiteurl": "https://no.example"}
@@ -20,12 +20,6 @@ BOTH = {
         for entity in ("lead", "contact")
     }
 }
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pairs of `PEOPLE`."""
-    return prepare(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,12 @@ from include.leadsync.clients.transport import HttpRequest
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Ledger
-from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.lifecycle import Scene, copy_of
 from tests.engine.play import column, shown
-from tests.world import ConnectionDropped
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 ONE_OF_EACH = pytest.mark.parametrize(("name", "entity"), [("ann", "lead"), ("cy", "contact")])
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pairs of `PEOPLE`."""
-    return prepare(tmp_path_factory.mktemp("prepared"))
-
-
-@pytest.fixture
-def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
-    """A copy of them."""
-    with copy_of(prepared, tmp_path / "scene") as made:
-        yield made
 
 
 def count(scene: Scene) -> int:
@@ -219,6 +207,20 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+def run_killed_before(world: World, moment: Callable[[bytes], bool]) -> None:
+    """A run that dies before it posts a body of this kind; it must come to that."""
+
+    def stop(request: HttpRequest) -> None:
+        if request.method == "POST" and moment(request.body or b""):
+            world.transport.before.clear()
+            raise Killed
+
+    world.transport.before.append(stop)
+    with contextlib.suppress(Killed):
+        world.run()
+    assert not world.transport.before
+
+
 @pytest.mark.parametrize(
     ("meanwhile", "ending"),
     [
@@ -266,16 +268,7 @@ def test_a_record_to_be_deleted_is_looked_at_again_whenever_it_is_sent(
 def test_a_person_is_not_marked_as_deleted_any_more_when_its_record_is_back(scene: Scene) -> None:
     world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
     world.delete_row("lead", lead)
-
-    def stop(request: HttpRequest) -> None:
-        if b"microsoftIsDeleted" in (request.body or b"") and b"true" in (request.body or b""):
-            world.transport.before.clear()
-            raise Killed
-
-    world.transport.before.append(stop)
-    with contextlib.suppress(Killed):
-        world.run()
-    assert not world.transport.before
+    run_killed_before(world, lambda body: b"microsoftIsDeleted" in body and b"true" in body)
     again(scene, "lead", lead, emailaddress1="ann@example.com")
     world.reopen()
     world.movable.advance(120)
@@ -288,16 +281,7 @@ def test_a_person_is_not_told_of_a_record_that_was_deleted_since(scene: Scene) -
     world = scene.world
     person = world.add_person(email="new@example.com", firstName="New", lastName="One", company="Acme")
     request_persons(world.engine, [person], "lead", source="test", token="1")
-
-    def stop(request: HttpRequest) -> None:
-        if request.method == "POST" and b"microsoftIsDeleted" in (request.body or b""):
-            world.transport.before.clear()
-            raise Killed
-
-    world.transport.before.append(stop)
-    with contextlib.suppress(Killed):
-        world.run()
-    assert not world.transport.before
+    run_killed_before(world, lambda body: b"microsoftIsDeleted" in body)
     (made,) = world.rows("lead", "emailaddress1 eq 'new@example.com'")
     world.delete_row("lead", made["leadid"])
     world.reopen()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,22 +10,9 @@ from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Requests
-from tests.engine.lifecycle import Scene, copy_of, prepare
+from tests.engine.lifecycle import Scene
 from tests.engine.play import column, shown
-from tests.world import ConnectionDropped
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pairs of `PEOPLE`."""
-    return prepare(tmp_path_factory.mktemp("prepared"))
-
-
-@pytest.fixture
-def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
-    """A copy of them."""
-    with copy_of(prepared, tmp_path / "scene") as made:
-        yield made
+from tests.world_transport import ConnectionDropped
 
 
 def persons_of(scene: Scene, name: str) -> list[int]:

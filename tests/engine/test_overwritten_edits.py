@@ -13,7 +13,8 @@ from include.leadsync.cycle import STEPS, step
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.state import Echoes, Links
 from tests.engine.play import column, linked_lead, shown
-from tests.world import ConnectionDropped, World
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 
 def writes_persons(request: HttpRequest) -> bool:

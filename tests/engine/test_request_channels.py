@@ -9,7 +9,8 @@ import pytest
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.state import Requests
-from tests.world import ConnectionDropped, World
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 AS_LEAD, AS_CONTACT, FIELD = "Sync as lead", "Sync as contact", "syncToMicrosoft"
 CHANNELS = {

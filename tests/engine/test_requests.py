@@ -12,7 +12,8 @@ from include.leadsync.errors import ConnectionBroken, LeadSyncError, RetryLater
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Links, Requests
 from tests.engine.play import linked_contact, linked_lead
-from tests.world import ConnectionDropped, World
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 
 def ask(world: World, *persons: int, owner: str | None = None) -> list[str]:

@@ -11,7 +11,8 @@ from include.sandbox.fault_rules import Command, Effect
 from include.sandbox.faults import FaultBoard
 from include.sandbox.hosting import made_answer, shaped
 from include.sandbox.service import Json, Request, Response
-from tests.world import DYNAMICS, MARKETO, ConnectionDropped, World
+from tests.world import DYNAMICS, MARKETO, World
+from tests.world_transport import ConnectionDropped
 
 _SERVICES = {MARKETO: "marketo", DYNAMICS: "dynamics"}
 

@@ -12,7 +12,8 @@ import pytest
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import ConnectionBroken, RetryLater
 from tests.engine.play import column, linked_lead, shown
-from tests.world import ConnectionDropped, World
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 SEND = "/rest/v1/activities/external.json"
 

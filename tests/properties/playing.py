@@ -10,7 +10,8 @@ from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.requests import request_persons
 from tests.properties.histories import KINDS, Cell, Kind, Lost, Pair, kinds
-from tests.world import ConnectionDropped, World
+from tests.world import World
+from tests.world_transport import ConnectionDropped
 
 
 class History:

@@ -15,7 +15,8 @@ from include.leadsync.state import Metadata
 from include.leadsync.survey import accept
 from tests.survey.test_first_sync import populate, reported, stamp
 from tests.survey.test_rebuild import in_step, links, rebuilt
-from tests.world import START, ConnectionDropped, World
+from tests.world import START, World
+from tests.world_transport import ConnectionDropped
 
 GUID_FIELD = {"fields": [{"name": "crmGuid", "displayName": "CRM GUID", "dataType": "string"}]}
 
