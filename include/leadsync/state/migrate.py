@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from include.leadsync.errors import FixConfiguration
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision this version works with; a test holds it against the scripts."""
 
 VERSION_TABLE = "leadsync_version"

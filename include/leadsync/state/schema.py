@@ -13,6 +13,7 @@ from include.leadsync.state.column_kinds import flag, metadata, moment, number, 
 from include.leadsync.state.coordination import budget, budget_slot, budget_use, counter, lease
 
 __all__ = [
+    "DECIDED",
     "LIVE",
     "OPEN",
     "WAITING",
@@ -49,6 +50,9 @@ WAITING = (OperationState.PENDING.value, OperationState.PARKED.value, OperationS
 
 OPEN = (*WAITING, OperationState.IN_FLIGHT.value)
 """Operations that are not history yet: the backlog."""
+
+DECIDED = "kind IN ('collision', 'first_link', 'overwritten')"
+"""Ledger rows in which one of two different values won; word for word as in the partial index."""
 
 run = sa.Table(
     "run",
@@ -185,6 +189,7 @@ ledger = sa.Table(
     sa.Index("ledger_by_crm_record", "crm_id"),
     sa.Index("ledger_by_run", "run_id"),
     sa.Index("ledger_by_link", "link_id"),
+    sa.Index("ledger_decided", "entry_id", **where(DECIDED)),
 )
 
 activity = sa.Table(
