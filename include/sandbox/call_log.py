@@ -15,6 +15,7 @@ import re
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -66,7 +67,8 @@ class Call:
 class CallLog:
     """The ring of calls to both services, shared by all threads."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, seconds: Callable[[], float] = time.perf_counter) -> None:
+        self._seconds = seconds
         self._calls: deque[Call] = deque(maxlen=capacity)
         self._sequence = 0
         self._clients: dict[str, str] = {}
@@ -88,14 +90,14 @@ class CallLog:
                 client=self._clients.get(_token_digest(request)),
                 request_bytes=len(request.body),
                 parts=parts,
-                started=time.perf_counter(),
+                started=self._seconds(),
             )
             self._calls.append(call)
         return call
 
     def finish(self, call: Call, outcome: str, response: Response | None = None) -> None:
         """Note how a request ended."""
-        call.ms = round((time.perf_counter() - call.started) * 1000, 3)
+        call.ms = round((self._seconds() - call.started) * 1000, 3)
         call.outcome = outcome
         if response is not None:
             call.status = response.status

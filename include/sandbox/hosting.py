@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +32,9 @@ _PAUSE_POLL = 0.005
 _ROOM = 1 << 30
 # Marketo takes 10 MB in an import, less elsewhere; Dataverse messages end at 116.85 MB (dataverse-api.md 8).
 _LARGEST_BODIES = {"marketo": 16 << 20, "dynamics": 122_527_744}
+
+Wait = Callable[[float], Awaitable[object]]
+"""Waits some seconds in the event loop."""
 
 
 class Controller(Protocol):
@@ -93,6 +96,7 @@ class Application:
         calls: CallLog,
         gate: Gate,
         controller: Controller,
+        wait: Wait = asyncio.sleep,
     ) -> None:
         self._emulators = emulators
         self._ports = ports
@@ -100,6 +104,7 @@ class Application:
         self._faults = faults
         self._calls = calls
         self._gate = gate
+        self._delay = wait
         self._room = Room(_ROOM)
         self._workers = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
         self._controllers = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="sandbox-control")
@@ -172,7 +177,7 @@ class Application:
 
     async def _wait(self, effect: Effect, stage: str, delay: float) -> None:
         if delay > 0:
-            await asyncio.sleep(delay)
+            await self._delay(delay)
         if effect.pause != stage:
             return
         limit = time.monotonic() + effect.pause_limit

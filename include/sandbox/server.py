@@ -7,6 +7,7 @@ reaches the switchboard without a socket.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from include.sandbox.control import Switchboard
 from include.sandbox.fault_rules import SERVICES
 from include.sandbox.faults import FaultBoard
 from include.sandbox.folder import DataFolder
-from include.sandbox.hosting import Application, Gate
+from include.sandbox.hosting import Application, Gate, Wait
 from include.sandbox.listening import Address, Listener
 from include.sandbox.people.loading import load_people, prepare
 from include.sandbox.service import Emulator, Json, Request, Response
@@ -50,7 +51,8 @@ class SandboxServer:
     """A running sandbox; a context manager, or `start` and `stop`.
 
     `people` linked people are generated on the first start in a folder only. `options` go to the
-    emulators, by service name. Raises `FolderInUse`, and `OSError` when a port is taken.
+    emulators, by service name; `wait` carries out the delays of fault rules, really waiting unless another is given.
+    Raises `FolderInUse`, and `OSError` when a port is taken.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SandboxServer:
         address: Address | None = None,
         options: Mapping[str, Mapping[str, Json]] | None = None,
         emulators: Mapping[str, Factory] = EMULATORS,
+        wait: Wait = asyncio.sleep,
     ) -> None:
         self._folder = DataFolder(Path(data_dir))
         self._people = people
@@ -69,6 +72,7 @@ class SandboxServer:
         self._address = address or Address()
         self._options = options or {}
         self._factories = emulators
+        self._wait = wait
         self._emulators: dict[str, Emulator] = {}
         self._gate = Gate()
         self._app: Application | None = None
@@ -88,7 +92,13 @@ class SandboxServer:
             self._first_start()
             self._switchboard = Switchboard(self, self.faults, self.calls, self._clock_state)
             self._app = Application(
-                self._emulators, self._listener.ports, self.faults, self.calls, self._gate, self._switchboard
+                self._emulators,
+                self._listener.ports,
+                self.faults,
+                self.calls,
+                self._gate,
+                self._switchboard,
+                self._wait,
             )
             self._listener.start(self._app)
         except BaseException:

@@ -8,9 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,11 +154,3 @@ def end_of(process: subprocess.Popen[str]) -> Result:
     """Wait for a command."""
     out, err = process.communicate(timeout=120)
     return Result(process.returncode, out, err)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Until another process has got there."""
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        threading.Event().wait(0.01)

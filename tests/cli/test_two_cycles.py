@@ -7,9 +7,11 @@ import signal
 import sqlalchemy as sa
 
 from include.leadsync.setup import setup
-from tests.cli.command_line import CommandLine, end_of, wait_until
+from tests.cli.command_line import CommandLine, end_of
+from tests.waiting import PATIENCE, wait_until
 
-PAUSE = {"name": "gate", "service": "marketo", "path": "leadchanges", "times": 1, "effect": {"pause": "before"}}
+HELD = {"pause": "before", "pause_limit": 600}  # seconds: far longer than the commands beside it take
+PAUSE = {"name": "gate", "service": "marketo", "path": "leadchanges", "times": 1, "effect": HELD}
 
 
 def paused(command_line: CommandLine) -> bool:
@@ -48,7 +50,7 @@ def test_a_second_cycle_says_it_is_skipped_and_a_killed_one_is_replaced_when_its
     doomed = command_line.start("cycle")
     wait_until(lambda: paused(command_line))
     doomed.send_signal(signal.SIGKILL)
-    doomed.communicate(timeout=30)
+    doomed.communicate(timeout=PATIENCE)
     assert command_line.run("cycle", "--json").report["outcome"] == "skipped"
     assert 0 < expiry(command_line) <= 60  # within a minute anybody may take over …
     with command_line.engine() as engine, engine.store.begin() as tx:

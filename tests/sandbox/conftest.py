@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import threading
@@ -21,9 +22,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from include.sandbox.clock import MovableClock
+from include.sandbox.hosting import Wait
 from include.sandbox.listening import Address
 from include.sandbox.server import SandboxServer
 from include.sandbox.service import Json, Request, Response
+from tests.waiting import PATIENCE
 
 Answer = tuple[int, bytes, dict[str, str]]
 
@@ -100,6 +103,13 @@ def notebook(name: str) -> Callable[[Path, MovableClock, Mapping[str, Json]], No
     return lambda folder, clock, options: NotebookEmulator(name, folder, clock, options)
 
 
+class RecordedWaits(list[float]):
+    """Takes the place of waiting: a delay is noted, and is over."""
+
+    async def __call__(self, seconds: float) -> None:
+        self.append(seconds)
+
+
 class Client:
     """Raw HTTP to one service of a sandbox."""
 
@@ -109,7 +119,7 @@ class Client:
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = HTTPConnection(self.host, self.port, timeout=10)
+        connection = HTTPConnection(self.host, self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, body, names)
             response = connection.getresponse()
@@ -132,10 +142,14 @@ def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., SandboxServer]]:
     with ExitStack() as stack:
 
         def start(
-            people: int = 0, seed: int = 1, folder: str = "data", address: Address | None = None
+            people: int = 0,
+            seed: int = 1,
+            folder: str = "data",
+            address: Address | None = None,
+            wait: Wait = asyncio.sleep,
         ) -> SandboxServer:
             emulators = {name: notebook(name) for name in ("marketo", "dynamics")}
-            server = SandboxServer(tmp_path / folder, people, seed, address=address, emulators=emulators)
+            server = SandboxServer(tmp_path / folder, people, seed, address=address, emulators=emulators, wait=wait)
             return stack.enter_context(server)
 
         yield start

@@ -14,6 +14,7 @@ from include.sandbox.call_log import CallLog
 from include.sandbox.server import SandboxServer
 from include.sandbox.service import Request, Response
 from tests.sandbox.conftest import Client
+from tests.waiting import wait_until
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -36,7 +37,15 @@ def test_a_call_is_kept_with_what_it_asked_and_how_it_went(sandbox: SandboxServe
     }
     assert (call["request_bytes"], call["outcome"], call["client"]) == (5, "answered", None)
     assert call["response_bytes"] > 0
-    assert call["ms"] > 0
+
+
+def test_a_calls_time_is_the_servers_from_its_arrival_to_its_end() -> None:
+    moments = iter([100.0, 100.0423456])
+    log = CallLog(seconds=lambda: next(moments))
+    call = log.begin("marketo", Request("GET", "/notes"))
+    assert call.ms == 0
+    log.finish(call, "answered", Response(200))
+    assert call.ms == 42.346
 
 
 def test_both_services_share_one_sequence(sandbox: SandboxServer, marketo: Client, dynamics: Client) -> None:
@@ -72,14 +81,13 @@ def test_a_faulted_call_is_kept_with_the_rule_that_fired(
 
 
 def test_a_call_stands_in_the_log_while_it_runs(sandbox: SandboxServer, marketo: Client) -> None:
-    sandbox.control("faults.set", {"rules": [{"effect": {"pause": "before"}}]})
+    sandbox.control("faults.set", {"rules": [{"effect": {"pause": "before", "pause_limit": 600}}]})
     sender = threading.Thread(target=marketo.call, args=("GET", "/notes"))
     sender.start()
-    while not sandbox.control("faults.list")["rules"][0]["paused"]:
-        threading.Event().wait(0.005)
+    wait_until(lambda: sandbox.control("faults.list")["rules"][0]["paused"] == 1)
     assert [(call["outcome"], call["status"]) for call in calls(sandbox)] == [("running", None)]
     sandbox.control("faults.release")
-    sender.join(5)
+    sender.join()
     assert [call["outcome"] for call in calls(sandbox)] == ["answered"]
 
 

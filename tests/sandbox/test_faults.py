@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.client import IncompleteRead, RemoteDisconnected
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import pytest
 
 from include.sandbox.listening import Address
 from include.sandbox.server import SandboxServer
-from tests.sandbox.conftest import Client
+from tests.sandbox.conftest import Client, RecordedWaits
+from tests.waiting import PATIENCE, wait_until
 
 Start = Callable[..., SandboxServer]
 
@@ -28,7 +30,7 @@ def set_rules(sandbox: SandboxServer, *rules: Mapping[str, Any], seed: int = 0) 
 def raw(client: Client, head: str = "GET /notes HTTP/1.1\r\nHost: x\r\n\r\n") -> bytes:
     """Everything the server sends until it ends the connection (or keeps still for a while)."""
     received = b""
-    with socket.create_connection((client.host, client.port), timeout=5) as connection:
+    with socket.create_connection((client.host, client.port), timeout=PATIENCE) as connection:
         connection.sendall(head.encode())
         while True:
             try:
@@ -69,7 +71,7 @@ def test_a_dropped_connection_carries_not_one_byte(sandbox: SandboxServer, marke
 
 
 def test_a_dropped_connection_takes_no_other_along(sandbox: SandboxServer, marketo: Client) -> None:
-    with socket.create_connection((marketo.host, marketo.port), timeout=5) as bystander:
+    with socket.create_connection((marketo.host, marketo.port), timeout=PATIENCE) as bystander:
         bystander.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
         assert bystander.recv(65536).startswith(b"HTTP/1.1 204")
         set_rules(sandbox, {"path": "/notes", "effect": {"drop": "before"}})
@@ -161,19 +163,46 @@ def test_any_answer_can_be_given(sandbox: SandboxServer, marketo: Client) -> Non
     assert (status, json.loads(body), headers["content-type"]) == (418, {"short": "stout"}, "application/tea")
 
 
-def test_a_delay_holds_back_only_the_requests_it_matches(sandbox: SandboxServer, marketo: Client) -> None:
-    set_rules(sandbox, {"path": "/notes", "effect": {"delay": 0.2, "delay_after": 0.1}})
-    before = time.perf_counter()
+def test_a_delay_holds_back_only_the_requests_it_matches(start_sandbox: Start) -> None:
+    waits = RecordedWaits()
+    sandbox = start_sandbox(wait=waits)
+    marketo = Client(sandbox.marketo_url)
+    set_rules(sandbox, {"path": "/notes", "effect": {"delay": 300, "delay_after": 100}})
     marketo.call("GET", "/nothing")
-    middle = time.perf_counter()
+    assert waits == []
     marketo.call("GET", "/notes")
-    after = time.perf_counter()
-    assert after - middle >= 0.3
-    assert middle - before < 0.3
+    assert waits == [300, 100]
+
+
+@pytest.mark.parametrize(("effect", "kept"), [("delay", []), ("delay_after", ["kept"])])
+def test_a_delay_comes_before_the_emulator_or_between_it_and_the_answer(
+    start_sandbox: Start, effect: str, kept: list[str]
+) -> None:
+    waiting, enough = threading.Event(), threading.Event()
+
+    async def wait(_seconds: float) -> None:
+        waiting.set()
+        await asyncio.to_thread(enough.wait)
+
+    sandbox = start_sandbox(wait=wait)
+    marketo = Client(sandbox.marketo_url)
+    set_rules(sandbox, {"method": "POST", "effect": {effect: 0.001}})
+    answers: list[int] = []
+    sender = threading.Thread(target=lambda: answers.append(marketo.call("POST", "/notes", b"kept")[0]))
+    sender.start()
+    try:
+        assert waiting.wait(PATIENCE)
+        assert marketo.notes() == kept
+        assert answers == []
+    finally:
+        enough.set()
+        sender.join()
+    assert answers == [200]
+    assert marketo.notes() == ["kept"]
 
 
 def test_a_paused_request_waits_until_it_is_released(sandbox: SandboxServer, marketo: Client) -> None:
-    set_rules(sandbox, {"name": "gate", "method": "POST", "effect": {"pause": "after"}})
+    set_rules(sandbox, {"name": "gate", "method": "POST", "effect": {"pause": "after", "pause_limit": 600}})
     answers: list[int] = []
     sender = threading.Thread(target=lambda: answers.append(marketo.call("POST", "/notes", b"kept")[0]))
     sender.start()
@@ -181,7 +210,7 @@ def test_a_paused_request_waits_until_it_is_released(sandbox: SandboxServer, mar
     assert marketo.notes() == ["kept"]  # committed, and the client does not know
     assert answers == []
     assert sandbox.control("faults.release", {"rule": "gate"}) == {"released": 1}
-    sender.join(5)
+    sender.join()
     assert answers == [200]
 
 
@@ -258,13 +287,17 @@ def test_rules_can_be_added_to_a_plan(sandbox: SandboxServer, marketo: Client) -
 
 
 def test_a_slow_answer_does_not_hold_up_the_end(sandbox: SandboxServer, marketo: Client) -> None:
-    set_rules(sandbox, {"effect": {"delay": 60}})
-    with socket.create_connection((marketo.host, marketo.port)) as waiting:
+    set_rules(sandbox, {"path": "/notes", "effect": {"delay": 3600}})
+    with socket.create_connection((marketo.host, marketo.port), timeout=PATIENCE) as waiting:
         waiting.sendall(b"GET /notes HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: sandbox.calls.position == 1)
-        before = time.perf_counter()
-        sandbox.stop()
-        assert time.perf_counter() - before < 2
+        assert marketo.call("GET", "/nothing")[0] == 204  # time enough for an answer that is not held back
+        (slow, _) = sandbox.calls.entries()
+        assert slow.outcome == "running"
+        assert sandbox.stop()
+        with suppress(ConnectionResetError):
+            assert waiting.recv(1) == b""
+    wait_until(lambda: slow.outcome == "abandoned")
 
 
 def test_faults_work_under_tls(start_sandbox: Start, certificate: tuple[Path, Path]) -> None:
@@ -276,7 +309,7 @@ def test_faults_work_under_tls(start_sandbox: Start, certificate: tuple[Path, Pa
     def talk() -> bytes:
         received = b""
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
             trust.wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=True) as connection,
         ):
             connection.sendall(b"POST /notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
@@ -294,10 +327,3 @@ def test_faults_work_under_tls(start_sandbox: Start, certificate: tuple[Path, Pa
     assert len(sandbox.marketo.notes()) == 2  # type: ignore[attr-defined]
     set_rules(sandbox, {"effect": {"cut": 5}})
     assert talk().partition(b"\r\n\r\n")[2] == b'{"sto'
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        threading.Event().wait(0.005)

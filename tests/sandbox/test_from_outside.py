@@ -14,6 +14,8 @@ import pytest
 
 from include.sandbox.people.generation import FIRST_PERSON_ID, people
 from include.sandbox.server import SandboxServer
+from tests.sandbox.conftest import RecordedWaits
+from tests.waiting import PATIENCE
 
 PAIR = next(pair for pair in people(3, 20) if pair.table == "lead")
 assert PAIR.record is not None
@@ -26,13 +28,14 @@ Answer = tuple[int, bytes, dict[str, str]]
 class Outsider:
     """Two services and their control endpoints, seen from another process' side of the socket."""
 
-    def __init__(self, urls: dict[str, str]) -> None:
+    def __init__(self, urls: dict[str, str], waits: list[float]) -> None:
         self.urls = urls
+        self.waits = waits
         self._hosts = {name: url.removeprefix("http://") for name, url in urls.items()}
         self.headers: dict[str, dict[str, str]] = {}
 
     def send(self, service: str, method: str, path: str, content: Any = None, **headers: str) -> Answer:
-        connection = HTTPConnection(self._hosts[service], timeout=20)
+        connection = HTTPConnection(self._hosts[service], timeout=PATIENCE)
         body = content if isinstance(content, str | None) else json.dumps(content)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"} | headers)
@@ -84,16 +87,23 @@ class Outsider:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("outside") / "data", people=20, seed=3) as server:
+def waits() -> RecordedWaits:
+    """The delays that slow answers had so far."""
+    return RecordedWaits()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, waits: RecordedWaits) -> Iterator[SandboxServer]:
+    with SandboxServer(tmp_path_factory.mktemp("outside") / "data", people=20, seed=3, wait=waits) as server:
         server.control("snapshot.save", {"name": "start"})
         yield server
 
 
 @pytest.fixture
-def tester(running: SandboxServer) -> Iterator[Outsider]:
+def tester(running: SandboxServer, waits: RecordedWaits) -> Iterator[Outsider]:
     running.control("calls.clear")
-    one = Outsider(dict(running.urls))
+    waits.clear()
+    one = Outsider(dict(running.urls), waits)
     one.log_in()
     yield one
     running.control("faults.clear")
@@ -118,10 +128,10 @@ def throttle_by_counters(t: Outsider) -> None:
 
 
 def delay(t: Outsider) -> None:
-    t.rule("marketo", {"delay": 0.05, "delay_after": 0.05}, path="describe")
+    t.rule("marketo", {"delay": 30, "delay_after": 20}, path="describe")
     t.marketo("/rest/v1/leads/describe.json")
     (call,) = t.control("marketo", "calls/list", path="describe")["calls"]
-    assert call["ms"] >= 100
+    assert (call["faults"], t.waits) == (["rule-1"], [30, 20])
 
 
 def fail_before_commit(t: Outsider) -> None:
@@ -351,9 +361,10 @@ def test_every_kind_of_fault_strikes_every_service_and_is_gone_with_its_plan(
     tester.rule(service, {"garble": True})
     with pytest.raises(UnicodeDecodeError):
         request_of(tester, service)[1].decode()
-    tester.rule(service, {"delay": 0.03, "delay_after": 0.03})
+    assert tester.waits == []
+    tester.rule(service, {"delay": 30, "delay_after": 20})
     request_of(tester, service)
-    assert tester.control(service, "calls/list")["calls"][-1]["ms"] >= 60
+    assert tester.waits == [30, 20]
     tester.control(service, "faults/clear")
     status, body, _ = request_of(tester, service)
     assert (status, json.loads(body).get("success", True)) == (200, True)

@@ -15,6 +15,7 @@ import pytest
 from include.sandbox.dynamics.control import COMMANDS
 from include.sandbox.people.generation import FIRST_PERSON_ID, people
 from include.sandbox.server import SandboxServer
+from tests.waiting import PATIENCE
 
 LEAD = next(pair for pair in people(3, 20) if pair.table == "lead")
 assert LEAD.record is not None
@@ -31,7 +32,7 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
 def send(
     url: str, method: str, path: str, content: object = None, headers: dict[str, str] | None = None
 ) -> tuple[int, Any, dict[str, str]]:
-    connection = HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
     body = None if content is None else json.dumps(content).encode()
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"} | (headers or {}))
@@ -43,7 +44,7 @@ def send(
 
 
 def dynamics_headers(sandbox: SandboxServer) -> dict[str, str]:
-    connection = HTTPConnection(sandbox.dynamics_url.removeprefix("http://"), timeout=20)
+    connection = HTTPConnection(sandbox.dynamics_url.removeprefix("http://"), timeout=PATIENCE)
     form = {"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox"}
     body = urlencode({**form, "scope": f"{sandbox.dynamics_url}/.default"})
     kind = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import HTTPSConnection
@@ -20,6 +19,7 @@ from include.sandbox.listening import Address
 from include.sandbox.server import SandboxServer
 from include.sandbox.service import Response
 from tests.sandbox.conftest import Client
+from tests.waiting import PATIENCE, wait_until
 
 Start = Callable[..., SandboxServer]
 HOST = b"Host: x\r\n"
@@ -45,7 +45,7 @@ def peer(marketo: Client) -> Iterator[Callable[[bytes], socket.socket]]:
     with ExitStack() as stack:
 
         def open_one(sent: bytes = b"") -> socket.socket:
-            one = stack.enter_context(socket.create_connection((marketo.host, marketo.port), timeout=10))
+            one = stack.enter_context(socket.create_connection((marketo.host, marketo.port), timeout=PATIENCE))
             if sent:
                 one.sendall(sent)
             return one
@@ -251,7 +251,7 @@ def test_a_body_of_chunks_without_end_is_refused(
 
 
 def test_dynamics_says_in_its_own_words_that_a_body_is_too_large(dynamics: Client) -> None:
-    with socket.create_connection((dynamics.host, dynamics.port), timeout=10) as one:
+    with socket.create_connection((dynamics.host, dynamics.port), timeout=PATIENCE) as one:
         one.sendall(b"POST /api HTTP/1.1\r\n" + HOST + b"Content-Length: 122527745\r\n\r\n")
         answer = rest(one)
     assert answer.startswith(b"HTTP/1.1 413 ")
@@ -265,15 +265,15 @@ def test_bodies_under_way_never_take_more_than_their_room(
     sandbox = start_sandbox()
     marketo = Client(sandbox.marketo_url)
     half = b"POST /notes HTTP/1.1\r\n" + HOST + b"Content-Length: 60000\r\n\r\n" + b"x" * 59_999
-    with socket.create_connection((marketo.host, marketo.port), timeout=10) as one:
+    with socket.create_connection((marketo.host, marketo.port), timeout=PATIENCE) as one:
         one.sendall(half)
-        while sandbox._app is None or sandbox._app._room.left > 40_001:
-            time.sleep(0.001)
+        assert sandbox._app is not None
+        room = sandbox._app._room
+        wait_until(lambda: room.left <= 40_001)
         assert marketo.call("POST", "/notes", b"y" * 50_000)[0] == 503
         one.sendall(b"x")
         assert one.recv(100).startswith(b"HTTP/1.1 200 ")
-    while sandbox._app._room.left < 100_000:  # given back just after the answer
-        time.sleep(0.001)
+    wait_until(lambda: room.left == 100_000)  # given back just after the answer
     assert marketo.call("POST", "/notes", b"y" * 90_000)[0] == 200
 
 
@@ -333,11 +333,11 @@ def test_clear_text_at_a_tls_port_ends_the_connection_and_others_are_served(
 ) -> None:
     address = Address(tls_cert=certificate[0], tls_key=certificate[1])
     port = int(start_sandbox(address=address).marketo_url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as one:
         one.sendall(sent)
         assert not rest(one).startswith(b"HTTP/")
     trust = ssl.create_default_context(cafile=certificate[0])
-    secure = HTTPSConnection("127.0.0.1", port, timeout=10, context=trust)
+    secure = HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=trust)
     secure.request("GET", "/mirror")
     assert secure.getresponse().status == 200
     secure.close()

@@ -22,6 +22,7 @@ import pytest
 from include.sandbox.clock import MovableClock
 from include.sandbox.dynamics import DynamicsEmulator
 from include.sandbox.marketo import MarketoEmulator
+from tests.waiting import PATIENCE
 
 READY = re.compile(r"ready marketo=http://127\.0\.0\.1:(\d+) dynamics=http://127\.0\.0\.1:(\d+)\n")
 SHARED = "00000000-0000-4000-8000-00000000c0de"
@@ -30,7 +31,7 @@ SHARED = "00000000-0000-4000-8000-00000000c0de"
 CLIENT = """
 import http.client, json, sys, urllib.parse, uuid
 name, marketo, dynamics, shared = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-links = {port: http.client.HTTPConnection("127.0.0.1", port, timeout=10) for port in (marketo, dynamics)}
+links = {port: http.client.HTTPConnection("127.0.0.1", port, timeout=60) for port in (marketo, dynamics)}
 def call(port, method, path, body, headers):
     links[port].request(method, path, body, headers)
     answer = links[port].getresponse()
@@ -95,12 +96,12 @@ class Round:
     def kill_after(self, answers: int) -> None:
         """Let so many writes be answered, kill the server, wait for the clients to give up."""
         for _ in range(answers):
-            self._keep(self._lines.get(timeout=60))
+            self._keep(self._lines.get(timeout=PATIENCE))
         self._server.send_signal(signal.SIGKILL)
-        self._server.wait(10)
+        self._server.wait(PATIENCE)
         for client, reader in zip(self._clients, self._readers, strict=True):
-            assert client.wait(30) == 0, client.communicate()[1]
-            reader.join(10)
+            assert client.wait(PATIENCE) == 0, client.communicate()[1]
+            reader.join(PATIENCE)
         while not self._lines.empty():
             self._keep(self._lines.get())
 

@@ -12,6 +12,7 @@ import pytest
 from include.sandbox.marketo import extract_queue
 from include.sandbox.marketo.lead_extract import LeadExtract
 from tests.sandbox.marketo.caller import Caller, answer, code, header
+from tests.waiting import PATIENCE
 
 BASE = "/bulk/v1/leads/export"
 MARCH = {"createdAt": {"startAt": "2026-03-01T00:00:00Z", "endAt": "2026-03-31T00:00:00Z"}}
@@ -98,7 +99,7 @@ def test_a_large_file_is_written_beside_the_other_calls(marketo: Caller, monkeyp
     gate = threading.Event()
 
     def rows(*_: object) -> Iterator[list[str]]:
-        assert gate.wait(20)
+        assert gate.wait(PATIENCE)
         yield ["1", "Ada"]
 
     monkeypatch.setattr(LeadExtract, "rows", rows)
@@ -107,7 +108,7 @@ def test_a_large_file_is_written_beside_the_other_calls(marketo: Caller, monkeyp
     assert status(marketo, job)["status"] == "Processing"
     assert marketo.send("GET", f"{BASE}/{job}/file.json").status == 404
     marketo.create()
-    monkeypatch.setattr(extract_queue, "_PATIENCE", 20.0)
+    monkeypatch.setattr(extract_queue, "_PATIENCE", PATIENCE)
     gate.set()
     assert status(marketo, job)["numberOfRecords"] == 1
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from include.sandbox.service import Response
 from tests.sandbox.marketo.caller import Caller, answer, attributes, code, header
+from tests.waiting import wait_until
 
 UPLOAD = "/bulk/v1/leads.json"
 MARK = "----sandboxBoundary"
@@ -88,15 +88,17 @@ def test_rows_arrive_though_nobody_asks_for_the_import(marketo: Caller) -> None:
     for name in ("ada", "bob", "eve"):
         start(marketo, f"email,firstName\n{name}@example.test,{name}\n")
     marketo.restart()
-    deadline = time.monotonic() + 20
     for name in ("ada", "bob", "eve"):
         assert by_email(marketo, f"{name}@example.test") == []
         marketo.clock.advance(2)
-        while not by_email(marketo, f"{name}@example.test"):
-            assert time.monotonic() < deadline
-    while list((marketo.folder / "marketo-imports").glob("*.upload")):  # the end of the last one is written down
+        wait_until(lambda name=name: bool(by_email(marketo, f"{name}@example.test")))  # type: ignore[misc]
+    uploads = marketo.folder / "marketo-imports"
+
+    def all_is_written_down() -> bool:
         marketo.get("/rest/v1/stats/usage.json")
-        assert time.monotonic() < deadline
+        return not list(uploads.glob("*.upload"))
+
+    wait_until(all_is_written_down)
 
 
 def test_rows_insert_or_update_and_leave_the_activities_of_an_import(marketo: Caller) -> None:

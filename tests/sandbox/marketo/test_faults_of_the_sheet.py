@@ -7,7 +7,6 @@ those of the table in docs/sandbox.md; everything goes through sockets.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, IncompleteRead
@@ -19,6 +18,8 @@ import pytest
 from include.sandbox.clock import MovableClock
 from include.sandbox.server import SandboxServer, _marketo
 from include.sandbox.service import Request, Response
+from tests.sandbox.conftest import RecordedWaits
+from tests.waiting import PATIENCE
 
 Commands = list[tuple[str, dict[str, Any]]]
 FINE = "fine"
@@ -52,12 +53,13 @@ class World:
     """A client of the sandbox, and its control endpoint."""
 
     address: str
+    waits: list[float]
     token: str = ""
     serial: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
 
     def raw(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-        connection = HTTPConnection(self.address, timeout=20)
+        connection = HTTPConnection(self.address, timeout=PATIENCE)
         sent = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}", **(headers or {})}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), sent)
@@ -113,8 +115,9 @@ class World:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     emulators = {"marketo": _marketo, "dynamics": Silent}
     folder = tmp_path_factory.mktemp("faults")
-    with SandboxServer(folder, emulators=emulators, options={"marketo": CALM}) as server:
-        yield World(server.marketo_url.removeprefix("http://"))
+    waits = RecordedWaits()
+    with SandboxServer(folder, emulators=emulators, options={"marketo": CALM}, wait=waits) as server:
+        yield World(server.marketo_url.removeprefix("http://"), waits)
 
 
 @pytest.fixture
@@ -153,9 +156,9 @@ def write(world: World) -> str:
 
 
 def speed(world: World) -> str:
-    start = time.perf_counter()
+    world.waits.clear()
     describe(world)
-    return "slow" if time.perf_counter() - start > 0.5 else FINE
+    return f"slow by {world.waits} seconds" if world.waits else FINE
 
 
 def births(world: World, now: str) -> dict[str, Any]:
@@ -264,7 +267,7 @@ CASES: dict[str, tuple[Commands, Look, str, Commands]] = {
         rule({"drop": "before"}, "leads.json", method="POST"), write, "answered False, written False", CLEAR),
     "connection dropped after the commit": (
         rule({"drop": "after"}, "leads.json", method="POST"), write, "answered False, written True", CLEAR),
-    "slow answers": (rule({"delay": 0.5}), speed, "slow", CLEAR),
+    "slow answers": (rule({"delay": 5}), speed, "slow by [5] seconds", CLEAR),
     "short and empty pages with more to come": (options(feed_block=1), feed, "short", options(feed_block=0)),
     "late activities": (options(late_every=1, late_seconds=3600), feed, "0 rows", options(late_every=0)),
     "activities without id": (options(activity_ids=False), feed, "2 rows", options(activity_ids=True)),

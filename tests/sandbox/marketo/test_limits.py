@@ -7,6 +7,7 @@ import pytest
 
 from include.sandbox.marketo import limits
 from tests.sandbox.marketo.caller import Caller, answer, code
+from tests.waiting import PATIENCE
 
 CALL = "/rest/v1/leads/describe.json"
 
@@ -55,7 +56,7 @@ def test_an_eleventh_parallel_call_is_refused_and_works_later(marketo: Caller) -
 
     def held(_seconds: float) -> None:
         started.release()
-        assert gate.wait(20)
+        assert gate.wait(PATIENCE)
 
     marketo.option(upsert_race_seconds=1.0)
     marketo.clock.sleep = held  # type: ignore[assignment,method-assign]
@@ -65,12 +66,12 @@ def test_an_eleventh_parallel_call_is_refused_and_works_later(marketo: Caller) -
         thread.start()
     try:
         for _ in threads:
-            assert started.acquire(timeout=20)
+            assert started.acquire(timeout=PATIENCE)
         assert code(marketo.get(CALL)) == "615"
     finally:
         gate.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE)
     assert marketo.get(CALL)["success"]
 
 

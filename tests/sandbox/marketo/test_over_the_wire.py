@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPResponse
@@ -16,6 +15,7 @@ import pytest
 
 from include.sandbox.server import SandboxServer
 from tests.sandbox.marketo.caller import FORM
+from tests.waiting import PATIENCE, wait_until
 
 IDENTITY = "grant_type=client_credentials&client_id=sandbox&client_secret=sandbox"
 
@@ -30,7 +30,7 @@ class Wire:
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[HTTPResponse, bytes]:
-        connection = HTTPConnection(self.host, timeout=20)
+        connection = HTTPConnection(self.host, timeout=PATIENCE)
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
@@ -106,7 +106,7 @@ def test_a_post_without_any_body_is_taken_where_none_is_needed(wire: Wire) -> No
             f"POST /rest/v1/leads/77777/merge.json?leadId=77778 HTTP/1.1\r\nHost: {wire.host}\r\n"
             f"Authorization: Bearer {wire.token}\r\n{length}Connection: close\r\n\r\n"
         )
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
             connection.sendall(head.encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 200")
@@ -124,17 +124,16 @@ def test_an_unknown_method_gets_a_documented_answer(wire: Wire) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_eleventh_call_beside_ten_slow_ones_is_refused(wire: Wire, when: str) -> None:
     """M19: what a fault makes slow is under way all the while, before the service looks at it and after."""
-    rule = {"name": "slow", "path": "partitions", "effect": {"pause": when}}
+    rule = {"name": "slow", "path": "partitions", "effect": {"pause": when, "pause_limit": 600}}
     control(wire, "faults.set", {"rules": [rule]})
     slow = "/rest/v1/leads/partitions.json"
     try:
         with ThreadPoolExecutor(10) as threads:
             waiting = [threads.submit(wire.call, "GET", slow) for _ in range(10)]
-            while control(wire, "faults.list")["rules"][0]["paused"] < 10:
-                time.sleep(0.002)
+            wait_until(lambda: control(wire, "faults.list")["rules"][0]["paused"] == 10)
             _, found = wire.call("GET", "/rest/v1/leads/describe2.json")
             control(wire, "faults.release")
-            assert all(one.result(20)[1]["success"] for one in waiting)
+            assert all(one.result(PATIENCE)[1]["success"] for one in waiting)
     finally:
         control(wire, "faults.clear")
     assert found["errors"] == [{"code": "615", "message": "Concurrent access limit reached"}]

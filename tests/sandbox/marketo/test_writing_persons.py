@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.marketo.caller import Caller, attributes, code, ids, reason
+from tests.waiting import PATIENCE
 
 PATH = "/rest/v1/leads.json"
 
@@ -204,7 +205,7 @@ def test_new_persons_carry_the_source_fields(marketo: Caller) -> None:
 
 def both_upsert(marketo: Caller) -> list[int]:
     marketo.token()
-    barrier = threading.Barrier(2, timeout=20)
+    barrier = threading.Barrier(2, timeout=PATIENCE)
     marketo.clock.sleep = lambda _seconds: barrier.wait()  # type: ignore[assignment,method-assign]
     found: list[int] = []
 
@@ -215,7 +216,7 @@ def both_upsert(marketo: Caller) -> list[int]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from include.sandbox.server import SandboxServer
 from include.sandbox.service import Request, Response
 from tests.sandbox.pages.conftest import Browser
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_calls_are_filtered_by_plain_text(logged: SandboxServer, marketer: Brows
 )  # fmt: skip
 def test_addresses_that_only_look_alike_go_to_the_service(sandbox: SandboxServer, service: str, target: str) -> None:
     sandbox.calls.clear()
-    connection = HTTPConnection(sandbox.urls[service].removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(sandbox.urls[service].removeprefix("http://"), timeout=PATIENCE)
     connection.request("GET", target)
     answer = connection.getresponse().read()
     connection.close()
@@ -68,7 +69,7 @@ def test_addresses_that_only_look_alike_go_to_the_service(sandbox: SandboxServer
 def test_pages_are_served_over_the_port_and_not_logged(sandbox: SandboxServer) -> None:
     sandbox.calls.clear()
     for service in ("marketo", "dynamics"):
-        connection = HTTPConnection(sandbox.urls[service].removeprefix("http://"), timeout=10)
+        connection = HTTPConnection(sandbox.urls[service].removeprefix("http://"), timeout=PATIENCE)
         connection.request("GET", "/_sandbox")
         moved = connection.getresponse()
         moved.read()

@@ -13,6 +13,7 @@ import pytest
 
 from include.sandbox.people.generation import FLAGS, LEAD_TEXTS, TEXTS, accounts, people
 from include.sandbox.server import SandboxServer
+from tests.waiting import PATIENCE
 
 COUNT, SEED = 120, 11
 MONEY = {"annualRevenue": "revenue"}
@@ -34,7 +35,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]
 
 
 def call(url: str, method: str, path: str, body: bytes | None, headers: dict[str, str] | None = None) -> Any:
-    connection = HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
     try:
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
