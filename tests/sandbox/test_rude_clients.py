@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import HTTPSConnection
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -32,11 +34,45 @@ def either_protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     return str(request.param)
 
 
+class HeadDeadlines:
+    """The time that connections have for a head: it is over when the test says so."""
+
+    def __init__(self) -> None:
+        self.running: list[tuple[connection.Guarded, Any]] = []
+
+    def received(self) -> list[int]:
+        """Bytes that belong to no request yet, of each connection whose time runs."""
+        return [protocol._head_bytes for protocol, _ in self.running]
+
+    def pass_by(self) -> None:
+        """Let the time of every connection be over."""
+        over, self.running[:] = list(self.running), []
+        for protocol, cycle in over:
+            looked = threading.Event()
+            protocol.loop.call_soon_threadsafe(self._end, protocol, cycle, looked)
+            assert looked.wait(PATIENCE)
+
+    @staticmethod
+    def _end(protocol: connection.Guarded, cycle: Any, looked: threading.Event) -> None:
+        if protocol._deadline is not None:
+            protocol._deadline.cancel()
+        protocol._look(cycle)
+        looked.set()
+
+
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes a minute takes a moment."""
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
-    monkeypatch.setattr(wire, "STALL_SECONDS", 0.05)
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> HeadDeadlines:
+    made, expect_head = HeadDeadlines(), connection.Guarded._expect_head
+
+    def noted(protocol: connection.Guarded) -> None:
+        runs = protocol._deadline is not None
+        expect_head(protocol)
+        if not runs:
+            made.running.append((protocol, protocol.cycle))
+
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 3600.0)
+    monkeypatch.setattr(connection.Guarded, "_expect_head", noted)
+    return made
 
 
 @pytest.fixture
@@ -149,32 +185,47 @@ def test_any_word_is_a_method_that_the_service_may_refuse(
 
 @pytest.mark.parametrize("sent", [b"", b"GET", b"GET /notes HTTP/1.1\r\nHos"], ids=["nothing", "a word", "half a head"])
 def test_a_head_that_does_not_come_ends_the_connection(
-    impatient: None, either_protocol: str, marketo: Client, peer: Callable[..., socket.socket], sent: bytes
+    deadlines: HeadDeadlines, either_protocol: str, marketo: Client, peer: Callable[..., socket.socket], sent: bytes
 ) -> None:
-    assert rest(peer(sent)) == b""
+    one = peer(sent)
+    wait_until(lambda: deadlines.received() == [len(sent)])
+    deadlines.pass_by()
+    assert rest(one) == b""
     assert served(marketo)
 
 
 def test_a_second_head_that_does_not_come_ends_the_connection(
-    impatient: None, either_protocol: str, peer: Callable[..., socket.socket]
+    deadlines: HeadDeadlines, either_protocol: str, peer: Callable[..., socket.socket]
 ) -> None:
     one = peer(b"GET /nothing HTTP/1.1\r\n" + HOST + b"\r\n")
     assert one.recv(1000).startswith(b"HTTP/1.1 204 ")
     one.sendall(b"GET /no")
+    wait_until(lambda: deadlines.received() == [len(b"GET /no")])
+    deadlines.pass_by()  # of the first head, which came: now the time of the second begins
+    assert deadlines.received() == [len(b"GET /no")]
+    deadlines.pass_by()
     assert rest(one) == b""
 
 
 def test_an_answer_that_takes_long_is_not_cut_by_the_deadline_of_heads(
-    impatient: None, either_protocol: str, sandbox: SandboxServer, peer: Callable[..., socket.socket]
+    deadlines: HeadDeadlines, either_protocol: str, sandbox: SandboxServer, peer: Callable[..., socket.socket]
 ) -> None:
-    sandbox.control("faults.set", {"rules": [{"path": "mirror", "effect": {"delay": 0.2}}]})
-    one = peer(b"GET /mirror HTTP/1.1\r\n" + HOST + b"\r\nGET /no")
+    sandbox.control("faults.set", {"rules": [{"path": "mirror", "effect": {"pause": "before", "pause_limit": 600}}]})
+    one = peer(b"GET /mirror HTTP/1.1\r\n" + HOST + b"\r\n")
+    wait_until(lambda: sandbox.control("faults.list")["rules"][0]["paused"] == 1)
+    deadlines.pass_by()
+    one.sendall(b"GET /no")
+    for _ in range(3):
+        wait_until(lambda: deadlines.received() == [len(b"GET /no")])
+        deadlines.pass_by()
+    sandbox.control("faults.release")
     assert one.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_body_that_stands_still_is_refused(
-    impatient: None, either_protocol: str, marketo: Client, peer: Callable[..., socket.socket]
+    monkeypatch: pytest.MonkeyPatch, either_protocol: str, marketo: Client, peer: Callable[..., socket.socket]
 ) -> None:
+    monkeypatch.setattr(wire, "STALL_SECONDS", 0.05)
     answer = rest(peer(b"POST /notes HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nhalf"))
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert marketo.notes() == []
