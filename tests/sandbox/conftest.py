@@ -110,6 +110,29 @@ class RecordedWaits(list[float]):
         self.append(seconds)
 
 
+class DatabaseWork:
+    """What SQLite does, in instructions of its own machine: unlike seconds, the same on every machine at any load."""
+
+    _GRAIN = 10
+
+    def __init__(self) -> None:
+        self._grains = 0
+
+    def watch(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        connection.set_progress_handler(self._one_more, self._GRAIN)
+        return connection
+
+    def of(self, work: Callable[[], object]) -> int:
+        """Instructions that `work` takes."""
+        before = self._grains
+        work()
+        return (self._grains - before) * self._GRAIN
+
+    def _one_more(self) -> int:
+        self._grains += 1
+        return 0  # go on
+
+
 class Client:
     """Raw HTTP to one service of a sandbox."""
 
@@ -134,6 +157,14 @@ class Client:
         body = json.dumps(arguments or {}).encode()
         status, answer, _ = self.call("POST", f"/_sandbox/{command}", body, X_Sandbox_Token=token)
         return status, json.loads(answer)
+
+
+@pytest.fixture
+def database_work(monkeypatch: pytest.MonkeyPatch) -> DatabaseWork:
+    """Watches the databases that are opened from now on."""
+    made, connect = DatabaseWork(), sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *where, **how: made.watch(connect(*where, **how)))
+    return made
 
 
 @pytest.fixture
