@@ -16,6 +16,7 @@ from pathlib import Path
 from include.leadsync import cli_commands as commands
 from include.leadsync import cli_questions as questions
 from include.leadsync import cli_survey as survey
+from include.leadsync import cli_undo as undo
 from include.leadsync.errors import LeadSyncError, redact
 
 Command = Callable[[argparse.Namespace], int]
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         entry.set_defaults(command=command)
         return entry
 
-    for commands_of in (_running, _backfill, _request, _survey, _questions):
+    for commands_of in (_running, _backfill, _undo, _request, _survey, _questions):
         commands_of(add)
     return parser
 
@@ -108,6 +109,17 @@ def _backfill(add: Adding) -> None:
     )
     backfill.add_argument("--dry-run", action="store_true", help="plan only; with --field count first")
     backfill.add_argument("--json", action="store_true")
+
+
+def _undo(add: Adding) -> None:
+    """What a run has written, taken back."""
+    undoing = add("undo", undo.run_undo, "put back what a run has written, where nobody has edited it since")
+    undoing.add_argument("run", metavar="RUN_ID", help="as in the report of the run, in `status` and in `why`")
+    undoing.add_argument("--dry-run", action="store_true", help="only list what would become of each value")
+    undoing.add_argument("--approve", metavar="HASH", help="let the held undo with this hash pass the brake")
+    undoing.add_argument(
+        "--json", action="store_true", help="print report and list as one JSON object on the last line"
+    )
 
 
 def _request(add: Adding) -> None:

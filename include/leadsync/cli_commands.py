@@ -192,7 +192,7 @@ def _print_estimate(report: Mapping[str, Json]) -> None:
         print(f"{row['entity']} {', '.join(row['fields'])}: {row['records']} records ({row['direction']}), {calls}")
 
 
-def _shown(value: str | None) -> str:
+def shown(value: str | None) -> str:
     """A value for the terminal; `--json` has long ones whole."""
     return repr(value) if value is None or len(value) <= _SHOWN else f"{value[:_SHOWN]!r}… ({len(value)} characters)"
 
@@ -201,5 +201,5 @@ def _print_plan(plan: list[dict[str, Json]]) -> None:
     for row in plan:
         target = row["crm_id"] if row["direction"] == "outbound" else row["person_id"] or "new person"
         mark = "refused " if row["refused"] else ""
-        change = f"{row['field']}: {_shown(row['before'])} → {_shown(row['after'])} ({row['rule']})"
+        change = f"{row['field']}: {shown(row['before'])} → {shown(row['after'])} ({row['rule']})"
         print(f"{mark}{row['direction']:9} {row['kind']:12} {row['entity']:8} {target} {change}")

@@ -28,7 +28,8 @@ class RunRequest:
     """One run, as the command line or a DAG asks for it. JSON-able; the same in every step.
 
     `kind`: "cycle" follows the cursors; "backfill" reads the selection (window, entity, persons,
-    fields) afresh and leaves the cursors alone; "request" serves Sync Person to Microsoft.
+    fields) afresh and leaves the cursors alone; "request" serves Sync Person to Microsoft; "undo" takes back what the
+    run `undoes` has written.
     `since`, `until`: ISO 8601. `approve`: the plan hash that the brake may let pass.
     """
 
@@ -46,6 +47,7 @@ class RunRequest:
     job: int | None = None  # the backfill of fields that this run goes on with
     limit: int | None = None  # records of one run of it
     stream: str | None = None  # of a mapped extract: "lead", "contact" or "person"
+    undoes: str | None = None  # run id
 
     @property
     def incremental(self) -> bool:

@@ -25,6 +25,7 @@ class Change(StrEnum):
     COLLISION = "collision"
     FIRST_LINK = "first_link"
     OVERWRITTEN = "overwritten"  # an edit that a write of ours ran over and that the rule lets go
+    UNDONE = "undone"  # a write of an earlier run, taken back by hand (P9)
 
 
 DECISION_SCHEMA = {

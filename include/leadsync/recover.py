@@ -1,6 +1,6 @@
 """The first step of a run: what a dead run left, what must be read afresh, what the run works on (ARCHITECTURE §5.1).
 
-Staged: `schema` · `selection` link_id, entity, person_id, crm_id, reason (links to read on both sides,
+Staged: `schema` · `selection` link_id, entity, person_id, crm_id, reason, version (links to read on both sides,
 persons selected by hand or by request) · `requests` request_id, person_id, sync_as, owner.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from include.leadsync.approval import APPROVED
 from include.leadsync.backfills import REASON, begin, estimate, take_stretch
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ConfigurationInvalid, FixConfiguration, Problem
@@ -18,7 +19,6 @@ from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
-from include.leadsync.plan.deciding import APPROVED
 from include.leadsync.plan.first_sync import require_whole_acceptance
 from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
@@ -26,10 +26,13 @@ from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import ActivityLog, Echoes, Leases, Links, Metadata, Outbox, Requests, Runs
 from include.leadsync.sweeping import begin_sweeps
 from include.leadsync.turn import take_turn
+from include.leadsync.undoing import KIND as UNDO
+from include.leadsync.undoing import require_run, stage_undo
 
 _DIRTY_AT_ONCE = 20_000
 _REQUESTS_AT_ONCE = 1_000
 _TOLD = 20  # ids that a report names
+_SUBJECT = ("link_id", "entity", "person_id", "crm_id")
 _SELECTION = pl.Schema(
     {
         "link_id": pl.Int64,
@@ -37,6 +40,7 @@ _SELECTION = pl.Schema(
         "person_id": pl.Int64,
         "crm_id": pl.String,
         "reason": pl.String,
+        "version": pl.Int64,  # of the link; a run that says it leaves alone what has another one by then
     }
 )
 _REQUESTS = pl.Schema({"request_id": pl.String, "person_id": pl.Int64, "sync_as": pl.String, "owner": pl.String})
@@ -53,6 +57,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     run.require_selection(engine.now())
     require_no_native_sync(engine, run)
     require_whole_acceptance(engine, run)
+    require_run(engine, run)
     schema = current_schema(engine)
     require_setup(engine, schema)
     _require_fields(run, schema)
@@ -80,6 +85,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
         "person_id",
         pl.lit(None, pl.String).alias("crm_id"),
         pl.lit("request").alias("reason"),
+        pl.lit(None, pl.Int64).alias("version"),
     )
     engine.staging(run).write("selection", pl.concat([selection, asked]))
     engine.staging(run).write("requests", requests)
@@ -176,7 +182,7 @@ def _stretch(engine: Engine, run: RunRequest, schema: Schema) -> pl.DataFrame:
         return pl.DataFrame(schema=_SELECTION)
     return (
         take_stretch(engine, run, schema)
-        .select(*list(_SELECTION)[:-1], pl.lit(REASON).alias("reason"))
+        .select(*_SUBJECT, pl.lit(REASON).alias("reason"), pl.lit(None, pl.Int64).alias("version"))
         .cast(_SELECTION)
     )
 
@@ -190,19 +196,17 @@ def _release(engine: Engine, plan_hash: str) -> None:
 
 
 def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
-    links = Links(engine.store)
+    links, nothing = Links(engine.store), pl.lit(None, pl.Int64).alias("version")
     if run.incremental:
         frame: pl.DataFrame = pl.from_arrow(links.dirty(_DIRTY_AT_ONCE))  # type: ignore[assignment]
-        return frame.select("link_id", "entity", "person_id", "crm_id", pl.col("dirty").alias("reason")).cast(
-            _SELECTION
-        )
+        return frame.select(*_SUBJECT, pl.col("dirty").alias("reason"), nothing).cast(_SELECTION)
+    if run.kind == UNDO:
+        return stage_undo(engine, run).cast(_SELECTION)
     if run.kind != "backfill" or not run.persons:
         return pl.DataFrame(schema=_SELECTION)
     linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
     wanted = linked.filter(pl.col("entity").is_in([entity.value for entity in run.entities]))
-    return wanted.select("link_id", "entity", "person_id", "crm_id", pl.lit("backfill").alias("reason")).cast(
-        _SELECTION
-    )
+    return wanted.select(*_SUBJECT, pl.lit("backfill").alias("reason"), nothing).cast(_SELECTION)
 
 
 def _unlinked(run: RunRequest, selection: pl.DataFrame) -> dict[str, Json]:
@@ -212,7 +216,7 @@ def _unlinked(run: RunRequest, selection: pl.DataFrame) -> dict[str, Json]:
 
 
 def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:
-    if run.kind == "backfill":
+    if run.kind not in {"cycle", "request"}:
         return pl.DataFrame(schema=_REQUESTS)
     requests = Requests(engine.store)
     table = requests.pending() if run.dry_run else requests.claim(run.run_id, _REQUESTS_AT_ONCE)

@@ -72,7 +72,8 @@ def _with_kept(based: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
 
 
 def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    agreed = decisions.filter(pl.col("change") == Change.CONVERGED.value)
+    settled = (pl.col("change") == Change.UNDONE.value) & pl.col("direction").is_null()  # an undo that had arrived
+    agreed = decisions.filter((pl.col("change") == Change.CONVERGED.value) | settled)
     columns = []
     for name in agreed["field"].unique().to_list():
         if name in names:
@@ -98,6 +99,10 @@ def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: st
         pl.col(shown_column).alias("value"),
         (pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)).alias("open"),
     )
+    # What a side has spelled its own way all along is no change of it, also while one of the other side is under way.
+    as_before = spellings.select("link_id", "field", "value", pl.lit(value=True).alias("_as_before"))
+    moved = moved.join(as_before, on=["link_id", "field", "value"], how="left", nulls_equal=True, maintain_order="left")
+    moved = moved.with_columns(pl.col("open") & pl.col("_as_before").is_null()).drop("_as_before")
     both = twice.join(_actual(pairs, twice, prefix), on=["link_id", "field"]).with_columns(
         pl.lit(value=True).alias("open")
     )

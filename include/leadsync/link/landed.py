@@ -15,6 +15,7 @@ import polars as pl
 
 from include.leadsync.load.acknowledge import DEFAULTED
 from include.leadsync.load.outcome import Fate
+from include.leadsync.merge import Change
 from include.leadsync.model import Direction, FieldMap, OperationKind, OperationState
 from include.leadsync.state import Outbox, StateStore
 
@@ -44,7 +45,8 @@ def with_landed(pairs: pl.DataFrame, links: pl.DataFrame, store: StateStore, fie
 def _sent(store: StateStore, links: list[int]) -> Iterator[dict[str, Any]]:
     """The writes of the last operations of each link and direction that were sent and not acknowledged.
 
-    Without values that came from neither side (defaults), and edits that are on their way to both (`plan.unfinished`).
+    Without values that came from neither side (defaults), edits that are on their way to both (`plan.unfinished`), and
+    what an undo takes back (`plan.undoing`).
     """
     rows: list[Mapping[str, Any]] = Outbox(store).of_links(links, states=[OperationState.SUPERSEDED.value]).to_pylist()
     sent = sorted((row for row in rows if row["attempts"] and row["kind"] in _WRITTEN), key=lambda r: r["created_at"])
@@ -54,7 +56,7 @@ def _sent(store: StateStore, links: list[int]) -> Iterator[dict[str, Any]]:
         for row in sent
         if newest[row["link_id"], row["direction"]] == row["run_id"]
         for write in json.loads(row["payload"])["writes"]
-        if not write["system"] and write["change"] != DEFAULTED
+        if not write["system"] and write["change"] not in {DEFAULTED, Change.UNDONE}
     ]
     sides = Counter((write["link_id"], write["field"]) for write in writes)
     return (write for write in writes if sides[write["link_id"], write["field"]] == 1)

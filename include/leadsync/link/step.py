@@ -31,6 +31,7 @@ from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.quiet import note_quiet
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursors, Links, Metadata, PersonMerges
+from include.leadsync.undoing import BUSY
 
 SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
@@ -64,6 +65,7 @@ class _LinkStep:
         self._slices: list[tuple[str, int]] = []
         self._events: list[pl.DataFrame] = []
         self._closed: list[pl.DataFrame] = []
+        self._moved_on: list[int] = []  # links that another run has changed meanwhile
         self._counts: dict[str, Json] = {"pairs": 0}
 
     def stage(self) -> dict[str, Json]:
@@ -105,6 +107,8 @@ class _LinkStep:
         self._staging.write("merging_rows", self._fates.merging_rows_frame())
         self._staging.write_json("look_again", sorted(self._fates.again))
         self._staging.write_json("slices", self._slices)
+        if self._moved_on:
+            self._staging.write_json(BUSY, [*(self._staging.read_json(BUSY) or []), *self._moved_on])
         return {**self._counts, "events": all_events.height}
 
     def _rows(self, entity: Entity) -> pl.DataFrame:
@@ -132,7 +136,7 @@ class _LinkStep:
         layouts = self._links.layouts()
         for start in range(0, len(link_ids), SLICE):
             links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
-            links = self._fates.links(links)
+            links = self._fates.links(self._still_there(links, chosen))
             links = links.filter(~nowhere.fill_null(value=False))  # one side is gone, the other collects nowhere (D46)
             links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
             field_map = self._schema.map(entity)
@@ -155,6 +159,18 @@ class _LinkStep:
             pairs = _placed_anew(pairs, rows)
             self._events.append(answered)
             self._publish(entity, pairs)
+
+    def _still_there(self, links: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+        """Links without those that moved on since this run chose them: what it read of them is older than they are."""
+        known = links.select("link_id").join(
+            chosen.select("link_id", "version").drop_nulls().unique("link_id"),
+            on="link_id",
+            how="left",
+            maintain_order="left",
+        )
+        moved = (known["version"] != links["version"]).fill_null(value=False)
+        self._moved_on += links.filter(moved)["link_id"].to_list()
+        return links.filter(~moved)
 
     @staticmethod
     def _of(raw_persons: pa.Table, links: pl.DataFrame) -> pa.Table:

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include.leadsync.load.outcome import Outcome
+from include.leadsync.load.outcome import Outcome, Write
+from include.leadsync.merge import Change
 from include.leadsync.model import Canonical, Direction, LinkStatus, OperationKind
 
 DEFAULTED = "defaulted"
@@ -36,6 +37,8 @@ class LinkState:
         for write in operation.writes:
             if write.system or write.field not in self.base or write.change == DEFAULTED:
                 continue
+            if write.change == Change.UNDONE:
+                self._taken_back(write, other)
             self.base[write.field] = write.after
             self.sides[target].pop(write.field, None)
             shown = (outcome.shown or {}).get(write.field, write.after) if outbound else write.after
@@ -44,6 +47,11 @@ class LinkState:
             if self.sides[other].get(write.field, (None, False))[0] == write.after:
                 self.sides[other].pop(write.field, None)
         self._record(outcome, create=operation.kind == OperationKind.CREATE, outbound=outbound)
+
+    def _taken_back(self, write: Write, other: str) -> None:
+        """What the other side shows stays there, and counts as its spelling: an undo does not cross by itself."""
+        stays = self.sides[other].get(write.field, (self.base[write.field], False))[0]
+        self.sides[other][write.field] = (stays, False)
 
     def _record(self, outcome: Outcome, *, create: bool, outbound: bool) -> None:
         if outbound:

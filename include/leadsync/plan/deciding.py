@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from include.leadsync import undoing
+from include.leadsync.approval import APPROVED
 from include.leadsync.backfills import staged_stretch
 from include.leadsync.column_security import without_hidden_clears
 from include.leadsync.context import Engine, RunRequest
@@ -16,12 +18,17 @@ from include.leadsync.plan.concurrent import restored_edits
 from include.leadsync.plan.opting_out import in_doubt, with_opt_outs, without_lifts
 from include.leadsync.plan.refresh import refreshed
 from include.leadsync.plan.suspended import without_writes
-from include.leadsync.plan.unfinished import unfinished_edits
+from include.leadsync.plan.undoing import (
+    judged,
+    left_over,
+    taken_back,
+    taken_up,
+    unfinished_undos,
+    with_landed_undos,
+)
+from include.leadsync.plan.unfinished import last_plans, unfinished_edits
 from include.leadsync.schema import Schema, current_schema
 from include.leadsync.state import Echoes, Links
-
-APPROVED = "approved:"
-"""Beginning of a link's `dirty` reason after its held operations were released."""
 
 _SUPERSEDED = f"^({APPROVED}|{Fate.UNKNOWN.value} |{Fate.CONFLICT.value} )"
 """Pattern of the `dirty` reasons of links whose operations were superseded before they were done."""
@@ -51,13 +58,21 @@ class Deciding:
         self._superseded = superseded["link_id"].drop_nulls().to_list()
         self.blocked = [pl.DataFrame(schema=BLOCKED_SCHEMA)]
         self.left_out: list[int] = []
+        self._staging = staging
+        self._cells = staging.read(undoing.CELLS) if run.kind == undoing.KIND else None
+        self._judged: list[pl.DataFrame] = []
+        self._met: list[int] = []
 
     def decide(self, entity: Entity, pairs: pl.DataFrame) -> pl.DataFrame:
         """The decisions of one slice, `merge.DECISION_SCHEMA`; `row` is the position in `pairs`."""
         pairs = pairs.with_row_index("_row")
         both = pairs.filter(pl.col("create").is_null())
         field_map = self._schema.map(entity)
-        decisions = self._merged(both, field_map)
+        plans = last_plans(self._engine.store, both["link_id"].to_list(), self._superseded)
+        undos = unfinished_undos(plans)
+        both = with_landed_undos(both, undos)
+        merged, restored = self._merged(both, unfinished_edits(plans), field_map)
+        decisions = merged
         echoes = expected(self._echoes.of_persons(both["person_id"].drop_nulls().to_list()), self._matched)
         decisions, kept = without_blocked(decisions, both, echoes, entity, self._engine.now())
         self.blocked.append(kept)
@@ -75,6 +90,7 @@ class Deciding:
             decisions, both, field_map, self._engine.settings.backfill.direction, stretch, self._moved
         )
         decisions = without_writes(decisions, both, outbound=self._schema.filters[entity].outbound)
+        decisions = self._taking_back(decisions, merged, restored, undos, both, field_map)
         decisions = decisions.with_columns(both["_row"].gather(decisions["row"]).alias("row"))
         if self._run.fields:
             chosen = pl.col("field").is_in(list(self._run.fields))
@@ -82,12 +98,50 @@ class Deciding:
             decisions = decisions.filter(chosen)
         return decisions
 
-    def _merged(self, both: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
-        """The three-way merge, with the edits that no side shows any more taken for what they were."""
+    def _merged(
+        self, both: pl.DataFrame, unfinished: pl.DataFrame, field_map: FieldMap
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The three-way merge, with the edits that no side shows any more taken for what they were; and those edits."""
         decisions = merge(both, field_map, self._first_link)
-        unfinished = unfinished_edits(self._engine.store, both["link_id"].to_list(), self._superseded)
         restored, taken = restored_edits(both, pl.concat([unfinished, self._overwritten]), field_map)
-        return pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored])
+        return pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored]), taken
+
+    def _taking_back(
+        self,
+        decisions: pl.DataFrame,
+        merged: pl.DataFrame,
+        restored: pl.DataFrame,
+        undos: pl.DataFrame,
+        both: pl.DataFrame,
+        field_map: FieldMap,
+    ) -> pl.DataFrame:
+        """The decisions with what undos take back; a run that is one decides nothing else, but for lost edits."""
+        parts = []
+        if self._cells is not None:
+            mine = judged(self._cells, both, merged, field_map)
+            self._judged.append(undoing.listed(mine))
+            self._met += both["link_id"].to_list()
+            others = decisions.join(restored, on=["row", "field"], how="anti")
+            self.left_out += both["link_id"].gather(others["row"].unique()).to_list()
+            decisions = decisions.join(restored, on=["row", "field"], how="semi")
+            parts.append(taken_back(mine, field_map))
+        if undos.height:
+            parts.append(taken_up(undos, both, merged, field_map))
+        if not parts:
+            return decisions
+        undone = pl.concat(parts).unique(["row", "field", "direction"], keep="first", maintain_order=True)
+        return pl.concat([decisions, undone]).sort("row", "field")
+
+    def stage_list(self) -> dict[str, int]:
+        """Stage what becomes of every write that an undo was asked to take back; returns how many of each fate."""
+        if self._cells is None:
+            return {}
+        known = self._staging.read(undoing.LISTED)
+        mine = pl.concat([undoing.listed(self._cells.clear()), *self._judged])
+        rest = left_over(self._cells, mine, self._staging.read_json(undoing.BUSY), self._met)
+        rows = pl.concat([known.filter(pl.col("fate").is_in([undoing.CREATED, undoing.STANDS])), mine, rest])
+        self._staging.write(undoing.LISTED, rows)
+        return dict(rows.group_by("fate").len().sort("fate").iter_rows())
 
 
 def _unanswered(engine: Engine, selection: pl.DataFrame) -> dict[int, str | None]:

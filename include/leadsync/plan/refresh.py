@@ -15,8 +15,8 @@ from include.leadsync.backfills import Stretch
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.model import Direction, FieldMap, Flow, SyncField, Winner
 
-JOINED, REFRESHED = "R95", "R97"
-"""Rules of values that cross because a field joined the map, or because somebody asked for it."""
+JOINED, REFRESHED, UNDO = "R95", "R97", "undo"
+"""Rules of values that cross because a field joined the map, or because somebody asked for it or took a run back."""
 
 _IN, _OUT = Direction.INBOUND.value, Direction.OUTBOUND.value
 
@@ -106,6 +106,6 @@ def _drifted(pairs: pl.DataFrame, decisions: pl.DataFrame, rows: pl.Series, fiel
     )
 
 
-def joined_or_refreshed(rules: Sequence[str] = (JOINED, REFRESHED)) -> pl.Expr:
+def asked_for(rules: Sequence[str] = (JOINED, REFRESHED, UNDO)) -> pl.Expr:
     """Rows of decisions or plans that belong into the lane of backfills."""
     return pl.col("rule").is_in(list(rules))

@@ -12,7 +12,7 @@ from include.leadsync.config import SyncFilter, SystemFields
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
 from include.leadsync.plan.consent import LIFT, consent_update
-from include.leadsync.plan.refresh import joined_or_refreshed
+from include.leadsync.plan.refresh import asked_for
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
@@ -58,7 +58,7 @@ def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
         pl.lit(OperationKind.UPDATE.value).alias("kind"),
         pl.when(pl.col("field").is_in(consent))
         .then(pl.lit(int(Lane.CONSENT)))
-        .when(joined_or_refreshed())
+        .when(asked_for())
         .then(pl.lit(int(Lane.BACKFILL)))
         .otherwise(pl.col("lane"))
         .alias("lane"),

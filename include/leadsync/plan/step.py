@@ -6,6 +6,7 @@ import math
 
 import polars as pl
 
+from include.leadsync.approval import APPROVED
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
@@ -15,7 +16,7 @@ from include.leadsync.plan.backfill_marks import Unfinished, with_marks
 from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, apply_brake
 from include.leadsync.plan.consent import spread
-from include.leadsync.plan.deciding import APPROVED, Deciding
+from include.leadsync.plan.deciding import Deciding
 from include.leadsync.plan.endings import flag_rows, merge_record_rows, merge_rows, unwanted_rows
 from include.leadsync.plan.first_sync import guesses, require_acceptance
 from include.leadsync.plan.rows import (
@@ -51,7 +52,8 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
             counts[change] += count
     staging.write(BLOCKED, pl.concat(deciding.blocked))
     staging.write(LEFT_OUT, pl.DataFrame({"link_id": deciding.left_out}, schema={"link_id": pl.Int64}))
-    return {str(change): count for change, count in counts.items()}
+    undo = deciding.stage_list()
+    return {str(change): count for change, count in counts.items()} | ({"undo": undo} if undo else {})
 
 
 def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:

@@ -23,8 +23,8 @@ _WAITING = (OperationState.PENDING, OperationState.PARKED, OperationState.HELD)
 _ENDED = (OperationState.SUPERSEDED, OperationState.DONE)
 
 
-def unfinished_edits(store: StateStore, link_ids: Collection[int], superseded: Collection[int]) -> pl.DataFrame:
-    """The edits that the last plan of each link was to bring to both sides and has not, `OVERWRITTEN_SCHEMA`.
+def last_plans(store: StateStore, link_ids: Collection[int], superseded: Collection[int]) -> list[list[Row]]:
+    """The updates of the last plan of each link that may not have ended, one list a link.
 
     `superseded`: those of the links whose operations were superseded because their outcome is unknown, met with a
     conflict or waited for approval; of the others only what still waits counts.
@@ -33,7 +33,7 @@ def unfinished_edits(store: StateStore, link_ids: Collection[int], superseded: C
     waiting = outbox.of_links(sorted(link_ids), states=_WAITING)["link_id"].to_pylist()
     links = sorted({*waiting, *(set(superseded) & set(link_ids))})
     if not links:
-        return pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
+        return []
     operations = [
         row
         for row in outbox.of_links(links, states=(*_WAITING, *_ENDED)).to_pylist()
@@ -44,7 +44,12 @@ def unfinished_edits(store: StateStore, link_ids: Collection[int], superseded: C
     for row in operations:
         if row["run_id"] == newest[row["link_id"]]:
             last[row["link_id"]].append(row)
-    rows = [edit for plan in last.values() for edit in _edits(plan)]
+    return list(last.values())
+
+
+def unfinished_edits(plans: list[list[Row]]) -> pl.DataFrame:
+    """The edits that the last plan of each link was to bring to both sides and has not, `OVERWRITTEN_SCHEMA`."""
+    rows = [edit for plan in plans for edit in _edits(plan)]
     return pl.DataFrame(rows, schema=OVERWRITTEN_SCHEMA, orient="row")
 
 
