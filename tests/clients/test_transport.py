@@ -8,7 +8,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 import requests
 
+from include.leadsync.clients import bounded_http
 from include.leadsync.clients.transport import Headers, HttpRequest, RequestsTransport, translate
 from include.leadsync.errors import AnswerMalformed, ConnectionBroken, FixConfiguration, LeadSyncError
+from tests.waiting import PATIENCE
 
 REQUEST = HttpRequest("POST", "https://user:pw@host.example/path?access_token=secret", {"Authorization": "Bearer x"})
 
@@ -56,8 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, gzip.compress(b"0" * 3_000_000), {"Content-Encoding": "gzip"})
 
     def answer_never(self) -> None:
-        self.server.release.wait(10)  # type: ignore[attr-defined]
-        self.close_connection = True
+        """Never for who keeps a time limit of less than a minute; whoever does not is given a whole answer."""
+        self.server.release.wait(PATIENCE)  # type: ignore[attr-defined]
+        with suppress(OSError):
+            self.answer_plain()
 
     def answer_drip(self) -> None:
         self._head(200, {"Content-Length": "1000"})
@@ -152,7 +156,7 @@ def url(server: ThreadingHTTPServer, path: str) -> str:
 )  # fmt: skip
 def test_an_answer_arrives_whole_and_decompressed(server: ThreadingHTTPServer, path: str, body: bytes) -> None:
     with transport() as sender:
-        response = sender.send(HttpRequest("POST", url(server, path), {"A": "b"}, b"sent", timeout=5))
+        response = sender.send(HttpRequest("POST", url(server, path), {"A": "b"}, b"sent", timeout=PATIENCE))
     assert (response.status, response.body) == (200, body)
     assert server.seen["body"] == b"sent"  # type: ignore[attr-defined]
     assert server.seen["headers"]["A"] == "b"  # type: ignore[attr-defined]
@@ -161,19 +165,19 @@ def test_an_answer_arrives_whole_and_decompressed(server: ThreadingHTTPServer, p
 @pytest.mark.parametrize("path", ["/short", "/gzip/cut", "/gzip/not", "/brotli", "/lengths"])
 def test_a_cut_off_or_undecipherable_answer_is_no_answer(server: ThreadingHTTPServer, path: str) -> None:
     with transport() as sender, pytest.raises(ConnectionBroken) as caught:
-        sender.send(HttpRequest("GET", url(server, path), timeout=5))
+        sender.send(HttpRequest("GET", url(server, path), timeout=PATIENCE))
     assert caught.value.maybe_committed
 
 
 def test_redirects_are_not_followed_because_the_token_would_travel(server: ThreadingHTTPServer) -> None:
     with transport() as sender:
-        assert sender.send(HttpRequest("GET", url(server, "/moved"), timeout=5)).status == 302
+        assert sender.send(HttpRequest("GET", url(server, "/moved"), timeout=PATIENCE)).status == 302
 
 
 @pytest.mark.parametrize("path", ["/large", "/moved/endless"])
 def test_a_body_over_the_cap_is_refused_by_its_unpacked_size(server: ThreadingHTTPServer, path: str) -> None:
     with transport(max_body=1_000_000) as sender, pytest.raises(AnswerMalformed):
-        sender.send(HttpRequest("GET", url(server, path), timeout=5))
+        sender.send(HttpRequest("GET", url(server, path), timeout=PATIENCE))
 
 
 @pytest.mark.parametrize("path", ["/never", "/drip", "/drip/head", "/interim", "/moved/drip"])
@@ -183,20 +187,33 @@ def test_the_time_limit_holds_for_silence_and_for_dripping(server: ThreadingHTTP
     assert caught.value.maybe_committed
 
 
-def test_each_request_on_one_connection_has_its_own_time(server: ThreadingHTTPServer) -> None:
+def test_each_request_on_one_connection_has_its_own_time(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+    ports: set[int] = set()
+
+    class Noted(bounded_http._UntilDeadline):
+        def __init__(self, sock: socket.socket) -> None:
+            limits.append(sock.gettimeout())
+            ports.add(sock.getsockname()[1])
+            super().__init__(sock)
+
+    monkeypatch.setattr(bounded_http, "_UntilDeadline", Noted)
     with transport() as sender:
-        for timeout in (0.2, 30.0):
+        for timeout in (PATIENCE, 2 * PATIENCE):
             assert sender.send(HttpRequest("GET", url(server, "/plain"), timeout=timeout)).body == b"hello"
+        assert (limits, len(ports)) == ([PATIENCE, 2 * PATIENCE], 1)
         with pytest.raises(ConnectionBroken):
             sender.send(HttpRequest("GET", url(server, "/never"), timeout=0.2))
-        assert sender.send(HttpRequest("GET", url(server, "/plain"), timeout=5)).body == b"hello"
+        assert sender.send(HttpRequest("GET", url(server, "/plain"), timeout=PATIENCE)).body == b"hello"
 
 
 def test_a_refused_connection_was_never_sent() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    request = HttpRequest("POST", f"http://127.0.0.1:{port}/x?access_token=secret", timeout=5)
+    request = HttpRequest("POST", f"http://127.0.0.1:{port}/x?access_token=secret", timeout=PATIENCE)
     with transport() as sender, pytest.raises(ConnectionBroken) as caught:
         sender.send(request)
     assert not caught.value.maybe_committed
@@ -206,7 +223,7 @@ def test_a_refused_connection_was_never_sent() -> None:
 @pytest.mark.parametrize("address", ["foo", "http://[", "ftp://host/x", "https://"])
 def test_an_impossible_address_is_a_matter_of_configuration(address: str) -> None:
     with transport() as sender, pytest.raises(FixConfiguration, match="host"):
-        sender.send(HttpRequest("GET", address, timeout=1))
+        sender.send(HttpRequest("GET", address, timeout=PATIENCE))
 
 
 def test_a_netrc_entry_does_not_replace_our_authorization(
@@ -215,7 +232,7 @@ def test_a_netrc_entry_does_not_replace_our_authorization(
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with transport() as sender:
-        sender.send(HttpRequest("GET", url(server, "/plain"), {"Authorization": "Bearer ours"}, timeout=5))
+        sender.send(HttpRequest("GET", url(server, "/plain"), {"Authorization": "Bearer ours"}, timeout=PATIENCE))
     assert server.seen["headers"]["Authorization"] == "Bearer ours"  # type: ignore[attr-defined]
 
 
@@ -251,7 +268,7 @@ def test_a_certificate_that_is_not_trusted_is_a_matter_of_configuration() -> Non
 def test_https_to_a_plain_port_says_what_to_change(server: ThreadingHTTPServer) -> None:
     address = url(server, "/plain").replace("http://", "https://")
     with transport() as sender, pytest.raises(FixConfiguration, match=r"does not speak TLS .* http:// instead"):
-        sender.send(HttpRequest("GET", address, timeout=5))
+        sender.send(HttpRequest("GET", address, timeout=PATIENCE))
 
 
 def test_http_to_a_port_that_hangs_up_suspects_tls() -> None:
@@ -267,7 +284,7 @@ def test_http_to_a_port_that_hangs_up_suspects_tls() -> None:
 
 def test_a_missing_ca_file_is_a_matter_of_configuration(tmp_path: Path) -> None:
     with transport(verify=str(tmp_path / "none.pem")) as sender, pytest.raises(FixConfiguration, match="CA file"):
-        sender.send(HttpRequest("GET", "https://127.0.0.1:9/", timeout=1))
+        sender.send(HttpRequest("GET", "https://127.0.0.1:9/", timeout=PATIENCE))
 
 
 def test_header_names_are_found_in_any_case_and_values_stay_out_of_repr() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.supervise import ROOT, Family, launch
 
-_PATIENCE = 20.0  # seconds; an upper bound, not a wait
+_PATIENCE = 60.0  # seconds; an upper bound, not a wait
 # Starts a grandchild in a process group of its own, as Airflow does with tasks, tells its pid and waits.
 _PARENT = """
 import os, subprocess, sys, time

@@ -296,7 +296,7 @@ def test_two_that_ask_at_the_same_moment_do_not_both_get_the_last_call(
 
     first = threading.Thread(target=ask, args=("first",))
     first.start()
-    counted.wait(timeout=10)
+    assert counted.wait(timeout=60)
     ask("second")
     answered.set()
     first.join()
