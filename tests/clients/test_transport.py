@@ -210,12 +210,12 @@ def test_each_request_on_one_connection_has_its_own_time(
 
 
 def test_a_refused_connection_was_never_sent() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    request = HttpRequest("POST", f"http://127.0.0.1:{port}/x?access_token=secret", timeout=PATIENCE)
-    with transport() as sender, pytest.raises(ConnectionBroken) as caught:
-        sender.send(request)
+    with socket.socket() as deaf:  # nobody else can take its port meanwhile
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        request = HttpRequest("POST", f"http://127.0.0.1:{port}/x?access_token=secret", timeout=PATIENCE)
+        with transport() as sender, pytest.raises(ConnectionBroken) as caught:
+            sender.send(request)
     assert not caught.value.maybe_committed
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 

@@ -139,9 +139,9 @@ def test_a_webhook_gets_a_record_made_and_sent_again_makes_no_second_one(
     person = marketo.add(email="hook@example.com", firstName="We", lastName="Bhook", company="Tea")
     body = {"person": str(person), "token": "campaign-7", "sync_as": "contact"}
     url, secret = f"{airflow.url}/leadsync-webhook/requests", {"X-Lead-Sync-Secret": WEBHOOK_SECRET}
-    assert requests.post(url, json=body, timeout=30).status_code == 401
-    first = requests.post(url, json=body, headers=secret, timeout=30).json()
-    again = requests.post(url, json=body, headers=secret, timeout=30).json()
+    assert requests.post(url, json=body, timeout=60).status_code == 401
+    first = requests.post(url, json=body, headers=secret, timeout=60).json()
+    again = requests.post(url, json=body, headers=secret, timeout=60).json()
     assert (first["outcome"], again) == ("stored", {**first, "outcome": "known"})
     run = DagRun("sync_person_to_microsoft", f"webhook__{first['request']}")
     assert airflow.rest.wait(run) == "success"
@@ -172,7 +172,7 @@ def test_a_viewer_may_look_but_start_nothing(airflow: LocalAirflow) -> None:
 def test_our_pages_ask_for_airflows_login(airflow: LocalAirflow) -> None:
     for page in ("reports", "plans"):
         address = f"{airflow.url}/leadsync/{page}/20260301T120000Z-abc123"
-        assert requests.get(address, timeout=30).status_code == 401
+        assert requests.get(address, timeout=60).status_code == 401
 
 
 def test_a_wrong_password_opens_nothing(airflow: LocalAirflow) -> None:

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from scripts.supervise import ROOT, Family, launch
+from tests.waiting import PATIENCE, wait_until
 
-_PATIENCE = 60.0  # seconds; an upper bound, not a wait
 # Starts a grandchild in a process group of its own, as Airflow does with tasks, tells its pid and waits.
 _PARENT = """
 import os, subprocess, sys, time
@@ -27,8 +27,12 @@ _STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + _
 def _family(logs: Path, code: str, *, grace: float = 5) -> tuple[Family, list[psutil.Process]]:
     family = launch(logs, {"one": [sys.executable, "-c", code]}, os.environ, grace=grace)
     log = logs / "one.log"
-    while not (log.exists() and len(log.read_text().split()) == 2):
+
+    def told() -> bool:
         assert family.running, family.last_words()
+        return log.exists() and len(log.read_text().split()) == 2
+
+    wait_until(told)
     return family, [psutil.Process(int(pid)) for pid in log.read_text().split()]
 
 
@@ -41,13 +45,13 @@ def test_stopping_ends_children_and_what_they_started(logs: Path) -> None:
     family, processes = _family(logs, _PARENT)
     family.stop()
     assert not family.running
-    assert psutil.wait_procs(processes, timeout=_PATIENCE)[1] == []
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
 
 def test_what_does_not_listen_to_term_is_killed(logs: Path) -> None:
     family, processes = _family(logs, _STUBBORN, grace=0.5)
     family.stop()
-    assert psutil.wait_procs(processes, timeout=_PATIENCE)[1] == []
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
 
 def test_stopping_twice_does_no_harm(logs: Path) -> None:
@@ -64,12 +68,16 @@ def test_when_the_one_that_started_it_is_killed_nothing_stays(logs: Path) -> Non
     )
     process = subprocess.Popen([sys.executable, "-c", starter], cwd=ROOT)
     log = logs / "one.log"
-    while not (log.exists() and len(log.read_text().split()) == 2):
+
+    def told() -> bool:
         assert process.poll() is None
+        return log.exists() and len(log.read_text().split()) == 2
+
+    wait_until(told)
     family = [psutil.Process(int(pid)) for pid in log.read_text().split()]
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert psutil.wait_procs(family, timeout=_PATIENCE)[1] == []
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
 def test_when_one_ends_by_itself_the_others_end_and_its_log_is_shown(logs: Path) -> None:
@@ -78,7 +86,7 @@ def test_when_one_ends_by_itself_the_others_end_and_its_log_is_shown(logs: Path)
         "short": [sys.executable, "-c", "print('out of tea'); raise SystemExit(3)"],
     }
     family = launch(logs, commands, os.environ, grace=5)
-    family._process.wait(_PATIENCE)
+    family._process.wait(PATIENCE)
     assert not family.running
     words = family.last_words()
     assert "short ended with status 3" in words
