@@ -1,0 +1,161 @@
+"""Runs: the list, one run with its counts, and what the last ones say of both connections."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.leadsync.console.asking import PAGE, QuestionInvalid, Slice
+from include.leadsync.model import System
+from include.leadsync.state import StateStore
+from include.leadsync.state.arrow import to_micros
+from include.leadsync.state.schema import run
+from include.leadsync.state.store import fetch
+
+RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,79}")
+_TOKEN = re.compile(r"(\d{1,18})~([0-9A-Za-z-]{1,80})")
+_RECENT = 300
+"""Runs that are looked through for the state of the connections: a day of cycles."""
+
+_ADDRESS = re.compile(r"(?:[A-Za-z]:)?(?:/[^\s'\"/,;:)]+){2,}/?")
+_READS = {
+    System.MARKETO: ("extract", "extract.person"),
+    System.DYNAMICS: ("extract", "extract.lead", "extract.contact"),
+}
+_TASKS = {System.MARKETO: "person", System.DYNAMICS: "record"}
+
+
+def browse(
+    store: StateStore, *, kind: str | None = None, outcome: str | None = None, token: str | None = None
+) -> Slice:
+    """Newest first, `PAGE` at a time; rows as `shaped`. Raises `QuestionInvalid` for a broken token."""
+    order = sa.tuple_(run.c.started_at, run.c.run_id)
+    statement = sa.select(*run.columns).order_by(run.c.started_at.desc(), run.c.run_id.desc())
+    if token:
+        found = _TOKEN.fullmatch(token)
+        if not found:
+            raise QuestionInvalid("before", "the token of a page")
+        started, run_id = int(found[1]), found[2]
+        statement = statement.where(run.c.started_at <= started, order < (started, run_id))
+    if kind:
+        statement = statement.where(run.c.kind == kind)
+    if outcome == "running":
+        statement = statement.where(run.c.outcome.is_(None))
+    elif outcome:
+        statement = statement.where(run.c.outcome == outcome)
+    with store.read() as tx:
+        rows = [shaped(row) for row in fetch(tx, statement.limit(PAGE + 1)).to_pylist()]
+    if len(rows) <= PAGE:
+        return Slice(rows, None)
+    last = rows[PAGE - 1]
+    return Slice(rows[:PAGE], f"{to_micros(last['started_at'])}~{last['run_id']}")
+
+
+def of_id(store: StateStore, run_id: str) -> dict[str, Any] | None:
+    """One run, as `shaped`."""
+    with store.read() as tx:
+        rows = fetch(tx, sa.select(*run.columns).where(run.c.run_id == run_id)).to_pylist()
+    return shaped(rows[0]) if rows else None
+
+
+def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the run table, opened.
+
+    run_id, kind, started_at, finished_at, outcome ("" while at work), seconds, window (what was asked for, set
+    members only), steps (name → its counts), error, written {inbound, outbound}, failed, calls {marketo, dynamics},
+    planned, held, plan_hash.
+    """
+    report = json.loads(row["report_json"] or "{}")
+    steps: dict[str, dict[str, Any]] = report.get("steps", {})
+    plan, load = steps.get("plan", {}), _loaded(steps)
+    finished = row["finished_at"]
+    window = json.loads(row["window_json"] or "{}")
+    return {
+        "run_id": row["run_id"],
+        "kind": row["kind"],
+        "started_at": row["started_at"],
+        "finished_at": finished,
+        "outcome": row["outcome"] or "",
+        "seconds": (finished - row["started_at"]).total_seconds() if finished else None,
+        "window": {name: value for name, value in window.items() if _is_set(name, value)},
+        "steps": steps,
+        "error": told(report.get("error") or report.get("reason")),
+        "task": report.get("task"),
+        "written": {way: load.get(f"{way}_done", 0) for way in ("inbound", "outbound")},
+        "failed": _failed(steps, load),
+        "calls": {name: plan.get(f"{name}_calls", 0) for name in ("marketo", "dynamics")},
+        "planned": plan.get("operations", 0),
+        "held": plan.get("held", 0),
+        "held_because": plan.get("held_because", []),
+        "plan_hash": plan.get("plan_hash"),
+    }
+
+
+def told(text: str | None) -> str | None:
+    """An error text without the paths of a machine: who reads the console need not know where things lie."""
+    return None if text is None else _ADDRESS.sub("…", text)
+
+
+def connections(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What runs, newest first, say of each system: `answered_at`, `trouble_at`, `trouble`, `state`.
+
+    `state`: "ok" when it answered later than it was in trouble, "trouble", or "unknown". No service is called.
+    A failed run is trouble of the system that its task or its error names; where neither does, of both that it has
+    not read.
+    """
+    found: dict[str, dict[str, Any]] = {
+        system.value: {"answered_at": None, "trouble_at": None, "trouble": None, "state": "unknown"}
+        for system in System
+    }
+    for row in rows:
+        for system in System:
+            _learn(found[system.value], row, system)
+    return found
+
+
+def _learn(known: dict[str, Any], row: Mapping[str, Any], system: System) -> None:
+    when: datetime = row["finished_at"] or row["started_at"]
+    if any(name in row["steps"] for name in _READS[system]):
+        known["answered_at"] = known["answered_at"] or when
+        known["state"] = "ok" if known["state"] == "unknown" else known["state"]
+    elif row["outcome"] == "failed" and not known["trouble_at"] and _names(row, system):
+        known["trouble_at"], known["trouble"] = when, row["error"]
+        known["state"] = "trouble" if known["state"] == "unknown" else known["state"]
+
+
+def _names(row: Mapping[str, Any], system: System) -> bool:
+    said = f"{row['task'] or ''} {row['error'] or ''}".lower()
+    mine = {one: one.value in said or _TASKS[one] in (row["task"] or "") for one in System}
+    return mine[system] or not any(mine.values())
+
+
+def recent(store: StateStore, limit: int = _RECENT) -> list[dict[str, Any]]:
+    """The last runs, newest first, as `shaped`."""
+    statement = sa.select(*run.columns).order_by(run.c.started_at.desc(), run.c.run_id.desc()).limit(limit)
+    with store.read() as tx:
+        return [shaped(row) for row in fetch(tx, statement).to_pylist()]
+
+
+def _loaded(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Counts of the load step and of the activity step, which loads what tells persons.
+
+    The latter repeats counts of the former, so it does not count.
+    """
+    return {name: count for name, count in steps.get("load", {}).items() if isinstance(count, int)}
+
+
+def _failed(steps: Mapping[str, Mapping[str, Any]], load: Mapping[str, int]) -> int:
+    refused = sum(count for name, count in load.items() if name.endswith("_refused"))
+    parked = steps.get("enqueue", steps.get("validate", {}))
+    return int(parked.get("parked", parked.get("refused", 0))) + refused
+
+
+def _is_set(name: str, value: object) -> bool:
+    if name == "window_on":
+        return value == "created"
+    return name not in {"run_id", "kind"} and value not in (None, "", [], False)
