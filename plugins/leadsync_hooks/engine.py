@@ -45,7 +45,7 @@ def perform(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
     from include.leadsync.cycle import run_step
 
     _require_shared_storage()
-    return run_step(step, request_of(values), connections=_connections())
+    return run_step(step, request_of(values), connections=connections())
 
 
 def perform_all(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def perform_all(values: Mapping[str, Any]) -> dict[str, Any]:
     from include.leadsync.cycle import run_whole
 
     _require_shared_storage()
-    return run_whole(request_of(values), connections=_connections())
+    return run_whole(request_of(values), connections=connections())
 
 
 def store_requests(
@@ -107,7 +107,8 @@ def _state() -> Iterator[StateStore]:
         store.close()
 
 
-def _connections() -> dict[model.System, model.Connection]:
+def connections() -> dict[model.System, model.Connection]:
+    """Where both services are and how to log in. Raises `ConfigurationInvalid`."""
     from include.leadsync.model import System
 
     return {System.MARKETO: MarketoHook().get_conn(), System.DYNAMICS: DynamicsHook().get_conn()}

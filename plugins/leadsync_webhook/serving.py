@@ -12,7 +12,7 @@ DAG_ID = "sync_person_to_microsoft"
 PREFIX = "webhook__"
 
 
-def serve_soon(request_id: str, conf: Mapping[str, Any]) -> bool:
+def serve_soon(request_id: str, conf: Mapping[str, Any], *, user: str = "webhook") -> bool:
     """Start a run unless one is still queued; returns whether one was started.
 
     Never raises: the request is stored, and at the latest the next cycle of `lead_sync` serves it.
@@ -28,7 +28,7 @@ def serve_soon(request_id: str, conf: Mapping[str, Any]) -> bool:
         trigger_dag(
             DAG_ID,
             triggered_by=DagRunTriggeredByType.REST_API,
-            triggering_user_name="webhook",
+            triggering_user_name=user,
             run_id=f"{PREFIX}{request_id}",
             conf=dict(conf),
         )

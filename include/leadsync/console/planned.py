@@ -90,7 +90,7 @@ def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     grouped: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(rows):
         record = grouped.setdefault(str(row.get("op_id") or number), {**_about(row), "writes": []})
-        record["writes"].append(row)
+        record["writes"].append({name: row.get(name) for name in COLUMNS})
     return list(grouped.values())
 
 

@@ -1,0 +1,1 @@
+"""One module per page: what it asks the engine, which template shows it."""

@@ -1,0 +1,71 @@
+"""Runs: the list, one run, its plan as a diff, its validation report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi.responses import HTMLResponse
+
+from include.leadsync.console import held_plans, run_history
+from include.leadsync.console.asking import choice_of, number_of, text_of
+from include.leadsync.console.planned import RunFiles
+from leadsync_console.page import HEADERS, PageDep
+from leadsync_console.state import staging_url, store
+
+router = APIRouter()
+RunId = Annotated[str, Path(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,79}$", description="the engine's run id")]
+_KINDS = ("cycle", "backfill", "request")
+_OUTCOMES = ("done", "failed", "skipped", "planned", "running")
+_Text = Annotated[str, Query(max_length=500)]
+_REPORT = {
+    **HEADERS,  # the report is a page of its own, with its style inside
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
+}
+
+
+@router.get("/runs")
+def runs(page: PageDep, kind: _Text = "", outcome: _Text = "", before: _Text = "") -> HTMLResponse:
+    """A page of runs, newest first, and what the brake holds."""
+    with store() as state:
+        found = run_history.browse(
+            state,
+            kind=text_of("kind", kind),
+            outcome=choice_of("outcome", outcome, _OUTCOMES),
+            token=before or None,
+        )
+        held = held_plans.held(state)
+    return page.show("runs.html", found=found, held=held, kinds=_KINDS, outcomes=_OUTCOMES, kind=kind, outcome=outcome)
+
+
+@router.get("/runs/{run_id}")
+def run(page: PageDep, run_id: RunId) -> HTMLResponse:
+    """One run: what was asked, what each step did, its first planned writes."""
+    with store() as state:
+        found = run_history.of_id(state, run_id)
+        held = {row["plan_hash"] for row in held_plans.held(state)}
+    if found is None:
+        raise HTTPException(404, page.say("runs.unknown"))
+    files = RunFiles(staging_url(), run_id)
+    return page.show("run.html", run=found, held=held, plan=files.plan(), has_report=files.has_report())
+
+
+@router.get("/plans/{run_id}")
+def plan(page: PageDep, run_id: RunId, offset: _Text = "", person: _Text = "", field: _Text = "") -> HTMLResponse:
+    """The plan of a run: one row per intended write."""
+    files = RunFiles(staging_url(), run_id)
+    who, what = number_of("person", person), text_of("field", field)
+    shown = files.plan(number_of("offset", offset if offset != "0" else "") or 0, who, what)
+    if shown is None:
+        raise HTTPException(404, page.say("plan.none"))
+    summary = {name: value for name, value in files.summary().items() if name not in {"held_ops", "kept_ops"}}
+    return page.show("plan.html", plan=shown, run_id=run_id, summary=summary, person=person, field=field)
+
+
+@router.get("/reports/{run_id}")
+def report(page: PageDep, run_id: RunId) -> HTMLResponse:
+    """The validation report of a run, as the engine rendered it."""
+    html = RunFiles(staging_url(), run_id).report()
+    if html is None:
+        raise HTTPException(404, page.say("runs.no_report"))
+    return HTMLResponse(html, headers=_REPORT)
