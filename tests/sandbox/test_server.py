@@ -117,16 +117,20 @@ def test_all_that_stopping_waits_for_adds_up_to_less_than_two_seconds() -> None:
 def test_stopping_closes_the_emulators_and_waits_for_no_connection_that_is_idle(
     start_sandbox: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A shutdown that waits for this connection would take an hour, and leave it open when its thread is given up.
+    # A shutdown that waits for this connection would wait until its keep-alive ends, after a minute.
     monkeypatch.setattr(listening, "_GRACE_SECONDS", 3600.0)
-    monkeypatch.setattr(listening, "_STOP_SECONDS", PATIENCE)
+    monkeypatch.setattr(listening, "_STOP_SECONDS", PATIENCE / 2)
     sandbox = start_sandbox()
+    assert sandbox._listener is not None
+    thread = sandbox._listener._thread
     emulator = sandbox.marketo
     client = Client(sandbox.marketo_url)
     with socket.create_connection((client.host, client.port), timeout=PATIENCE) as idle:
         idle.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.recv(65536).startswith(b"HTTP/1.1 204")
         assert sandbox.stop()
+        assert thread is not None
+        assert not thread.is_alive()
         assert idle.recv(1) == b""
     assert emulator.closed  # type: ignore[attr-defined]
 
