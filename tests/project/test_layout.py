@@ -112,6 +112,18 @@ def test_airflows_names_are_imported_in_one_place(project_root: Path) -> None:
     assert _breaches(project_root / "dags", ("airflow",)) == []
 
 
+def test_no_test_reads_a_stopwatch_or_sleeps(project_root: Path) -> None:
+    """A busy machine is no error; `tests/waiting.py` waits for others, with an upper bound."""
+    timers = {"time.perf_counter", "time.process_time", "time.monotonic", "time.time", "time.sleep"}
+    found = {
+        file.relative_to(project_root).as_posix()
+        for file in sorted((project_root / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(), file.name))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in timers
+    }
+    assert found == {"tests/waiting.py"}
+
+
 def test_modules_stay_small_enough_to_read(project_root: Path) -> None:
     folders = ("include", "plugins", "dags", "scripts")
     long = [
