@@ -11,15 +11,22 @@ if TYPE_CHECKING:
 
 def looked_up(state: StateStore, text: str) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Whom an address or a name fits, and (system, reason) for each that could not be asked."""
+    from airflow.sdk.exceptions import AirflowException
+
     from include.leadsync.clock import SystemClock
     from include.leadsync.config import Paths, load_settings
     from include.leadsync.console.lookup import look_up
     from include.leadsync.console.run_history import told
     from include.leadsync.context import Engine
+    from include.leadsync.errors import FixConfiguration, redact
     from leadsync_hooks.engine import connections
 
     paths = Paths.from_environment()
-    engine = Engine(load_settings(paths.config), paths, connections(), state, SystemClock())
+    try:
+        reached = connections()
+    except (AirflowException, FixConfiguration) as error:
+        return [], [("Airflow", told(redact(str(error))) or "")]
+    engine = Engine(load_settings(paths.config), paths, reached, state, SystemClock())
     found, troubles = look_up(engine, text)
     return found, [(system, told(str(error)) or "") for system, error in troubles]
 

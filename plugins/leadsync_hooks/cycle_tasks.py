@@ -67,9 +67,7 @@ def cycle_tasks(kind: str) -> tuple[BaseOperator, BaseOperator]:
     plan = PlanOperator(task_id="plan", step="plan", kind=kind)
     validate = ReportOperator(task_id="validate", step="validate", kind=kind)
     enqueue = StepOperator(task_id=COMMIT_STEP, step=COMMIT_STEP, kind=kind)
-    load = StepOperator(
-        task_id="load", step="load", kind=kind, pool=MARKETO_POOL, retries=1, execution_timeout=_LONG
-    )
+    load = StepOperator(task_id="load", step="load", kind=kind, pool=MARKETO_POOL, retries=1, execution_timeout=_LONG)
     activity = StepOperator(task_id="activity", step="activity", kind=kind, pool=MARKETO_POOL)
     finish = FinishOperator(task_id=LAST_STEP, step=LAST_STEP, kind=kind, trigger_rule=TriggerRule.NONE_FAILED)
     chain(recover, extract, link, merge, plan, validate, enqueue, load, activity, finish)

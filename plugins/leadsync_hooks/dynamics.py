@@ -28,9 +28,7 @@ class DynamicsHook(ServiceHook):
         from include.leadsync.clients.transport import RequestsTransport
         from include.leadsync.clock import SystemClock
 
-        return DynamicsClient(
-            self.get_conn(), transport=RequestsTransport(), budget=NullBudget(), clock=SystemClock()
-        )
+        return DynamicsClient(self.get_conn(), transport=RequestsTransport(), budget=NullBudget(), clock=SystemClock())
 
     def _greet(self) -> str:
         client = self.client()

@@ -28,9 +28,7 @@ class MarketoHook(ServiceHook):
         from include.leadsync.clients.transport import RequestsTransport
         from include.leadsync.clock import SystemClock
 
-        return MarketoClient(
-            self.get_conn(), transport=RequestsTransport(), budget=NullBudget(), clock=SystemClock()
-        )
+        return MarketoClient(self.get_conn(), transport=RequestsTransport(), budget=NullBudget(), clock=SystemClock())
 
     def _greet(self) -> str:
         fields = self.client().describe()

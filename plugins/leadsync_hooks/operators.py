@@ -59,9 +59,7 @@ class StepOperator(BaseOperator):
         dry_run = is_switched_on(str(Variable.get(DRY_RUN_SWITCH, default="no")))
         interval = _backfill_interval(context)
         try:
-            return run_values(
-                self.kind, context["params"], run_id=_run_id(context), dry_run=dry_run, interval=interval
-            )
+            return run_values(self.kind, context["params"], run_id=_run_id(context), dry_run=dry_run, interval=interval)
         except ValueError as error:
             raise AirflowFailException(f"{error}; nothing was read or written") from error
 

@@ -42,9 +42,7 @@ def test_a_dynamics_connection_is_read_with_microsofts_login_as_default(connecti
     assert read.authority == "https://login.microsoftonline.com"
 
 
-def test_a_connection_is_looked_up_on_first_use_and_once(
-    connections: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_is_looked_up_on_first_use_and_once(connections: None, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     lookup = ServiceHook.get_connection
 

@@ -64,16 +64,18 @@ def browse(store: StateStore, wanted: Wanted, before: int | None = None) -> Slic
 def groups(store: StateStore) -> tuple[list[dict[str, Any]], bool]:
     """Open failures by cause, the commonest first, and whether older ones were left out.
 
-    Rows: code, direction, entity, field, outcome, count, oldest, newest, message (of the newest), activity_id.
+    Rows: code, direction, entity, field, outcome, count, linked (how many can be tried again), oldest, newest,
+    message (of the newest), activity_id.
     """
     key = activity.c.activity_id
     keys = [activity.c[name] for name in ("outcome", "code", "direction", "entity", "field")]
     counted = sa.func.count().label("count")
     newest = sa.func.max(key).label("activity_id")
+    linked = sa.func.count(activity.c.link_id).label("linked")
     moments = [sa.func.min(activity.c.at).label("oldest"), sa.func.max(activity.c.at).label("newest")]
     with store.read() as tx:
         end = stretch_end(tx, key, _OPEN, LARGEST, GROUPED)
-        grouped = sa.select(*keys, counted, newest, *moments).where(_OPEN, key >= end).group_by(*keys)
+        grouped = sa.select(*keys, counted, linked, newest, *moments).where(_OPEN, key >= end).group_by(*keys)
         rows: list[dict[str, Any]] = fetch(
             tx, grouped.order_by(counted.desc(), newest.desc()).limit(_GROUPS), moments=("oldest", "newest")
         ).to_pylist()

@@ -22,6 +22,9 @@ _TOKEN = re.compile(r"(\d{1,18})~([0-9A-Za-z-]{1,80})")
 _RECENT = 300
 """Runs that are looked through for the state of the connections: a day of cycles."""
 
+ORDER = ("recover", "extract", "link", "merge", "plan", "validate", "enqueue", "load", "activity", "finish")
+"""The steps of a cycle; importing them for their names alone would import the engine."""
+
 _ADDRESS = re.compile(r"(?:[A-Za-z]:)?(?:/[^\s'\"/,;:)]+){2,}/?")
 _READS = {
     System.MARKETO: ("extract", "extract.person"),
@@ -71,7 +74,8 @@ def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
     planned, held, plan_hash.
     """
     report = json.loads(row["report_json"] or "{}")
-    steps: dict[str, dict[str, Any]] = report.get("steps", {})
+    noted: dict[str, dict[str, Any]] = report.get("steps", {})
+    steps = {name: noted[name] for name in sorted(noted, key=_place)}
     plan, load = steps.get("plan", {}), _loaded(steps)
     finished = row["finished_at"]
     window = json.loads(row["window_json"] or "{}")
@@ -94,6 +98,11 @@ def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
         "held_because": plan.get("held_because", []),
         "plan_hash": plan.get("plan_hash"),
     }
+
+
+def _place(step: str) -> tuple[int, str]:
+    name = step.partition(".")[0]
+    return (ORDER.index(name) if name in ORDER else len(ORDER), step)
 
 
 def told(text: str | None) -> str | None:

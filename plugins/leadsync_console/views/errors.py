@@ -101,16 +101,17 @@ def retry(
     code: Annotated[str, Form()] = "",
     direction: Annotated[str, Form()] = "",
     entity: Annotated[str, Form()] = "",
-    field: Annotated[str | None, Form()] = None,
+    field: Annotated[str, Form()] = "",
+    whole: Annotated[str, Form()] = "",
     outcome: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
-    """Another try for one failure, or for all with one cause."""
+    """Another try for one failure, or for all with one cause; `whole`: those of no field."""
     activity_id = number_of("activity", activity)
     wanted = Wanted(
         code=text_of("code", code),
         direction=choice_of("direction", direction, _DIRECTIONS),
         entity=choice_of("entity", entity, _ENTITIES),
-        field=None if field is None else text_of("field", field) or "",
+        field=text_of("field", field) or ("" if whole else None),
         outcome=choice_of("outcome", outcome, _OUTCOMES),
     )
     if activity_id is None and wanted.code is None:
