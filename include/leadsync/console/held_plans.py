@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.leadsync.approval import APPROVED
 from include.leadsync.console.persons import writes_of
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.model import OperationState
-from include.leadsync.plan.deciding import APPROVED
 from include.leadsync.state import Links, Outbox, StateStore
 from include.leadsync.state.schema import operation
 from include.leadsync.state.store import fetch

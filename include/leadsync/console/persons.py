@@ -173,7 +173,8 @@ def recently_written(store: StateStore, most: int = 20) -> list[dict[str, Any]]:
     """The persons that were written last: person_id, entity, crm_id, field, at. Out of the last ledger rows only."""
     columns = [ledger.c[name] for name in ("person_id", "entity", "crm_id", "field", "direction", "at")]
     with store.read() as tx:
-        rows = fetch(tx, sa.select(*columns).order_by(ledger.c.entry_id.desc()).limit(_LATEST)).to_pylist()
+        newest = sa.select(*columns).where(ledger.c.entry_id < LARGEST).order_by(ledger.c.entry_id.desc())
+        rows = fetch(tx, newest.limit(_LATEST)).to_pylist()
     found: dict[int, dict[str, Any]] = {}
     for row in rows:
         if row["person_id"] is not None and len(found) < most:
