@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -22,10 +21,14 @@ from include.leadsync.model import Connection, System
 from include.leadsync.setup import setup
 from include.leadsync.state import ActivityLog, Ledger
 from include.sandbox.clock import MovableClock
-from include.sandbox.dynamics import DynamicsEmulator
-from include.sandbox.marketo import MarketoEmulator
-from include.sandbox.service import Request
-from tests.world_transport import WorldClock, WorldTransport
+from tests.world_transport import (
+    WorldClock,
+    WorldDynamics,
+    WorldMarketo,
+    WorldTransport,
+    other_dynamics,
+    other_marketo,
+)
 
 MARKETO, DYNAMICS = "https://marketo.test", "https://dynamics.test"
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "include" / "config" / "leadsync.yaml"
@@ -80,22 +83,30 @@ class World:
         if fresh:
             lay_out(folder, set_up=not changes, with_state=state_url is None)
         self.movable = MovableClock()
-        self.movable.freeze(datetime.fromisoformat((folder / "time").read_text()))
         self.clock = WorldClock(self.movable)
-        self.marketo = MarketoEmulator(folder / "systems", self.movable, options={"limits": False})
-        self.dynamics = DynamicsEmulator(folder / "systems", self.movable, options={"limits": False})
-        self.transport = WorldTransport({MARKETO: self.marketo, DYNAMICS: self.dynamics}, secret)
+        self.transport = WorldTransport({}, secret)
         self.folder = folder
         self.state_url = state_url or f"sqlite:///{folder / 'state.db'}"
         self.staging_url = staging_url or str(folder / "staging")
         self.secret = secret
-        self._runs = 0
+        self._at_home = not (state_url or staging_url) and secret == "sandbox"
+        self.runs = 0
         self.config = folder / "leadsync.yaml"
         self.configure(changes or {})
-        self.engine = self.open_engine()
-        self._tokens: dict[str, str] = {}
+        self._open()
         if fresh and (changes or state_url):
             setup(self.engine)
+        self._at_first = self._looks()
+
+    def _open(self) -> None:
+        self.movable.freeze(datetime.fromisoformat((self.folder / "time").read_text()))
+        systems, options = self.folder / "systems", {"limits": False}
+        self.marketo = WorldMarketo(systems, self.movable, options=options)
+        self.dynamics = WorldDynamics(systems, self.movable, options=options)
+        self.transport.emulators = {MARKETO: self.marketo, DYNAMICS: self.dynamics}
+        self.engine = self.open_engine()
+        self._marketo = other_marketo(self.marketo)
+        self._dynamics = other_dynamics(self.dynamics, DYNAMICS)
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +117,46 @@ class World:
         self.engine.store.close()
         self.marketo.close()
         self.dynamics.close()
+
+    # --- copies -----------------------------------------------------------------------------------
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing has happened yet, nothing is about to meddle, and all of it is in its folder."""
+        meddling = self.transport.before or self.transport.after or self.clock.skew
+        return self._at_home and not meddling and self._looks() == self._at_first
+
+    def _looks(self) -> tuple[object, ...]:
+        """What every event changes: commands are counted, the logs of the three stores go on."""
+        logs = [
+            self.folder / name for name in ("state.db-wal", "systems/marketo.sqlite-wal", "systems/dynamics.sqlite-wal")
+        ]
+        written = [(log.stat().st_size, log.read_bytes()[:32]) for log in logs if log.exists()]
+        return (
+            self.clock.now(),
+            self.runs,
+            self.marketo.commands,
+            self.dynamics.commands,
+            self.config.read_bytes(),
+            *written,
+        )
+
+    def copy_to(self, folder: Path) -> None:
+        """A copy of everything as it is now; this world goes on, with a new engine."""
+        self.__exit__()
+        shutil.copytree(self.folder, folder)
+        self._open()
+
+    def become(self, folder: Path, runs: int) -> None:
+        """Both systems, the state and the staging become a copy of this one; the configuration stays."""
+        self.__exit__()
+        for name in ("systems", "staging"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for leftover in self.folder.glob("state.db-*"):
+            leftover.unlink()
+        shutil.copytree(folder, self.folder, dirs_exist_ok=True)
+        self.runs = runs
+        self._open()
 
     # --- the engine -------------------------------------------------------------------------------
 
@@ -136,8 +187,8 @@ class World:
     def run(self, **request: Json) -> dict[str, Json]:
         """One run; a cycle unless told otherwise. Returns its report. A minute passes first."""
         self.movable.advance(60)
-        self._runs += 1
-        run_id = f"{self.clock.now():%Y%m%dT%H%M%SZ}-{self._runs:06d}"
+        self.runs += 1
+        run_id = f"{self.clock.now():%Y%m%dT%H%M%SZ}-{self.runs:06d}"
         return run_cycle(self.engine, RunRequest(run_id, **request))
 
     def settle(self, most: int = 6) -> int:
@@ -198,20 +249,6 @@ class World:
         rows: list[dict[str, Json]] = self._marketo("GET", "/rest/v1/activities.json", query).get("result", [])
         return rows
 
-    def _marketo(self, method: str, path: str, query: str = "", body: Json = None) -> Json:
-        if "marketo" not in self._tokens:
-            grant = "grant_type=client_credentials&client_id=other&client_secret=other"
-            answer = self.marketo.handle(Request("GET", "/identity/oauth/token", grant))
-            self._tokens["marketo"] = json.loads(answer.body)["access_token"]
-        headers = {"authorization": f"Bearer {self._tokens['marketo']}", "content-type": "application/json"}
-        payload = json.dumps(body).encode() if body is not None else b""
-        answer = json.loads(self.marketo.handle(Request(method, path, query, headers, payload)).body)
-        if not answer["success"] and answer["errors"][0]["code"] in {"601", "602"}:
-            del self._tokens["marketo"]
-            return self._marketo(method, path, query, body)
-        assert answer["success"], answer
-        return answer
-
     # --- Dynamics, as its users see it ------------------------------------------------------------
 
     def row(self, entity: str, row_id: str) -> dict[str, Json] | None:
@@ -240,37 +277,3 @@ class World:
         """Delete a CRM record."""
         status, body = self._dynamics("DELETE", f"{entity}s({row_id})")
         assert status == 204, body
-
-    def _dynamics(
-        self, method: str, path: str, query: str = "", body: Json = None, prefer: str = ""
-    ) -> tuple[int, Json]:
-        if "dynamics" not in self._tokens:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": "other",
-                "client_secret": "other",
-                "scope": f"{DYNAMICS}/.default",
-            }
-            request = Request(
-                "POST",
-                "/sandbox/oauth2/v2.0/token",
-                "",
-                {"content-type": "application/x-www-form-urlencoded"},
-                urlencode(form).encode(),
-                DYNAMICS,
-            )
-            self._tokens["dynamics"] = json.loads(self.dynamics.handle(request).body)["access_token"]
-        headers = {
-            "authorization": f"Bearer {self._tokens['dynamics']}",
-            "accept": "application/json",
-            "odata-version": "4.0",
-            "odata-maxversion": "4.0",
-            "content-type": "application/json",
-            **({"prefer": prefer} if prefer else {}),
-        }
-        payload = json.dumps(body).encode() if body is not None else b""
-        response = self.dynamics.handle(Request(method, f"/api/data/v9.2/{path}", query, headers, payload, DYNAMICS))
-        if response.status == 401:
-            del self._tokens["dynamics"]
-            return self._dynamics(method, path, query, body, prefer)
-        return response.status, json.loads(response.body) if response.body else None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from include.leadsync.clients.transport import Headers, HttpRequest, HttpResponse
 from include.leadsync.errors import ConnectionBroken
 from include.sandbox.clock import MovableClock
+from include.sandbox.dynamics import DynamicsEmulator
+from include.sandbox.marketo import MarketoEmulator
 from include.sandbox.service import Request
+
+Json = Any
 
 
 class WorldClock:
@@ -31,6 +36,26 @@ class WorldClock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self._movable.advance(seconds)
+
+
+class WorldMarketo(MarketoEmulator):
+    """Counts the commands it is given."""
+
+    commands = 0
+
+    def control(self, command: str, arguments: Json) -> Json:
+        self.commands += 1
+        return super().control(command, arguments)
+
+
+class WorldDynamics(DynamicsEmulator):
+    """Counts the commands it is given."""
+
+    commands = 0
+
+    def control(self, command: str, arguments: Json) -> Json:
+        self.commands += 1
+        return super().control(command, arguments)
 
 
 class ConnectionDropped(Exception):
@@ -69,3 +94,56 @@ class WorldTransport:
         body = (request.body or b"").replace(f"client_secret={self.secret}".encode(), b"client_secret=sandbox")
         response = self.emulators[host].handle(Request(request.method, parts.path, parts.query, headers, body, host))
         return HttpResponse(response.status, Headers(dict(response.headers)), response.body)
+
+
+def other_marketo(emulator: WorldMarketo) -> Callable[..., Json]:
+    """Calls of another application to Marketo; each must succeed. Takes method, path, query and a body."""
+    grant = "grant_type=client_credentials&client_id=other&client_secret=other"
+    token = ""
+
+    def call(method: str, path: str, query: str = "", body: Json = None) -> Json:
+        nonlocal token
+        if not token:
+            given = emulator.handle(Request("GET", "/identity/oauth/token", grant))
+            token = json.loads(given.body)["access_token"]
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        payload = json.dumps(body).encode() if body is not None else b""
+        answer = json.loads(emulator.handle(Request(method, path, query, headers, payload)).body)
+        if not answer["success"] and answer["errors"][0]["code"] in {"601", "602"}:
+            token = ""
+            return call(method, path, query, body)
+        assert answer["success"], answer
+        return answer
+
+    return call
+
+
+_JSON = {
+    "accept": "application/json",
+    "odata-version": "4.0",
+    "odata-maxversion": "4.0",
+    "content-type": "application/json",
+}
+
+
+def other_dynamics(emulator: WorldDynamics, host: str) -> Callable[..., tuple[int, Json]]:
+    """Calls of another application to Dynamics: status and body. Takes method, path below the API, query, body."""
+    login = {"grant_type": "client_credentials", "client_id": "other", "client_secret": "other"}
+    form = urlencode({**login, "scope": f"{host}/.default"}).encode()
+    token = ""
+
+    def call(method: str, path: str, query: str = "", body: Json = None, prefer: str = "") -> tuple[int, Json]:
+        nonlocal token
+        if not token:
+            kind = {"content-type": "application/x-www-form-urlencoded"}
+            given = emulator.handle(Request("POST", "/sandbox/oauth2/v2.0/token", "", kind, form, host))
+            token = json.loads(given.body)["access_token"]
+        headers = {"authorization": f"Bearer {token}", **_JSON, **({"prefer": prefer} if prefer else {})}
+        payload = json.dumps(body).encode() if body is not None else b""
+        answer = emulator.handle(Request(method, f"/api/data/v9.2/{path}", query, headers, payload, host))
+        if answer.status == 401:
+            token = ""
+            return call(method, path, query, body, prefer)
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    return call
