@@ -22,6 +22,7 @@ from include.leadsync.model import STANDING
 from include.leadsync.plan.first_sync import require_whole_acceptance
 from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
+from include.leadsync.restored import count_run
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.state import ActivityLog, Echoes, Leases, Links, Metadata, Outbox, Requests, Runs
 from include.leadsync.sweeping import begin_sweeps
@@ -61,8 +62,9 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
     schema = current_schema(engine)
     require_setup(engine, schema)
     _require_fields(run, schema)
-    recovered, again, told = 0, list[str](), dict[str, list[str]]()
+    recovered, again, told, restored = 0, list[str](), dict[str, list[str]](), False
     if not run.dry_run:
+        restored = count_run(engine, run)
         _schema_changes(engine, schema)
         with engine.store.begin() as tx:
             again = remember(engine.store, dict(schema.filters), run.run_id, tx)
@@ -95,6 +97,7 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
         "requests": requests.height,
         **({"unlinked": unlinked} if (unlinked := _unlinked(run, selection)) else {}),
         **told,
+        **({"restored_backup": True} if restored else {}),
         **({"backfill": estimate(engine, run, schema)} if run.of_fields and run.dry_run else {}),
         **({"filter_changed": again} if again else {}),
         **({"stopped": stopped} if (stopped := _stopped(schema)) else {}),

@@ -102,7 +102,7 @@ class Staging:
         except FileNotFoundError as error:
             raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
         except OSError as error:
-            raise self._trouble("read", error) from error
+            raise _trouble(self._place, "read", error) from error
         except pl.exceptions.PolarsError as error:
             raise AnswerMalformed("staging", f"dataset {name} of run {self.run_id}", str(error)) from error
 
@@ -117,7 +117,7 @@ class Staging:
         except FileNotFoundError as error:
             raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
         except OSError as error:
-            raise self._trouble("read", error) from error
+            raise _trouble(self._place, "read", error) from error
 
     def exists(self, name: str) -> bool:
         """Whether a Parquet dataset of this name is published."""
@@ -156,13 +156,39 @@ class Staging:
                 yield sink
             self._fs.mv(temporary, self.path(file_name))
         except OSError as error:
-            raise self._trouble("written", error) from error
+            raise _trouble(self._place, "written", error) from error
 
-    def _trouble(self, what: str, error: OSError) -> RetryLater:
-        return RetryLater(
-            f"staging {self._place} cannot be {what} ({error.strerror or type(error).__name__});"
-            " free space or check LEADSYNC_STAGING, the next run starts over"
-        )
+
+def _trouble(place: str, what: str, error: OSError) -> RetryLater:
+    return RetryLater(
+        f"staging {place} cannot be {what} ({error.strerror or type(error).__name__});"
+        " free space or check LEADSYNC_STAGING, the next run starts over"
+    )
+
+
+def read_note(url: str, name: str) -> str | None:
+    """A small text beside the runs; None when it is not there."""
+    fs, base = open_file_system(url)
+    try:
+        with fs.open(f"{base}/{name}", "rb") as source:
+            return bytes(source.read()).decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _trouble(fs.unstrip_protocol(base), "read", error) from error
+
+
+def write_note(url: str, name: str, text: str) -> None:
+    """Replace a small text beside the runs, whole."""
+    fs, base = open_file_system(url)
+    temporary = f"{base}/.{name}.{uuid4().hex}.tmp"
+    try:
+        fs.makedirs(base, exist_ok=True)
+        with fs.open(temporary, "wb") as sink:
+            sink.write(text.encode())
+        fs.mv(temporary, f"{base}/{name}")
+    except OSError as error:
+        raise _trouble(fs.unstrip_protocol(base), "written", error) from error
 
 
 def open_file_system(url: str) -> tuple[Any, str]:

@@ -30,6 +30,7 @@ from include.leadsync.plan.brake import Held
 from include.leadsync.plan.step import LEFT_OUT
 from include.leadsync.quiet import is_quiet
 from include.leadsync.requests.answers import Answer, answer
+from include.leadsync.restored import caught_up
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import (
     ActivityLog,
@@ -259,6 +260,8 @@ class _Enqueue:
 
     def _bookkeeping(self, tx: Transaction) -> None:
         staging = self._staging
+        if self._run.incremental:
+            caught_up(self._engine, tx)
         for entity in ("lead", "contact"):
             if staging.exists(f"crm_seen.{entity}"):
                 seen = staging.read(f"crm_seen.{entity}").rename({"etag": "crm_etag"})

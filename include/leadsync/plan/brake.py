@@ -55,11 +55,14 @@ def apply_brake(
     approved: list[int],
     held_now: pl.DataFrame,
     creations: Limit | None = None,
+    *,
+    hold_losers: bool = False,
 ) -> Held:
     """Decide which operations of a plan wait.
 
     A deletion is a Microsoft is Deleted flag; an overwrite replaces or clears a value that the
     target shows; a creation is a new person (D18). Operations of links in `approved` were released before and pass.
+    `hold_losers`: the baselines are old, so no value may lose to another unseen (`restored`).
     What takes the place of one in `held_now` (`HELD_SCHEMA`) waits with the rest of that plan: a further edit approves
     nothing. Opt-outs pass always (D86).
     """
@@ -87,6 +90,12 @@ def apply_brake(
             reasons.append(
                 f"{records} {name} exceed {limit.count} records and {limit.share:.1%} of {total_links} links"
             )
+    if hold_losers:
+        losing = open_plan.filter(pl.col("lost").is_not_null())["op_id"]
+        held |= set(losing)
+        reasons += [f"a backup of the state was restored: {losing.n_unique()} writes would end a value"] * bool(
+            len(losing)
+        )
     if not held:
         return Held(frozenset(), None, (), kept)
     digest = plan_hash(open_plan.filter(pl.col("op_id").is_in(list(held))))

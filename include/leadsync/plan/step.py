@@ -29,6 +29,7 @@ from include.leadsync.plan.rows import (
 )
 from include.leadsync.plan.shared_addresses import shared_addresses
 from include.leadsync.quiet import is_quiet
+from include.leadsync.restored import is_restored
 from include.leadsync.schema import staged_schema
 from include.leadsync.state import Links, Outbox
 
@@ -123,6 +124,7 @@ def _held(engine: Engine, rows: pl.DataFrame, selection: pl.DataFrame) -> Held:
         selection.filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list(),
         _held_now(engine, rows),
         Limit(brake.creations.count, brake.creations.share),
+        hold_losers=is_restored(engine),
     )
 
 

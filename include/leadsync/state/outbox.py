@@ -84,6 +84,12 @@ class Outbox:
         with self._store.within(tx) as connection:
             return connection.execute(change.values(state=SUPERSEDED, updated_at=self._store.micros())).rowcount
 
+    def doubt(self, tx: Transaction | None = None) -> int:
+        """Everything pending may have been sent already: it becomes in flight, without a loader. Returns how many."""
+        change = sa.update(operation).where(operation.c.state == PENDING)
+        with self._store.within(tx) as connection:
+            return connection.execute(change.values(state=IN_FLIGHT, updated_at=self._store.micros())).rowcount
+
     def rebase(self, link_ids: Sequence[int], tx: Transaction | None = None) -> int:
         """Set `base_version` of what waits for these links to the links' present version.
 
