@@ -16,6 +16,7 @@ from include.leadsync.cli_commands import DONE, open_engine
 from include.leadsync.config import Settings
 from include.leadsync.context import Json
 from include.leadsync.errors import FixConfiguration
+from include.leadsync.forecast import forecasts
 from include.leadsync.model import Entity, System
 from include.leadsync.state import ActivityLog, Ledger, Outbox, Runs
 
@@ -39,13 +40,16 @@ def run_status(options: argparse.Namespace) -> int:
     """Where things stand."""
     with open_engine() as engine:
         latest = Runs(engine.store).latest()
+        usages = {system: engine.budget(system).usage() for system in System}
+        ahead = forecasts(engine.store, engine.settings, usages)
         status: dict[str, Json] = {
             "last_run": asdict(latest) if latest else None,
             "backlog": Outbox(engine.store).depth().to_pylist(),
             "held_plans": Outbox(engine.store).held().to_pylist(),
             "field_backfills": open_jobs(engine.store),
             "open_failures": ActivityLog(engine.store).open_count(),
-            "budgets": {system.value: asdict(engine.budget(system).usage()) for system in System},
+            "budgets": {system.value: asdict(usage) for system, usage in usages.items()},
+            "forecast": {system.value: asdict(one) for system, one in ahead.items()},
         }
     if options.json:
         print(json.dumps(status, default=str))
@@ -64,6 +68,9 @@ def run_status(options: argparse.Namespace) -> int:
     print(f"failures     {status['open_failures']} open; `errors` lists them")
     for system, usage in status["budgets"].items():
         print(f"budget       {system:9} {_budget_line(usage)}")
+    for system, one in status["forecast"].items():
+        if one["done_by"]:
+            print(f"forecast     {system:9} {_forecast_line(one)}")
     return DONE
 
 
@@ -73,6 +80,11 @@ def _budget_line(usage: Mapping[str, Json]) -> str:
         f"{usage['today']} of {usage['daily_limit']} today"
     )
     return line + (f", paused until {usage['paused_until']:%H:%M:%S}" if usage["paused_until"] else "")
+
+
+def _forecast_line(forecast: Mapping[str, Json]) -> str:
+    fits = "within today's quota" if forecast["fits_today"] else "more than today's quota"
+    return f"{forecast['waiting']} writes wait, {fits}; done at the earliest {forecast['done_by']:%Y-%m-%d %H:%M}"
 
 
 def run_errors(options: argparse.Namespace) -> int:

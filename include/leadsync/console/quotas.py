@@ -13,7 +13,7 @@ from include.leadsync.config import Settings
 from include.leadsync.model import System
 from include.leadsync.state import SharedBudget, StateStore
 from include.leadsync.state.arrow import to_micros
-from include.leadsync.state.budget_counts import CENTRAL
+from include.leadsync.state.budget_counts import next_central_midnight
 from include.leadsync.state.coordination import budget_use
 
 _RATE_OVER = timedelta(hours=3)
@@ -34,7 +34,7 @@ def quotas(store: StateStore, settings: Settings, clock: Clock) -> list[dict[str
     for system in System:
         usage = SharedBudget(store, system, settings.limits.of(system), clock).usage()
         rate = _rate(store, system, now)
-        resets = _next_midnight(now) if system is System.MARKETO else None
+        resets = next_central_midnight(now) if system is System.MARKETO else None
         left = (resets - now) / timedelta(hours=1) if resets else 0.0
         forecast = round(usage.today + rate * left) if resets else round(rate * 24)
         expected = max(forecast, usage.today)
@@ -60,8 +60,3 @@ def _rate(store: StateStore, system: System, now: datetime) -> float:
     with store.read() as tx:
         total = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(amount), 0)).where(*hours)).scalar_one()
     return float(total) / (_RATE_OVER / timedelta(hours=1))
-
-
-def _next_midnight(now: datetime) -> datetime:
-    tomorrow = (now.astimezone(CENTRAL) + timedelta(days=1)).date()
-    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=CENTRAL).astimezone(UTC)

@@ -116,6 +116,11 @@ def _when_down_to(buckets: Sequence[Sequence[Any]], room_at: int) -> int:
     return 0
 
 
+def next_central_midnight(now: datetime) -> datetime:
+    """When Marketo's quota starts anew, in UTC."""
+    return from_micros(_midnight(now.astimezone(CENTRAL).date() + timedelta(days=1)))
+
+
 def _central(now: int) -> datetime:
     return from_micros(now).astimezone(CENTRAL)
 

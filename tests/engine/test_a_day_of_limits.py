@@ -1,0 +1,71 @@
+"""Days of simulated time on half of Marketo's quota, the other half used by somebody else (P7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
+from include.leadsync.errors import RetryLater
+from include.leadsync.forecast import forecasts
+from include.leadsync.model import System
+from tests.world import MARKETO, World
+
+QUOTA, SHARE = 120, 60
+EVERY = 4 * 3600  # seconds between cycles
+MIDNIGHT = datetime(2026, 3, 3, 6, tzinfo=UTC)  # US Central
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[World]:
+    """Marketo takes 120 calls a day, half of them from us; a write carries one person."""
+    ours = {"share": 0.5, "calls": 100, "window_seconds": 20, "concurrent": 10, "daily": QUOTA}
+    with World(tmp_path, {"limits": {"marketo": ours}, "batches": {"marketo": 1}}) as world:
+        yield world
+
+
+def test_more_than_fits_into_a_day_is_finished_the_next_and_nobody_hears_607(limited: World) -> None:
+    world, heard, sent = limited, [], 0
+    leads = [world.add_row("lead", subject="s", lastname="L", emailaddress1=f"p{n}@example.com") for n in range(8)]
+    world.settle()
+    world.movable.freeze(MIDNIGHT)
+    world.marketo.control("set_options", {"limits": True, "daily_quota": QUOTA, "rate_limit": 10**6})
+
+    def listen(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+        nonlocal sent
+        sent += f"{MARKETO}/rest" in request.url
+        if b'"607"' in answer.body:
+            heard.append(request.url)
+        return answer
+
+    world.transport.after.append(listen)
+    ended = []
+    for number in range(9):  # six of them on the first day
+        if number == 6:
+            assert sent == SHARE  # not one more, and not one less
+            sent = 0
+        for _ in range(SHARE // 6):
+            assert world.persons_by("email", "nobody@example.com") == []  # the other integration is never refused
+        if number < 5:
+            for lead in leads:
+                world.edit_row("lead", lead, jobtitle=f"job {number}")
+        try:
+            ended.append(world.run()["outcome"])
+        except RetryLater as later:
+            ended.append("later" if "our share of its daily quota (60) is used up" in str(later) else str(later))
+            usages = {system: world.engine.budget(system).usage() for system in System}
+            ahead = forecasts(world.engine.store, world.engine.settings, usages)[System.MARKETO]
+            assert not ahead.waiting or (ahead.done_by and ahead.done_by >= MIDNIGHT.replace(day=4))
+        world.movable.advance(EVERY - 60)
+    assert set(ended[:6]) == {"done", "later"}
+    assert set(ended[6:]) == {"done"}
+    assert [world.persons_by("microsoftId", lead)[0]["id"] and title(world, lead) for lead in leads] == ["job 4"] * 8
+    assert heard == []
+
+
+def title(world: World, lead: str) -> object:
+    (person,) = world.persons_by("microsoftId", lead)
+    return (world.person(person["id"], "title") or {})["title"]
