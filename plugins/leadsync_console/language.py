@@ -9,7 +9,14 @@ from pathlib import Path
 import yaml
 
 FALLBACK = "en"
-NAMES = {"en": "English"}
+NAMES = {
+    "en": "English",
+    "zh-Hans": "简体中文",
+    "sv": "Svenska",
+    "pt-BR": "Português (Brasil)",
+    "es": "Español",
+    "ko": "한국어",
+}
 """Tag → its own name, in the order of the menu."""
 
 COOKIE = "leadsync_lang"

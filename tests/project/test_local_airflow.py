@@ -175,6 +175,35 @@ def test_our_pages_ask_for_airflows_login(airflow: LocalAirflow) -> None:
         assert requests.get(address, timeout=60).status_code == 401
 
 
+def test_the_console_is_in_the_navigation_for_viewers_and_takes_changes_from_its_own_pages_only(
+    airflow: LocalAirflow,
+) -> None:
+    plugins = {plugin["name"]: plugin for plugin in airflow.rest.call("GET", "/plugins")["plugins"]}
+    (view,) = plugins["leadsync_console"]["external_views"]
+    assert requests.get(f"{airflow.url}{view['href']}", timeout=30).status_code == 401
+    viewer = airflow.viewer()
+    try:
+        page = viewer.page(view["href"])
+        assert (page.status_code, "API budgets" in page.text) == (200, True)
+        found = viewer.page("/leadsync/persons?q=nobody%40example.com&live=1").text
+        assert "Neither system knows" in found  # so both were asked, with the connections of the API server
+        cookies, change = {"_token": viewer.token()}, f"{airflow.url}/leadsync/errors/retry"
+        own = {"Origin": airflow.url}
+        refused = requests.post(change, {"activity": 1}, cookies=cookies, headers=own, timeout=30)
+        assert refused.status_code == 403
+    finally:
+        viewer.close()
+    cookies = {"_token": airflow.rest.token()}
+    elsewhere = {"Origin": "https://elsewhere.example"}
+    for headers, status in ((elsewhere, 403), ({}, 403), (own, 303)):
+        answer = requests.post(
+            change, {"activity": 1}, cookies=cookies, headers=headers, timeout=30, allow_redirects=False
+        )
+        assert answer.status_code == status, answer.text
+    (row,) = airflow.rest.call("GET", "/eventLogs?event=leadsync_retry")["event_logs"]
+    assert (row["owner"], row["dag_id"]) == (airflow.user, "lead_sync")
+
+
 def test_a_wrong_password_opens_nothing(airflow: LocalAirflow) -> None:
     stranger = AirflowRest(airflow.url, airflow.user, "guess")
     try:
