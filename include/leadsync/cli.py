@@ -15,6 +15,7 @@ from pathlib import Path
 
 from include.leadsync import cli_commands as commands
 from include.leadsync import cli_questions as questions
+from include.leadsync import cli_reconcile as reconcile
 from include.leadsync import cli_survey as survey
 from include.leadsync import cli_undo as undo
 from include.leadsync.errors import LeadSyncError, redact
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         entry.set_defaults(command=command)
         return entry
 
-    for commands_of in (_running, _backfill, _undo, _request, _survey, _questions):
+    for commands_of in (_running, _backfill, _undo, _reconcile, _request, _survey, _questions):
         commands_of(add)
     return parser
 
@@ -120,6 +121,14 @@ def _undo(add: Adding) -> None:
     undoing.add_argument(
         "--json", action="store_true", help="print report and list as one JSON object on the last line"
     )
+
+
+def _reconcile(add: Adding) -> None:
+    """Everything, held against both systems."""
+    full = add("reconcile", reconcile.run_reconcile, "compare every link with both systems and repair what differs")
+    full.add_argument("--dry-run", action="store_true", help="find and plan only")
+    full.add_argument("--out", metavar="FOLDER", help="where the findings go, as CSV")
+    full.add_argument("--json", action="store_true", help="print the report as one JSON object on the last line")
 
 
 def _request(add: Adding) -> None:

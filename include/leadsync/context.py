@@ -29,7 +29,7 @@ class RunRequest:
 
     `kind`: "cycle" follows the cursors; "backfill" reads the selection (window, entity, persons,
     fields) afresh and leaves the cursors alone; "request" serves Sync Person to Microsoft; "undo" takes back what the
-    run `undoes` has written.
+    run `undoes` has written; "reconcile" compares everything that is linked.
     `since`, `until`: ISO 8601. `approve`: the plan hash that the brake may let pass.
     """
 

@@ -18,11 +18,14 @@ from include.leadsync.enqueue import enqueue
 from include.leadsync.errors import AnotherRunAtWork, LeadSyncError, NameUnknown, StopRun, redact
 from include.leadsync.extract.crm import extract_crm
 from include.leadsync.extract.persons import extract_persons
-from include.leadsync.judge import validate
+from include.leadsync.judge import validate as judge
 from include.leadsync.link import link
 from include.leadsync.load import load
 from include.leadsync.model import Connection, Entity, System
 from include.leadsync.plan import merge, plan
+from include.leadsync.reconcile import KIND as RECONCILE
+from include.leadsync.reconcile import compare
+from include.leadsync.reconcile_report import write_findings
 from include.leadsync.recover import recover
 from include.leadsync.schema import refresh_staged
 from include.leadsync.staging import sweep
@@ -55,6 +58,11 @@ def extract(engine: Engine, run: RunRequest) -> dict[str, Json]:
 
 def _extracted(engine: Engine, run: RunRequest, stream: str) -> dict[str, Json]:
     return extract_persons(engine, run) if stream == "person" else extract_crm(engine, run, Entity(stream))
+
+
+def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
+    """Judge the plan; a full compare tells at this point what it found."""
+    return judge(engine, run) | (write_findings(engine, run) if run.kind == RECONCILE else {})
 
 
 def finish(engine: Engine, run: RunRequest) -> dict[str, Json]:
@@ -93,6 +101,15 @@ _BEFORE_STORED = ("extract", "link", "merge", "plan", "validate", "enqueue")
 
 _DRY = ("recover", "extract", "link", "merge", "plan", "validate")
 
+_BEFOREHAND: Mapping[str, Callable[[Engine, RunRequest], dict[str, Json]]] = {"compare": compare}
+"""What a full compare does before it extracts."""
+
+
+def steps_of(run: RunRequest) -> list[str]:
+    """The steps that a run takes, in order."""
+    names = list(_DRY if run.dry_run else STEPS)
+    return [names[0], *_BEFOREHAND, *names[1:]] if run.kind == RECONCILE else names
+
 
 def run_step(name: str, run: RunRequest, *, connections: Mapping[System, Connection]) -> dict[str, Json]:
     """Carry out one step in a process of its own, as an Airflow task does.
@@ -116,7 +133,7 @@ def step(engine: Engine, name: str, run: RunRequest) -> dict[str, Json]:
     if name in _BEFORE_STORED:
         take_turn(engine, run)
     log.info("run %s: %s", run.run_id, name)
-    result = STEPS[name](engine, run)
+    result = {**STEPS, **_BEFOREHAND}[name](engine, run)
     Runs(engine.store).note(run.run_id, name if not run.stream else f"{name}.{run.stream}", result)
     return result
 
@@ -134,7 +151,7 @@ def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:
         "steps": {},
     }
     try:
-        for name in _DRY if run.dry_run else STEPS:
+        for name in steps_of(run):
             report["steps"][name] = step(engine, name, run)
     except AnotherRunAtWork as other:
         report |= {"outcome": "skipped", "reason": str(other)}

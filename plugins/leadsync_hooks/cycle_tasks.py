@@ -1,6 +1,7 @@
 """The tasks of one cycle, in order. All DAGs that write use these and no others.
 
-recover → extract (persons; per Dynamics table) → link → merge → plan → validate → enqueue → load → activity → finish
+recover → extract (persons; per Dynamics table) → link → merge → plan → validate → enqueue → load → activity → finish;
+a full compare has compare behind recover
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from leadsync_hooks.operators import (
     StepOperator,
     close_failed_run,
 )
+from leadsync_hooks.runs import RECONCILE
 
 MARKETO_POOL = "marketo_api"
 DYNAMICS_POOL = "dynamics_api"
@@ -70,5 +72,12 @@ def cycle_tasks(kind: str) -> tuple[BaseOperator, BaseOperator]:
     load = StepOperator(task_id="load", step="load", kind=kind, pool=MARKETO_POOL, retries=1, execution_timeout=_LONG)
     activity = StepOperator(task_id="activity", step="activity", kind=kind, pool=MARKETO_POOL)
     finish = FinishOperator(task_id=LAST_STEP, step=LAST_STEP, kind=kind, trigger_rule=TriggerRule.NONE_FAILED)
-    chain(recover, extract, link, merge, plan, validate, enqueue, load, activity, finish)
+    beforehand: list[BaseOperator] = [recover]
+    if kind == RECONCILE:
+        beforehand.append(
+            StepOperator(
+                task_id="compare", step="compare", kind=kind, pool=MARKETO_POOL, retries=1, execution_timeout=_LONG
+            )
+        )
+    chain(*beforehand, extract, link, merge, plan, validate, enqueue, load, activity, finish)
     return recover, finish

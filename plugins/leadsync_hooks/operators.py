@@ -26,7 +26,7 @@ class StepOperator(BaseOperator):
 
     Args:
         step: name of the step, as `include.leadsync.cycle.run_step` knows it.
-        kind: "cycle", "backfill" or "request".
+        kind: "cycle", "backfill", "request" or "reconcile".
         stream: of the extract step: "person", "lead" or "contact".
     """
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from include.leadsync.context import RunRequest
 
+RECONCILE = "reconcile"
 BOTH, CONFIGURED = "both", "configured"
 """What forms say for no choice."""
 _WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
@@ -40,7 +41,7 @@ def run_values(
     leaves the cursors alone.
 
     Args:
-        kind: "cycle", "backfill" or "request".
+        kind: "cycle", "backfill", "request" or "reconcile".
         params: the form of the DAG; missing keys mean their defaults.
         run_id: from `engine_run_id`.
         dry_run: plan only, whatever the form says.
@@ -50,7 +51,7 @@ def run_values(
         ValueError: the window ends before it begins.
     """
     since, until = (_moment(params.get(name)) for name in ("since", "until"))
-    if interval is not None:
+    if interval is not None and kind != RECONCILE:  # a full compare has no window
         kind, (since, until) = "backfill", interval
     if since and until and since >= until:
         raise ValueError(f"the window is empty: since {since.isoformat()} is not before until {until.isoformat()}")

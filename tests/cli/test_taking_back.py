@@ -1,8 +1,13 @@
-"""`undo` at the command line: what it says, what it writes, how it ends."""
+"""`undo` and `reconcile` at the command line: what they say, what they write, how they end."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyarrow as pa
+
 from include.leadsync.setup import setup
+from include.leadsync.state import Links
 from tests.cli.command_line import CommandLine
 
 
@@ -36,3 +41,27 @@ def test_a_run_is_looked_at_taken_back_and_found_taken_back(command_line: Comman
     assert (unknown.status, unknown.out) == (2, "")
     assert "no run is called" in unknown.err or "older than the ledger" in unknown.err
     assert "Traceback" not in unknown.err
+
+
+def test_a_full_compare_finds_what_is_wrong_and_leaves_a_report(command_line: CommandLine, tmp_path: Path) -> None:
+    line = command_line
+    with line.engine() as engine:
+        setup(engine)
+    lead = line.add_row("lead", subject="s", lastname="Cy", jobtitle="CTO")
+    line.run_here("cycle")
+    first = line.run_here("reconcile", "--out", str(tmp_path))
+    assert (first.status, first.err) == (0, "")
+    with line.engine() as engine:
+        links = Links(engine.store)
+        (link,) = links.by_crm([lead]).to_pylist()
+        damaged = {"link_id": link["link_id"], "base": str(link["base"]).replace("CTO", "CEO")}
+        links.update(pa.Table.from_pylist([damaged]))
+    before = line.sandbox.calls.position
+    looked = line.run_here("reconcile", "--dry-run", "--json", "--out", str(tmp_path)).report
+    assert (looked["outcome"], looked["steps"]["validate"]["found"]) == ("planned", {"baseline": 1})
+    done = line.run("reconcile", "--out", str(tmp_path))
+    assert (done.status, done.err) == (0, "")
+    assert "1  baseline: fields on which both sides agree" in done.out
+    assert (tmp_path / "findings.csv").read_text().splitlines()[1].startswith(f"baseline,lead,{link['link_id']},")
+    assert "baseline" not in line.run_here("reconcile", "--out", str(tmp_path)).out
+    assert line.writes(before) == []

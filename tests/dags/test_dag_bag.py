@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-CYCLES = {"lead_sync", "lead_sync_backfill"}
+CYCLES = {"lead_sync", "lead_sync_backfill", "lead_sync_reconcile"}
 EXPECTED = {*CYCLES, "sync_person_to_microsoft"}
 STEPS = ["recover", "link", "merge", "plan", "validate", "enqueue", "load", "activity", "finish"]
 
@@ -50,15 +50,24 @@ def test_the_background_sync_runs_one_at_a_time(dags: Mapping[str, Any]) -> None
     assert dags["lead_sync"].max_active_runs == 1
 
 
+def test_the_full_compare_runs_at_night_and_compares_before_it_reads(dags: Mapping[str, Any]) -> None:
+    dag = dags["lead_sync_reconcile"]
+    assert (dag.timetable.expression, dag.max_active_runs) == ("17 1 * * *", 1)
+    task = dag.task_dict["compare"]
+    assert (task.step, task.kind, task.upstream_task_ids) == ("compare", "reconcile", {"recover"})
+    assert task.downstream_task_ids == {"extract_persons", "extract_records"}
+    assert list(dag.params) == ["dry_run"]
+
+
 def test_the_background_sync_has_real_data_intervals_of_five_minutes(dags: Mapping[str, Any]) -> None:
     timetable = dags["lead_sync"].timetable
     assert type(timetable).__name__ == "CronDataIntervalTimetable"
     assert timetable.expression == "*/5 * * * *"
 
 
-def test_only_the_background_sync_starts_by_itself(dags: Mapping[str, Any]) -> None:
+def test_only_the_background_sync_and_the_full_compare_start_by_themselves(dags: Mapping[str, Any]) -> None:
     scheduled = {dag_id for dag_id, dag in dags.items() if type(dag.timetable).__name__ != "NullTimetable"}
-    assert scheduled == {"lead_sync"}
+    assert scheduled == {"lead_sync", "lead_sync_reconcile"}
 
 
 @pytest.mark.parametrize("dag_id", sorted(CYCLES))
@@ -81,6 +90,7 @@ def test_dynamics_records_are_extracted_table_by_table(dags: Mapping[str, Any], 
 def test_tasks_that_call_an_api_count_in_its_pool(dags: Mapping[str, Any], dag_id: str) -> None:
     tasks = dags[dag_id].task_dict
     pools = {task_id: task.pool for task_id, task in tasks.items() if task.pool != "default_pool"}
+    assert pools.pop("compare", "marketo_api") == "marketo_api"
     assert pools == {
         "recover": "marketo_api",
         "extract_persons": "marketo_api",

@@ -20,6 +20,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         {},
         {"fields": ["firstName", "mktoPersonNotes"], "direction": "outbound", "window_on": "created"},
     ],
+    "lead_sync_reconcile": [{}, {"dry_run": True}],
     "sync_person_to_microsoft": [
         {"persons": [1001]},
         {"persons": [1001], "sync_as": "contact", "owner": "ada@example.com", "reason": "met at the fair"},
@@ -45,6 +46,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"direction": "sideways"},
         {"window_on": "deleted"},
     ],
+    "lead_sync_reconcile": [{"dry_run": "maybe"}],
     "sync_person_to_microsoft": [
         {},
         {"persons": []},

@@ -46,10 +46,14 @@ def test_parsing_loads_nothing_heavy(loaded: set[str], module: str) -> None:
 
 
 def test_no_schedule_is_a_choice_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    from leadsync_hooks.schedule import cycle_schedule
+    from leadsync_hooks.schedule import cycle_schedule, reconcile_schedule
 
     monkeypatch.setenv("LEADSYNC_SCHEDULE", "none")
-    assert cycle_schedule() is None
+    assert (cycle_schedule(), reconcile_schedule()) == (None, None)
+    monkeypatch.setenv("LEADSYNC_RECONCILE_SCHEDULE", "0 3 * * 0")
+    weekly = reconcile_schedule()
+    assert weekly is not None
+    assert weekly.expression == "0 3 * * 0"
     monkeypatch.setenv("LEADSYNC_SCHEDULE", "0 * * * *")
     hourly = cycle_schedule()
     assert hourly is not None

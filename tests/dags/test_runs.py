@@ -165,6 +165,14 @@ def test_a_selection_makes_a_backfill_of_a_cycle(played: PlayedEngine, run: Call
     assert values["since"] == "2026-03-01T00:00:00+00:00"
 
 
+def test_a_full_compare_compares_before_it_reads_and_stops_after_validation_when_it_is_dry(
+    played: PlayedEngine, run: Callable[..., dict[str, str]]
+) -> None:
+    run("lead_sync_reconcile", {"dry_run": True})
+    assert played.steps == ["recover", "compare", *STEPS[1:8]]
+    assert {values["kind"] for _, values in played.asked} == {"reconcile"}
+
+
 def test_a_window_that_ends_before_it_begins_fails_before_anything_is_read(
     played: PlayedEngine, run: Callable[..., dict[str, str]]
 ) -> None:

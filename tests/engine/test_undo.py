@@ -100,6 +100,7 @@ def test_what_was_edited_since_is_kept_on_whichever_side_and_listed(
 ) -> None:
     (out, back), run = crossed
     world.edit_row("lead", out[1], jobtitle="newer")  # the side that was written to
+    world.settle()
     world.edit_row("lead", back[1], jobtitle="newer")  # the side it came from; not synced yet
     report = undo(world, run)
     assert fates(report) == {"edited": 2}

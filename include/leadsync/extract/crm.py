@@ -151,23 +151,9 @@ class CrmReader:
         """Canonical rows with their links; rows whose hash is the one last seen go to the second table."""
         if raw.num_rows == 0:
             return self._row_schema().empty_table(), _SEEN.empty_table()
-        rows = canonical_records(raw, self._schema, self._entity, self._reference)
-        links: pl.DataFrame = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))  # type: ignore[assignment]
-        kept = ("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty", "crm_state")
-        known = links.select(*kept)
-        as_before = [] if keep_unchanged else unchanged_under_older_map(rows, links, self._links.layouts(), self._map)
-        joined = rows.join(known, left_on="id", right_on="crm_id", how="left", maintain_order="left")
-        same = (
-            (
-                (pl.col("hash") == pl.col("crm_hash")) & (pl.col("hash_tag") == hash_tag())
-                | pl.col("id").is_in(as_before)
-            )
-            & pl.col("dirty").is_null()
-            & (pl.col("allowed") == (pl.col("status") != LinkStatus.SUSPENDED))
-            & pl.col("@state").eq_missing(pl.col("crm_state"))
-            & pl.col("@master").is_null()
-        ).fill_null(value=False)
-        names = self._row_schema().names
+        joined = self.compared(raw)
+        allowed = (pl.col("allowed") == (pl.col("status") != LinkStatus.SUSPENDED)).fill_null(value=False)
+        same, names = pl.col("same") & allowed, self._row_schema().names
         if keep_unchanged:
             self._counts["changed"] += joined.height
             return joined.select(names).to_arrow(), _SEEN.empty_table()
@@ -176,6 +162,28 @@ class CrmReader:
         self._counts["changed"] += changed.height
         self._counts["unchanged"] += joined.height - changed.height
         return changed.select(names).to_arrow(), unchanged.to_arrow()
+
+    def compared(self, raw: pa.Table) -> pl.DataFrame:
+        """Canonical rows beside the state of their links, null where there is none.
+
+        `same`: nothing but the filter's verdict can have changed since the link last saw the record.
+        """
+        rows = canonical_records(raw, self._schema, self._entity, self._reference)
+        links: pl.DataFrame = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))  # type: ignore[assignment]
+        kept = ("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty", "crm_state", "version")
+        known = links.select(*kept)
+        as_before = unchanged_under_older_map(rows, links, self._links.layouts(), self._map)
+        joined = rows.join(known, left_on="id", right_on="crm_id", how="left", maintain_order="left")
+        same = (
+            (
+                (pl.col("hash") == pl.col("crm_hash")) & (pl.col("hash_tag") == hash_tag())
+                | pl.col("id").is_in(as_before)
+            )
+            & pl.col("dirty").is_null()
+            & pl.col("@state").eq_missing(pl.col("crm_state"))
+            & pl.col("@master").is_null()
+        )
+        return joined.with_columns(same.fill_null(value=False).alias("same"))
 
     def _row_schema(self) -> pa.Schema:
         return pa.schema(IDENTITY_SCHEMA + [(name, pa.string()) for name in self._map.names])
