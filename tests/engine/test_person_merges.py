@@ -13,6 +13,7 @@ from include.leadsync.requests import request_persons
 from include.leadsync.state import Requests
 from tests.engine.lifecycle import PEOPLE, Scene, copy_of
 from tests.engine.play import column, shown
+from tests.engine.together import Story, together
 from tests.world_transport import ConnectionDropped
 
 
@@ -24,7 +25,7 @@ def kept(scene: Scene, name: str) -> dict[str, object]:
 
 def stranger(scene: Scene, name: str = "Stray") -> int:
     """A person without a CRM record."""
-    return scene.world.add_person(email=f"{name.lower()}@example.com", lastName=name)
+    return scene.add_person(email=scene.address(name.lower()), lastName=name)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +41,14 @@ def stranger(scene: Scene, name: str = "Stray") -> int:
         (None, None, None),
     ],
 )
-def test_the_merge_matrix(scene: Scene, loser: str | None, winner: str | None, survives: str | None) -> None:
+@together()
+def test_the_merge_matrix(scene: Scene, loser: str | None, winner: str | None, survives: str | None) -> Story:
     lost = scene.person(loser) if loser else stranger(scene)
     survivor = scene.person(winner) if winner else stranger(scene, "Free")
     rows = {name: scene.world.row(PEOPLE[name], scene.record(name)) for name in PEOPLE}
-    people = scene.world.marketo.control("people_count", {})["people"]
+    people = scene.count()
     scene.merge_persons(survivor, lost)
-    scene.settled()
+    yield
     if survives:
         assert scene.shown(survivor) == kept(scene, survives)
         assert (PEOPLE[survives], survivor, scene.record(survives)) in scene.live()
@@ -58,47 +60,50 @@ def test_the_merge_matrix(scene: Scene, loser: str | None, winner: str | None, s
         assert (PEOPLE[loser], lost, scene.record(loser), "person_merged") in scene.links()
         assert scene.world.row(PEOPLE[loser], scene.record(loser)) == rows[loser]  # not touched
         scene.world.edit_row(PEOPLE[loser], scene.record(loser), jobtitle="ignored")
-        scene.settled()
+        yield
         assert shown(scene.world, survivor, "title") is None
-        assert scene.world.marketo.control("people_count", {})["people"] == people - 1
+        assert scene.count() == people - 1
     elif survives:
         scene.world.edit_row(PEOPLE[survives], scene.record(survives), jobtitle="crosses")
         scene.world.edit_person(survivor, city="crosses")
-        scene.settled()
+        yield
         assert shown(scene.world, survivor, "title") == "crosses"
         assert column(scene.world, PEOPLE[survives], scene.record(survives), "address1_city") == "crosses"
 
 
-def test_the_marketers_choice_of_values_reaches_the_record_and_an_opt_out_stands(scene: Scene) -> None:
+@together()
+def test_the_marketers_choice_of_values_reaches_the_record_and_an_opt_out_stands(scene: Scene) -> Story:
     ann, lead = scene.person("ann"), scene.record("ann")
     scene.world.edit_person(ann, title="Engineer", unsubscribed=True)
-    scene.world.settle()
-    free = scene.world.add_person(email="free@example.com", lastName="Free", title="CTO")
+    yield
+    free = scene.add_person(email=scene.address("free"), lastName="Free", title="CTO")
     scene.merge_persons(free, ann)
-    scene.settled()
+    yield
     assert column(scene.world, "lead", lead, "jobtitle") == "CTO"
     assert column(scene.world, "lead", lead, "donotbulkemail") is True
     assert shown(scene.world, free, "unsubscribed") is True
     assert [row["rule"] for row in scene.world.ledger(ann) if row["kind"] == "person_merged"] == ["D44"]
 
 
-def test_of_several_losers_one_link_goes_on_contacts_first(scene: Scene) -> None:
+@together()
+def test_of_several_losers_one_link_goes_on_contacts_first(scene: Scene) -> Story:
     free, ann, cy, di = stranger(scene), scene.person("ann"), scene.person("cy"), scene.person("di")
     scene.merge_persons(free, ann, di, cy)
-    scene.settled()
+    yield
     (link,) = (link for link in scene.live() if link[1] == free)
     assert link in {("contact", free, scene.record("cy")), ("contact", free, scene.record("di"))}
     assert sorted(code for code, _ in scene.said(open_only=True)) == ["crm_duplicates"] * 2
 
 
 @pytest.mark.parametrize("cycles_between", [False, True], ids=["in one cycle", "one after another"])
-def test_a_winner_that_is_merged_away_later_hands_the_link_on(scene: Scene, cycles_between: bool) -> None:
+@together()
+def test_a_winner_that_is_merged_away_later_hands_the_link_on(scene: Scene, cycles_between: bool) -> Story:
     first, last = stranger(scene), stranger(scene, "Last")
     scene.merge_persons(first, scene.person("ann"))
     if cycles_between:
-        scene.settled()
+        yield
     scene.merge_persons(last, first)
-    scene.settled()
+    yield
     assert scene.shown(last) == kept(scene, "ann")
     assert [link for link in scene.live() if link[2] == scene.record("ann")] == [("lead", last, scene.record("ann"))]
 
@@ -121,12 +126,13 @@ def test_persons_merged_while_we_write_to_one_of_them_lose_nothing(scene: Scene)
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["survivor unlinked", "survivor linked"])
-def test_what_was_asked_for_a_loser_is_asked_for_its_survivor(scene: Scene, linked: bool) -> None:
+@together()
+def test_what_was_asked_for_a_loser_is_asked_for_its_survivor(scene: Scene, linked: bool) -> Story:
     loser = stranger(scene)
     survivor = scene.person("ann") if linked else stranger(scene, "Free")
     (request_id,) = request_persons(scene.world.engine, [loser], "lead", source="test", token="1")
     scene.merge_persons(survivor, loser)
-    scene.settled()
+    yield
     (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
     assert row["outcome"] == ("no_action" if linked else "created")
     assert len([link for link in scene.live() if link[1] == survivor]) == 1
@@ -154,75 +160,80 @@ def test_a_request_that_was_begun_for_a_loser_creates_nothing_where_the_survivor
     assert scene.shown(survivor) == kept(scene, "ann")
 
 
-def test_a_merge_that_is_read_twice_changes_nothing(scene: Scene) -> None:
+@together()
+def test_a_merge_that_is_read_twice_changes_nothing(scene: Scene) -> Story:
     scene.merge_persons(stranger(scene), scene.person("ann"))
-    scene.settled()
+    yield
     links, said = scene.links(), scene.said()
     scene.world.movable.advance(3700)  # the feeds are read again, with an overlap
-    scene.settled()
+    yield
     assert (scene.links(), scene.said()) == (links, said)
 
 
-def test_merged_in_both_systems_the_wrong_way_round_one_pair_is_left(scene: Scene) -> None:
+@together()
+def test_merged_in_both_systems_the_wrong_way_round_one_pair_is_left(scene: Scene) -> Story:
     ann, bo, kept_row, lost_row = scene.person("ann"), scene.person("bo"), scene.record("ann"), scene.record("bo")
     scene.merge_persons(bo, ann)
     scene.merge_rows("lead", kept_row, lost_row)
-    scene.settled()
+    yield
     assert [link for link in scene.live() if link[0] == "lead"] == [("lead", bo, kept_row)]
     assert scene.shown(bo) == {"Id": kept_row, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
     assert scene.said(open_only=True) == []
 
 
-def test_duplicates_that_are_merged_in_dynamics_after_all_are_reported_as_done(scene: Scene) -> None:
+@together()
+def test_duplicates_that_are_merged_in_dynamics_after_all_are_reported_as_done(scene: Scene) -> Story:
     scene.merge_persons(scene.person("bo"), scene.person("ann"))
-    scene.settled()
+    yield
     assert scene.said(open_only=True) == [("crm_duplicates", "D44")]
     scene.merge_rows("lead", scene.record("bo"), scene.record("ann"))
-    scene.settled()
+    yield
     assert scene.said(open_only=True) == []
 
 
-def test_when_the_survivor_is_deleted_the_losers_record_makes_a_new_person_at_its_next_update(scene: Scene) -> None:
+@together()
+def test_when_the_survivor_is_deleted_the_losers_record_makes_a_new_person_at_its_next_update(scene: Scene) -> Story:
     ann, bo, lead = scene.person("ann"), scene.person("bo"), scene.record("ann")
     scene.merge_persons(bo, ann)
-    scene.settled()
+    yield
     scene.world.delete_person(bo)
-    scene.settled()
+    yield
     scene.world.edit_row("lead", lead, jobtitle="CTO")
-    scene.settled()
+    yield
     (again,) = scene.world.persons_by("microsoftId", lead)
     assert again["id"] not in {ann, bo}
 
 
 @pytest.mark.parametrize(("winner", "other"), [("bo", "ann"), ("cy", "ann")])
+@together(lifecycle={"marketo_merge": "write_to_survivor"})
 def test_told_to_later_changes_of_the_losers_record_are_written_to_the_survivor(
-    prepared: Path, tmp_path: Path, winner: str, other: str
-) -> None:
-    with copy_of(prepared, tmp_path / "scene", {"lifecycle": {"marketo_merge": "write_to_survivor"}}) as scene:
-        survivor, loser = scene.person(winner), scene.person(other)
-        scene.merge_persons(survivor, loser)
-        scene.settled()
-        scene.world.edit_row("lead", scene.record(other), jobtitle="CTO", donotbulkemail=True)
-        scene.settled()
-        for title in ("CEO", "Chair"):
-            scene.world.edit_person(survivor, city=title)
-            scene.world.edit_row("lead", scene.record(other), jobtitle=title, donotbulkemail=False)
-            scene.settled()
-            assert (shown(scene.world, survivor, "title"), shown(scene.world, survivor, "city")) == (title, title)
-            assert column(scene.world, PEOPLE[winner], scene.record(winner), "jobtitle") == title
-        assert shown(scene.world, survivor, "unsubscribed") is True  # a lift is not carried over to somebody else
-        assert column(scene.world, "lead", scene.record(other), "address1_city") is None
+    scene: Scene, winner: str, other: str
+) -> Story:
+    survivor, loser = scene.person(winner), scene.person(other)
+    scene.merge_persons(survivor, loser)
+    yield
+    scene.world.edit_row("lead", scene.record(other), jobtitle="CTO", donotbulkemail=True)
+    yield
+    for title in ("CEO", "Chair"):
+        scene.world.edit_person(survivor, city=title)
+        scene.world.edit_row("lead", scene.record(other), jobtitle=title, donotbulkemail=False)
+        yield
+        assert (shown(scene.world, survivor, "title"), shown(scene.world, survivor, "city")) == (title, title)
+        assert column(scene.world, PEOPLE[winner], scene.record(winner), "jobtitle") == title
+    assert shown(scene.world, survivor, "unsubscribed") is True  # a lift is not carried over to somebody else
+    assert column(scene.world, "lead", scene.record(other), "address1_city") is None
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["survivor unlinked", "survivor linked"])
-def test_what_is_asked_for_a_loser_long_after_its_merge_is_asked_for_its_survivor(scene: Scene, linked: bool) -> None:
+@together()
+def test_what_is_asked_for_a_loser_long_after_its_merge_is_asked_for_its_survivor(scene: Scene, linked: bool) -> Story:
     loser, between = stranger(scene), stranger(scene, "Between")
     survivor = scene.person("ann") if linked else stranger(scene, "Free")
     for winner, merged in ((between, loser), (survivor, between)):
         scene.merge_persons(winner, merged)
-        scene.world.run()
+        yield
     (request_id,) = request_persons(scene.world.engine, [loser], "lead", source="test", token="1")
-    scene.settled()
+    yield
     (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
     assert row["outcome"] == ("no_action" if linked else "created")
     assert len([link for link in scene.live() if link[1] == survivor]) == 1
@@ -237,15 +248,16 @@ def test_a_run_for_requests_learns_of_a_merge_that_no_cycle_has_seen(scene: Scen
     assert row["outcome"] == "no_action"
 
 
-def test_a_restored_record_goes_to_the_person_that_its_own_was_merged_into(scene: Scene) -> None:
+@together()
+def test_a_restored_record_goes_to_the_person_that_its_own_was_merged_into(scene: Scene) -> Story:
     ann, lead, free = scene.person("ann"), scene.record("ann"), stranger(scene)
     scene.world.delete_row("lead", lead)
-    scene.world.settle()
+    yield
     scene.merge_persons(free, ann)
     scene.world.edit_person(free, microsoftId=None)
-    scene.world.run()
-    scene.world.add_row("lead", leadid=lead, subject="Web form", lastname="Ax")
-    scene.settled()
+    yield
+    scene.add_row("lead", leadid=lead, subject="Web form", lastname="Ax")
+    yield
     assert scene.shown(free) == kept(scene, "ann")
     assert {link[1] for link in scene.live() if link[2] == lead} == {free}
 
