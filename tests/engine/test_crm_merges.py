@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +11,34 @@ import pytest
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from tests.engine.lifecycle import Scene, copy_of
 from tests.engine.play import column, shown
+from tests.engine.together import Story, together
 
 OUT: dict[str, Any] = {"websiteurl": "https://no.example"}
-BOTH = {
-    "filter": {
-        entity: {"records": [{"column": "websiteurl", "operator": "not_one_of", "values": [OUT["websiteurl"]]}]}
-        for entity in ("lead", "contact")
-    }
+FILTER = {
+    entity: {"records": [{"column": "websiteurl", "operator": "not_one_of", "values": [OUT["websiteurl"]]}]}
+    for entity in ("lead", "contact")
 }
+"""On both entities; keeps nobody out yet."""
 
 
-@pytest.fixture
-def scene(prepared: Path, tmp_path: Path) -> Iterator[Scene]:
-    """A copy of them, with a filter on both entities that keeps nobody out yet."""
-    with copy_of(prepared, tmp_path / "scene", BOTH) as made:
-        yield made
-
-
-def unlink(scene: Scene, name: str) -> None:
+def unlink(scene: Scene, name: str) -> Story:
     """Take the person away, so that the record has no link any more."""
     scene.world.delete_person(scene.person(name))
-    scene.world.settle()
+    yield
 
 
 @pytest.mark.parametrize("allowed", [True, False], ids=["winner syncs", "winner filtered"])
 @pytest.mark.parametrize("winner_linked", [True, False], ids=["winner linked", "winner unlinked"])
 @pytest.mark.parametrize("loser_linked", [True, False], ids=["loser linked", "loser unlinked"])
-def test_the_merge_matrix(scene: Scene, loser_linked: bool, winner_linked: bool, allowed: bool) -> None:
+@together(filter=FILTER)
+def test_the_merge_matrix(scene: Scene, loser_linked: bool, winner_linked: bool, allowed: bool) -> Story:
     ann, bo, loser, winner = scene.person("ann"), scene.person("bo"), scene.record("ann"), scene.record("bo")
     for name, linked in (("ann", loser_linked), ("bo", winner_linked)):
         if not linked:
-            unlink(scene, name)
-    people = scene.world.marketo.control("people_count", {})["people"]
+            yield from unlink(scene, name)
+    people = scene.count()
     scene.merge_rows("lead", winner, loser, jobtitle="chosen in the dialogue", **({} if allowed else OUT))
-    scene.settled()
+    yield
     links, live = scene.links(), scene.live()
     assert not any(crm_id == loser for _, _, crm_id in live)
     gone = {"Id": loser, "Type": "Lead", "IsDeleted": True, "MergedInto": winner}
@@ -66,51 +59,55 @@ def test_the_merge_matrix(scene: Scene, loser_linked: bool, winner_linked: bool,
         assert [link[2] for link in live if link[1] not in {ann, bo}].count(winner) == 1
     if loser_linked:
         assert ("lead", ann, loser, "crm_merged") in links
-    assert scene.world.marketo.control("people_count", {})["people"] == people + made
+    assert scene.count() == people + made
     if allowed and (winner_linked or loser_linked):
         assert shown(scene.world, bo if winner_linked else ann, "title") == "chosen in the dialogue"
 
 
-def test_contacts_are_merged_like_leads(scene: Scene) -> None:
+@together(filter=FILTER)
+def test_contacts_are_merged_like_leads(scene: Scene) -> Story:
     cy, di, loser, winner = scene.person("cy"), scene.person("di"), scene.record("cy"), scene.record("di")
     scene.merge_rows("contact", winner, loser)
-    scene.settled()
+    yield
     assert scene.shown(cy) == {"Id": loser, "Type": "Contact", "IsDeleted": True, "MergedInto": winner}
     assert scene.shown(di) == {"Id": winner, "Type": "Contact", "IsDeleted": False, "MergedInto": None}
 
 
 @pytest.mark.parametrize("winner_allowed", [True, False])
-def test_a_loser_that_its_filter_keeps_out_goes_without_a_word(scene: Scene, winner_allowed: bool) -> None:
+@together(filter=FILTER)
+def test_a_loser_that_its_filter_keeps_out_goes_without_a_word(scene: Scene, winner_allowed: bool) -> Story:
     ann, loser, winner = scene.person("ann"), scene.record("ann"), scene.record("bo")
     scene.world.edit_row("lead", loser, **OUT)
     if not winner_allowed:
         scene.world.edit_row("lead", winner, **OUT)
-    scene.world.settle()
+    yield
     before = scene.shown(ann)
     scene.merge_rows("lead", winner, loser)
-    scene.settled()
+    yield
     assert scene.shown(ann) == before
     assert ("lead", ann, loser, "crm_merged") in scene.links()
     assert scene.world.outcome_activities(ann) == []
     assert scene.said(open_only=True) == []
 
 
-def test_a_filtered_person_without_a_rival_syncs_with_the_winner(scene: Scene) -> None:
+@together(filter=FILTER)
+def test_a_filtered_person_without_a_rival_syncs_with_the_winner(scene: Scene) -> Story:
     ann, loser, winner = scene.person("ann"), scene.record("ann"), scene.record("bo")
-    unlink(scene, "bo")
+    yield from unlink(scene, "bo")
     scene.world.edit_row("lead", loser, **OUT)
-    scene.world.settle()
+    yield
     scene.merge_rows("lead", winner, loser)
-    scene.settled()
+    yield
     assert scene.shown(ann) == {"Id": winner, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
 
 
-def test_changes_on_their_way_to_the_loser_reach_the_winner_or_are_written_down_as_lost(scene: Scene) -> None:
+@together(filter=FILTER)
+def test_changes_on_their_way_to_the_loser_reach_the_winner_or_are_written_down_as_lost(scene: Scene) -> Story:
     ann, bo, loser, winner = scene.person("ann"), scene.person("bo"), scene.record("ann"), scene.record("bo")
     scene.world.edit_person(ann, title="from Ann", city="from Ann")
     scene.world.edit_person(bo, city="from Bo")
     scene.merge_rows("lead", winner, loser)
-    scene.settled()
+    yield
     assert column(scene.world, "lead", winner, "jobtitle") == "from Ann"
     assert column(scene.world, "lead", winner, "address1_city") == "from Bo"
     assert (shown(scene.world, bo, "title"), shown(scene.world, bo, "city")) == ("from Ann", "from Bo")
@@ -120,17 +117,18 @@ def test_changes_on_their_way_to_the_loser_reach_the_winner_or_are_written_down_
 
 
 @pytest.mark.parametrize("cycles_between", [False, True], ids=["in one cycle", "one after another"])
-def test_a_chain_of_merges_is_followed_to_its_end(scene: Scene, cycles_between: bool) -> None:
+@together(filter=FILTER)
+def test_a_chain_of_merges_is_followed_to_its_end(scene: Scene, cycles_between: bool) -> Story:
     ann, bo = scene.person("ann"), scene.person("bo")
-    unlink(scene, "bo")
-    last = scene.world.add_row("lead", subject="s", lastname="Last", emailaddress1="last@example.com")
+    yield from unlink(scene, "bo")
+    last = scene.add_row("lead", subject="s", lastname="Last", emailaddress1=scene.address("last"))
     if cycles_between:
         scene.merge_rows("lead", scene.record("bo"), scene.record("ann"))
-        scene.settled()
+        yield
     else:
         scene.merge_rows("lead", scene.record("bo"), scene.record("ann"))
     scene.merge_rows("lead", last, scene.record("bo"))
-    scene.settled()
+    yield
     links = [link for link in scene.live() if link[2] == last]
     assert len(links) == 1
     assert bo not in {link[1] for link in scene.live()}
@@ -140,12 +138,13 @@ def test_a_chain_of_merges_is_followed_to_its_end(scene: Scene, cycles_between: 
         assert scene.shown(ann) == {"Id": scene.record("bo"), "Type": "Lead", "IsDeleted": True, "MergedInto": last}
 
 
-def test_merged_and_then_qualified_the_person_goes_on_with_the_contact(scene: Scene) -> None:
+@together(filter=FILTER)
+def test_merged_and_then_qualified_the_person_goes_on_with_the_contact(scene: Scene) -> Story:
     ann, loser, winner = scene.person("ann"), scene.record("ann"), scene.record("bo")
-    unlink(scene, "bo")
+    yield from unlink(scene, "bo")
     scene.merge_rows("lead", winner, loser)
     contact = scene.qualify(winner)
-    scene.settled()
+    yield
     assert scene.shown(ann) == {"Id": contact, "Type": "Contact", "IsDeleted": False, "MergedInto": None}
     assert [link for link in scene.live() if link[2] == contact] == [("contact", ann, contact)]
 
@@ -181,17 +180,18 @@ def test_many_merges_at_once_wait_for_approval_and_nothing_is_written_to_the_los
         assert column(scene.world, "lead", winner, "jobtitle") == "waits"
 
 
-def test_what_happens_to_a_merged_record_later_means_nothing(scene: Scene) -> None:
+@together(filter=FILTER)
+def test_what_happens_to_a_merged_record_later_means_nothing(scene: Scene) -> Story:
     ann, loser, winner = scene.person("ann"), scene.record("ann"), scene.record("bo")
-    people = scene.world.marketo.control("people_count", {})
+    people = scene.count()
     scene.merge_rows("lead", winner, loser)
-    scene.settled()
+    yield
     told = scene.said()
     scene.world.edit_row("lead", loser, jobtitle="touched")
-    scene.settled()
+    yield
     scene.world.delete_row("lead", loser)
-    scene.settled()
-    assert scene.world.marketo.control("people_count", {}) == people
+    yield
+    assert scene.count() == people
     assert scene.said() == told
     assert scene.shown(ann) == {"Id": loser, "Type": "Lead", "IsDeleted": True, "MergedInto": winner}
 

@@ -16,51 +16,48 @@ from include.leadsync.requests import request_persons
 from include.leadsync.state import Ledger
 from tests.engine.lifecycle import Scene, copy_of
 from tests.engine.play import column, shown
+from tests.engine.together import Story, together
 from tests.world import World
 from tests.world_transport import ConnectionDropped
 
 ONE_OF_EACH = pytest.mark.parametrize(("name", "entity"), [("ann", "lead"), ("cy", "contact")])
 
 
-def count(scene: Scene) -> int:
-    """How many persons there are."""
-    return int(scene.world.marketo.control("people_count", {})["people"])
-
-
 def again(scene: Scene, entity: str, row_id: str, **values: Any) -> None:
     """A deleted row comes back under its own id."""
-    topic = {"subject": "Web form"} if entity == "lead" else {}
-    scene.world.add_row(entity, **{f"{entity}id": row_id, "lastname": "Ax", **topic, **values})
+    scene.add_row(entity, **{f"{entity}id": row_id, "lastname": "Ax", **values})
 
 
 @ONE_OF_EACH
+@together()
 def test_deleted_in_dynamics_the_person_stays_flagged_and_its_edits_go_nowhere(
     scene: Scene, name: str, entity: str
-) -> None:
-    person, row_id, people = scene.person(name), scene.record(name), count(scene)
+) -> Story:
+    person, row_id, people = scene.person(name), scene.record(name), scene.count()
     scene.world.delete_row(entity, row_id)
-    scene.settled()
+    yield
     flagged = {"Id": row_id, "Type": entity.capitalize(), "IsDeleted": True, "MergedInto": None}
     assert scene.shown(person) == flagged
     assert (entity, person, row_id, "crm_deleted") in scene.links()
     scene.world.edit_person(person, title="stays here")
-    scene.settled()
-    assert (scene.shown(person), count(scene)) == (flagged, people)
+    yield
+    assert (scene.shown(person), scene.count()) == (flagged, people)
 
 
 @ONE_OF_EACH
+@together()
 def test_deleted_in_marketo_the_record_is_untouched_and_only_its_next_update_makes_a_new_person(
     scene: Scene, name: str, entity: str
-) -> None:
+) -> Story:
     person, row_id = scene.person(name), scene.record(name)
-    before, people = scene.world.row(entity, row_id), count(scene)
+    before, people = scene.world.row(entity, row_id), scene.count()
     scene.world.delete_person(person)
-    scene.settled()
+    yield
     assert scene.world.row(entity, row_id) == before
     assert (entity, person, row_id, "person_deleted") in scene.links()
-    assert count(scene) == people - 1  # nothing happens by itself (R78)
+    assert scene.count() == people - 1  # nothing happens by itself (R78)
     scene.world.edit_row(entity, row_id, jobtitle="CTO")
-    scene.settled()
+    yield
     (new,) = scene.world.persons_by("microsoftId", row_id)
     assert new["id"] != person
     shown_now = {"Id": row_id, "Type": entity.capitalize(), "IsDeleted": False, "MergedInto": None}
@@ -68,36 +65,38 @@ def test_deleted_in_marketo_the_record_is_untouched_and_only_its_next_update_mak
 
 
 @ONE_OF_EACH
+@together()
 def test_requested_after_a_deletion_the_person_gets_a_new_record_and_is_no_longer_flagged(
     scene: Scene, name: str, entity: str
-) -> None:
+) -> Story:
     person, row_id = scene.person(name), scene.record(name)
     created = shown(scene.world, person, "microsoftCreatedDate")
     scene.world.delete_row(entity, row_id)
-    scene.settled()
+    yield
     request_persons(scene.world.engine, [person], "contact", source="test", token="again")
-    scene.settled()
+    yield
     now = scene.shown(person)
     assert now
     assert now == {"Id": now["Id"], "Type": "Contact", "IsDeleted": False, "MergedInto": None}
     assert now["Id"] != row_id
     assert shown(scene.world, person, "microsoftCreatedDate") != created
-    again(scene, entity, row_id, emailaddress1=f"{name}@example.com")  # what was deleted is restored after all
-    scene.settled()
+    again(scene, entity, row_id, emailaddress1=scene.address(name))  # what was deleted is restored after all
+    yield
     assert scene.shown(person) == now  # no link is stolen (D14): the other record has a person of its own
-    assert len(scene.world.persons_by("email", f"{name}@example.com")) == 2
+    assert len(scene.world.persons_by("email", scene.address(name))) == 2
 
 
 @ONE_OF_EACH
-def test_deleted_in_both_and_added_later_is_somebody_new(scene: Scene, name: str, entity: str) -> None:
+@together()
+def test_deleted_in_both_and_added_later_is_somebody_new(scene: Scene, name: str, entity: str) -> Story:
     person, row_id = scene.person(name), scene.record(name)
     scene.world.delete_row(entity, row_id)
     scene.world.delete_person(person)
-    scene.settled()
-    people = count(scene)
-    again(scene, entity, row_id, emailaddress1=f"{name}@example.com")
-    scene.settled()
-    assert count(scene) == people + 1
+    yield
+    people = scene.count()
+    again(scene, entity, row_id, emailaddress1=scene.address(name))
+    yield
+    assert scene.count() == people + 1
     (new,) = scene.world.persons_by("microsoftId", row_id)
     assert scene.shown(new["id"]) == {
         "Id": row_id, "Type": entity.capitalize(), "IsDeleted": False, "MergedInto": None,
@@ -105,16 +104,17 @@ def test_deleted_in_both_and_added_later_is_somebody_new(scene: Scene, name: str
 
 
 @ONE_OF_EACH
+@together()
 def test_a_restored_record_finds_its_person_again_whatever_the_person_shows(
     scene: Scene, name: str, entity: str
-) -> None:
-    person, row_id, people = scene.person(name), scene.record(name), count(scene)
+) -> Story:
+    person, row_id, people = scene.person(name), scene.record(name), scene.count()
     scene.world.delete_row(entity, row_id)
-    scene.settled()
-    scene.world.edit_person(person, microsoftId=None, email="moved@example.com", title="meanwhile")
+    yield
+    scene.world.edit_person(person, microsoftId=None, email=scene.address("moved"), title="meanwhile")
     again(scene, entity, row_id, address1_city="Oslo")
-    scene.settled()
-    assert count(scene) == people
+    yield
+    assert scene.count() == people
     assert scene.shown(person) == {
         "Id": row_id, "Type": entity.capitalize(), "IsDeleted": False, "MergedInto": None,
     }  # fmt: skip
@@ -135,7 +135,7 @@ def test_told_to_respect_it_nobody_deleted_in_marketo_comes_back_and_nothing_of_
     prepared: Path, tmp_path: Path
 ) -> None:
     with copy_of(prepared, tmp_path / "scene", RESPECT) as scene:
-        person, row_id, people = scene.person("ann"), scene.record("ann"), count(scene)
+        person, row_id, people = scene.person("ann"), scene.record("ann"), scene.count()
         scene.world.edit_person(person, title="Anonymous no more", city="Nowhere at all")
         scene.world.settle()
         scene.world.delete_person(person)
@@ -149,7 +149,7 @@ def test_told_to_respect_it_nobody_deleted_in_marketo_comes_back_and_nothing_of_
             scene.settled()
         scene.world.add_row("contact", lastname="Ax", emailaddress1="Ann@Example.com")
         scene.settled()
-        assert count(scene) == people - 1
+        assert scene.count() == people - 1
         assert scene.said(open_only=True) == [("person_erased", "D52")] * 2
         assert "ann@example.com" not in everything_kept(scene.world.folder).lower()
         # Back by her own wish: a request makes the person known again.
@@ -175,7 +175,7 @@ def test_told_to_the_sync_closes_or_deletes_the_records_of_the_list_and_no_other
     with copy_of(prepared, tmp_path / "scene", wanted(action)) as scene:
         scene.world.edit_row("lead", scene.record("bo"), companyname="A customer")
         scene.world.settle()
-        people = count(scene)
+        people = scene.count()
         for name in ("ann", "bo", "cy"):
             scene.world.delete_person(scene.person(name))
         scene.settled()
@@ -183,7 +183,7 @@ def test_told_to_the_sync_closes_or_deletes_the_records_of_the_list_and_no_other
         assert (row and row["statecode"]) == (None if action == "delete" else 2)
         assert column(scene.world, "lead", scene.record("bo"), "statecode") == 0
         assert column(scene.world, "contact", scene.record("cy"), "statecode") == 0
-        assert count(scene) == people - 3
+        assert scene.count() == people - 3
         written = Ledger(scene.world.engine.store).of_crm(scene.record("ann")).to_pylist()
         assert [row["rule"] for row in written if row["kind"] == action] == ["D53"]
 

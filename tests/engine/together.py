@@ -68,8 +68,8 @@ class Told:
             BaseException: what its story raised, or the run that its story waited for.
         """
         if test.nodeid not in self._ends:
-            cast: _Cast = test.function.cast  # type: ignore[attr-defined]
-            self._play(cast, [each for each in self._tests if each.function.cast.key == cast.key])  # type: ignore[attr-defined]
+            cast: _Cast = test.function.cast
+            self._play(cast, [each for each in self._tests if each.function.cast.key == cast.key])
         if failed := self._ends[test.nodeid]:
             raise failed
 
@@ -92,7 +92,7 @@ class Told:
             for test in tests:
                 given = test.callspec.params if hasattr(test, "callspec") else {}
                 scene = Scene(world, hosts[test.nodeid], people, alone=False)
-                under_way[test.nodeid] = test.function.story(scene, **given)  # type: ignore[attr-defined]
+                under_way[test.nodeid] = test.function.story(scene, **given)
             self._ends |= _told(world, under_way)
 
 
