@@ -74,8 +74,13 @@ class Deciding:
         merged, restored = self._merged(both, unfinished_edits(plans), field_map)
         decisions = merged
         echoes = expected(self._echoes.of_persons(both["person_id"].drop_nulls().to_list()), self._matched)
-        decisions, kept = without_blocked(decisions, both, echoes, entity, self._engine.now())
-        self.blocked.append(kept)
+        settled, kept = without_blocked(decisions, both, echoes, entity, self._engine.now())
+        if self._run.incremental:
+            decisions = settled
+            self.blocked.append(kept)
+        else:  # it has not read the feed, which tells a blocked write from an edit
+            decisions, unsure = _without(decisions, both, kept)
+            self.left_out += unsure
         doubtful = in_doubt(both, self._versions)
         decisions = with_opt_outs(decisions, both, self._opt_outs, doubtful, field_map)
         decisions, concealed = without_hidden_clears(self._engine, decisions, both, field_map)
@@ -142,6 +147,12 @@ class Deciding:
         rows = pl.concat([known.filter(pl.col("fate").is_in([undoing.CREATED, undoing.STANDS])), mine, rest])
         self._staging.write(undoing.LISTED, rows)
         return dict(rows.group_by("fate").len().sort("fate").iter_rows())
+
+
+def _without(decisions: pl.DataFrame, both: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
+    """The decisions without those on `cells` (link_id, field), and the links of these."""
+    rows = both.select("link_id").with_row_index("row").join(cells.select("link_id", "field"), on="link_id")
+    return decisions.join(rows, on=["row", "field"], how="anti"), rows["link_id"].unique().to_list()
 
 
 def _unanswered(engine: Engine, selection: pl.DataFrame) -> dict[int, str | None]:
