@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,10 +25,22 @@ def store() -> Iterator[StateStore]:
 
 
 def settings() -> Settings:
-    """leadsync.yaml. Raises `ConfigurationInvalid`."""
-    from include.leadsync.config import Paths, load_settings
+    """leadsync.yaml, read again when it changes. Raises `ConfigurationInvalid`."""
+    from include.leadsync.config import Paths
 
-    return load_settings(Paths.from_environment().config)
+    path = Paths.from_environment().config
+    try:
+        found = path.stat()
+    except OSError:
+        return _settings.__wrapped__(path, 0, 0)  # says what is wrong with it
+    return _settings(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=2)
+def _settings(path: Path, changed: int, size: int) -> Settings:  # noqa: ARG001 - by these the cache knows the file
+    from include.leadsync.config import load_settings
+
+    return load_settings(path)
 
 
 def staging_url() -> str:

@@ -12,7 +12,7 @@ from include.leadsync.state import Outbox, StateStore, Transaction
 from include.leadsync.state.schema import field_job, operation, request
 from include.leadsync.state.store import fetch
 
-DETAILED = 20_000
+DETAILED = 5_000
 """Operations of one direction, lane and state that are told apart by object; the oldest ones."""
 
 _CREATE = OperationKind.CREATE.value

@@ -10,6 +10,7 @@ from include.leadsync.config import Settings
 from include.leadsync.field_memory import SET_ASIDE
 from include.leadsync.model import Entity, Winner
 from include.leadsync.state import StateStore, SyncedFields
+from include.leadsync.state.fields import QUARANTINED
 from include.leadsync.state.schema import activity
 from include.leadsync.state.store import fetch
 
@@ -25,7 +26,9 @@ def field_table(settings: Settings, store: StateStore) -> list[dict[str, Any]]:
     `state`: "active", "quarantined", or "unseen": no run has found it, because it does not exist on one side, or none
     has run yet. `reason`: why it is set aside.
     """
-    known, reasons = SyncedFields(store).all(), _reasons(store)
+    known = SyncedFields(store).all()
+    aside = any(one.state == QUARANTINED for one in known.values())
+    reasons = _reasons(store) if aside else {}  # looks through all open failures: only where there is something to find
     rows = []
     for entity in Entity:
         for rule in settings.rules(entity):

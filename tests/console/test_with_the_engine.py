@@ -1,0 +1,71 @@
+"""What a button sets off is carried out by the next run, and what a page shows is what both systems show."""
+
+from __future__ import annotations
+
+from include.leadsync.console import failures, held_plans, lookup, persons
+from include.leadsync.console.failures import Wanted
+from include.leadsync.state import Outbox
+from tests.engine.play import column, linked_contact, linked_lead
+from tests.world import World
+
+
+def test_a_failure_that_is_tried_again_after_its_cause_was_mended_crosses(world: World) -> None:
+    person, lead = linked_lead(world)
+    world.edit_person(person, phone="1" * 60)
+    world.run()
+    store = world.engine.store
+    (group,) = failures.groups(store)[0]
+    assert (group["field"], group["direction"], group["count"], group["linked"]) == ("phone", "outbound", 1, 1)
+    (sides,) = [row for row in persons.sides(store, persons.of_person(store, person).links[0]) if row["differs"]]
+    assert (sides["field"], sides["marketo"], sides["dynamics"]) == ("phone", "1" * 60, None)
+    assert sides["waiting"]
+
+    assert failures.retry(store, Wanted(code=group["code"], field="phone")) == {"failures": 1, "links": 1}
+    world.run()
+    assert failures.groups(store)[0][0]["activity_id"] == group["activity_id"]  # the same failure, not a second one
+
+    world.edit_person(person, phone="12345")
+    failures.retry(store, Wanted(), group["activity_id"])
+    world.run()
+    assert column(world, "lead", lead, "telephone1") == "12345"
+    assert failures.groups(store) == ([], False)
+    said = [(e["source"], e.get("outcome") or e.get("kind")) for e in persons.timeline(
+        store, persons.of_person(store, person), "phone")[0]]  # fmt: skip
+    assert said[:2] in (
+        [("activity", "recovered"), ("ledger", "update")],
+        [("ledger", "update"), ("activity", "recovered")],
+    )
+    assert ("activity", "failed") in said
+
+
+def test_a_plan_that_is_approved_is_written_and_one_that_is_rejected_is_not(world: World) -> None:
+    world.configure({"policies": {"brake": {"overwrites": {"count": 0, "share": 0.0}}}})
+    world.reopen()
+    person, contact = linked_contact(world, jobtitle="old")
+    store = world.engine.store
+    for title, decide in (("no", held_plans.reject), ("yes", held_plans.approve)):
+        world.edit_person(person, title=title)
+        world.run()
+        (plan,) = held_plans.held(store)
+        (operation,) = held_plans.operations(store, plan["plan_hash"])
+        assert {"field": "title", "before": "old", "after": title}.items() <= operation["writes"][0].items()
+        decide(store, plan["plan_hash"])
+        world.run()
+        assert Outbox(store).held().num_rows == 0
+        assert column(world, "contact", contact, "jobtitle") == (title if title == "yes" else "old")
+
+
+def test_an_address_is_looked_up_in_both_systems_and_a_name_where_it_can_be(world: World) -> None:
+    person, lead = linked_lead(world, firstname="O'Ann", emailaddress1="o'ann@example.com")
+    alone = world.add_row("contact", firstname="O'Ann", lastname="Alone")
+    found, troubles = lookup.look_up(world.engine, "o'ann@example.com")
+    assert troubles == []
+    assert {(row["system"], row["id"], row["linked"], row["person_id"]) for row in found} == {
+        ("marketo", str(person), True, person),
+        ("dynamics", lead, True, person),
+    }
+    by_name, _ = lookup.look_up(world.engine, "O'Ann")
+    assert {(row["entity"], row["id"], row["linked"]) for row in by_name} == {
+        ("lead", lead, True),
+        ("contact", alone, False),
+    }
