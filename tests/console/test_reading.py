@@ -169,8 +169,8 @@ def test_a_budget_is_forecast_at_the_pace_of_the_last_hours(store: StateStore, c
 def test_the_state_of_the_connections_is_what_the_last_runs_met(
     runs: list[tuple[str, list[str], str | None, str | None]], marketo: str, dynamics: str
 ) -> None:
-    rows = [
-        {"outcome": outcome, "steps": dict.fromkeys(steps, {}), "task": task, "error": error}
+    rows: list[dict[str, Any]] = [
+        {"outcome": outcome, "steps": {step: {} for step in steps}, "task": task, "error": error}
         | {"started_at": NOON - timedelta(minutes=index), "finished_at": None}
         for index, (outcome, steps, task, error) in enumerate(runs)
     ]
