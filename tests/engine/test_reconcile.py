@@ -232,3 +232,21 @@ def test_more_than_one_run_may_look_at_is_left_to_the_cycles(
     assert (report["steps"]["compare"]["closely"], report["steps"]["compare"]["left_to_cycles"]) == (1, 1)
     world.settle()
     assert [column(world, "lead", scene.record(name), "jobtitle") for name in ("ann", "bo")] == ["new"] * 2
+
+
+def test_pairs_that_a_filter_keeps_out_rest_until_they_are_let_in_or_gone(scene: Scene, world: World) -> None:
+    world.dynamics.control(
+        "add_attribute", {"entity": "lead", "attribute": "new_synctomkto", "type": "Boolean", "default": "true"}
+    )
+    for name in ("ann", "bo"):
+        world.edit_row("lead", scene.record(name), new_synctomkto=False)
+    world.movable.advance(3_700)  # the metadata are read again
+    world.settle()
+    full(world)
+    assert full(world)["steps"]["compare"]["closely"] == 0
+    world.edit_row("lead", scene.record("ann"), new_synctomkto=True, jobtitle="CTO")
+    world.delete_row("lead", scene.record("bo"))
+    unheard(world)
+    assert found(full(world)) == {"crm_deleted_kept_out": 1, "differs": 1}
+    assert shown(world, scene.person("ann"), "title") == "CTO"
+    assert_nothing_more(world)
