@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ import pytest
 from include.leadsync.clients.transport import HttpRequest
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Outbox
-from tests.engine.play import column, linked_lead, shown
+from tests.engine.lifecycle import Scene
+from tests.engine.play import column, linked_lead, linked_leads, shown
+from tests.engine.together import Story, linked, together
 from tests.world import World
 
 BOTH = (False, True)
@@ -36,10 +41,9 @@ FIELDS = {"unsubscribed": "donotbulkemail", "microsoftDoNotEmail": "donotemail"}
 Pairs = dict[tuple[Any, ...], tuple[int, str, str]]
 
 
-def row(world: World, entity: str, name: str, value: bool) -> str:
-    own = {"subject": "s"} if entity == "lead" else {}
+def row(scene: Scene, entity: str, name: str, value: bool) -> str:
     flags = dict.fromkeys(FIELDS.values(), value)
-    return world.add_row(entity, **own, lastname="L", emailaddress1=f"{name}@example.com", **flags)
+    return scene.add_row(entity, lastname="L", emailaddress1=scene.address(name), **flags)
 
 
 def check(world: World, pairs: Pairs, expected: dict[tuple[Any, ...], bool]) -> None:
@@ -50,15 +54,39 @@ def check(world: World, pairs: Pairs, expected: dict[tuple[Any, ...], bool]) -> 
             assert column(world, entity, row_id, name) is wanted, (key, name)
 
 
-def linked_pairs(world: World) -> Pairs:
-    """One pair per entity, base, person and CRM value; the base is agreed."""
-    rows: dict[tuple[Any, ...], str] = {
-        (entity, *values): row(world, entity, f"{entity}{number}", values[0])
-        for entity in ("lead", "contact")
-        for number, values in enumerate(product(BOTH, repeat=3))
-    }
-    world.settle()
-    return {key: (world.persons_by("microsoftId", at)[0]["id"], key[0], at) for key, at in rows.items()}
+@dataclass(frozen=True)
+class Agreed:
+    """A world in which every pair agrees on its base: where it is, and one pair per entity, base, person, CRM value."""
+
+    folder: Path
+    pairs: Pairs
+
+
+@pytest.fixture(scope="module")
+def agreed(tmp_path_factory: pytest.TempPathFactory) -> Agreed:
+    """Made once; tests work on copies. Both entities have a filter that keeps nobody out."""
+    folder = tmp_path_factory.mktemp("agreed") / "world"
+    folder.mkdir()
+    with World(folder) as world:
+        for entity in ("lead", "contact"):
+            change = {"entity": entity, "attribute": "new_synctomkto", "type": "Boolean", "default": "true"}
+            world.dynamics.control("add_attribute", change)
+        scene = Scene(world, people={})
+        rows: dict[tuple[Any, ...], str] = {
+            (entity, *values): row(scene, entity, f"{entity}{number}", values[0])
+            for entity in ("lead", "contact")
+            for number, values in enumerate(product(BOTH, repeat=3))
+        }
+        world.settle()
+        return Agreed(folder, {key: (scene.person_of(at), key[0], at) for key, at in rows.items()})
+
+
+@pytest.fixture
+def agreeing(agreed: Agreed, tmp_path: Path) -> Iterator[World]:
+    """A copy of them."""
+    shutil.copytree(agreed.folder, tmp_path / "world")
+    with World(tmp_path / "world", fresh=False) as world:
+        yield world
 
 
 def change_both(world: World, pairs: Pairs) -> None:
@@ -69,12 +97,6 @@ def change_both(world: World, pairs: Pairs) -> None:
             world.edit_row(entity, row_id, **dict.fromkeys(FIELDS.values(), row_value))
 
 
-def add_filters(world: World) -> None:
-    for entity in ("lead", "contact"):
-        change = {"entity": entity, "attribute": "new_synctomkto", "type": "Boolean", "default": "true"}
-        world.dynamics.control("add_attribute", change)
-
-
 def say(world: World, pairs: Pairs, synced: bool) -> None:
     for _, entity, row_id in pairs.values():
         world.edit_row(entity, row_id, new_synctomkto=synced)
@@ -82,8 +104,10 @@ def say(world: World, pairs: Pairs, synced: bool) -> None:
 
 
 @pytest.mark.parametrize("path", ["cycle", "backfill", "window", "swept", "reopened"])
-def test_what_linked_pairs_agree_on_is_as_the_table_says_on_every_path(world: World, path: str) -> None:
-    pairs = linked_pairs(world)
+def test_what_linked_pairs_agree_on_is_as_the_table_says_on_every_path(
+    agreeing: World, agreed: Agreed, path: str
+) -> None:
+    world, pairs = agreeing, agreed.pairs
     since = world.clock.now().isoformat()
     change_both(world, pairs)
     if path == "backfill":
@@ -99,138 +123,150 @@ def test_what_linked_pairs_agree_on_is_as_the_table_says_on_every_path(world: Wo
     check(world, pairs, AGREED)
 
 
-def test_what_suspended_pairs_agree_on_when_they_resume_is_as_the_table_says(world: World) -> None:
-    add_filters(world)
-    pairs = linked_pairs(world)
-    say(world, pairs, synced=False)
-    change_both(world, pairs)
-    world.settle()
-    say(world, pairs, synced=True)
-    check(world, pairs, AGREED)
+def test_what_suspended_pairs_agree_on_when_they_resume_is_as_the_table_says(agreeing: World, agreed: Agreed) -> None:
+    say(agreeing, agreed.pairs, synced=False)
+    change_both(agreeing, agreed.pairs)
+    agreeing.settle()
+    say(agreeing, agreed.pairs, synced=True)
+    check(agreeing, agreed.pairs, AGREED)
 
 
-def test_a_first_link_lets_an_opt_out_win_and_lifts_none(world: World) -> None:
-    people: dict[tuple[Any, ...], int] = {
-        (entity, *values): world.add_person(
-            email=f"{entity}{number}@example.com", lastName="L", **dict.fromkeys(FIELDS, values[0])
-        )
-        for entity in ("lead", "contact")
-        for number, values in enumerate(product(BOTH, repeat=2))
-    }
-    numbers: dict[tuple[Any, ...], int] = {values: number for number, values in enumerate(product(BOTH, repeat=2))}
-    pairs = {
-        key: (person, key[0], row(world, key[0], f"{key[0]}{numbers[key[1:]]}", key[2]))
-        for key, person in people.items()
-    }
-    world.settle()
-    check(world, pairs, NEVER_AGREED)
+@together(pairs=False)
+def test_a_first_link_lets_an_opt_out_win_and_lifts_none(scene: Scene) -> Story:
+    pairs: Pairs = {}
+    for entity in ("lead", "contact"):
+        for number, values in enumerate(product(BOTH, repeat=2)):
+            name = f"{entity}{number}"
+            flags = dict.fromkeys(FIELDS, values[0])
+            person = scene.add_person(email=scene.address(name), lastName="L", **flags)
+            pairs[(entity, *values)] = (person, entity, row(scene, entity, name, values[1]))
+    yield
+    check(scene.world, pairs, NEVER_AGREED)
 
 
 @pytest.mark.parametrize("entity", ["lead", "contact"])
 @pytest.mark.parametrize("value", BOTH)
-def test_a_creation_carries_an_opt_out_both_ways(world: World, entity: str, value: bool) -> None:
-    inbound = row(world, entity, "in", value)
-    person = world.add_person(email="out@example.com", lastName="L", **dict.fromkeys(FIELDS, value))
-    request_persons(world.engine, [person], entity, None, source="test", token="1")
-    world.settle()
-    (made,) = world.persons_by("microsoftId", inbound)
-    (record,) = world.rows(entity, "emailaddress1 eq 'out@example.com'")
+@together(pairs=False)
+def test_a_creation_carries_an_opt_out_both_ways(scene: Scene, entity: str, value: bool) -> Story:
+    inbound = row(scene, entity, "in", value)
+    person = scene.add_person(email=scene.address("out"), lastName="L", **dict.fromkeys(FIELDS, value))
+    request_persons(scene.world.engine, [person], entity, None, source="test", token="1")
+    yield
+    (record,) = scene.world.rows(entity, f"emailaddress1 eq '{scene.address('out')}'")
     pairs: Pairs = {
-        (0, value): (made["id"], entity, inbound),
+        (0, value): (scene.person_of(inbound), entity, inbound),
         (1, value): (person, entity, record[f"{entity}id"]),
     }
-    check(world, pairs, {(value,): value})
+    check(scene.world, pairs, {(value,): value})
 
 
-def test_a_person_made_of_a_record_without_opt_out_is_not_subscribed_over_the_durable_one(world: World) -> None:
+def durable(world: World) -> None:
+    """Marketo keeps an unsubscribe for an address, whoever has it."""
     world.marketo.control("set_options", {"durable_unsubscribe": True})
-    gone = world.add_person(email="lead0@example.com", lastName="L", unsubscribed=True)
-    world.delete_person(gone)
-    lead = row(world, "lead", "lead0", False)
-    world.settle()
-    (made,) = world.persons_by("microsoftId", lead)
-    assert shown(world, made["id"], "unsubscribed") is True
+
+
+@together(pairs=False, before=durable)
+def test_a_person_made_of_a_record_without_opt_out_is_not_subscribed_over_the_durable_one(scene: Scene) -> Story:
+    world = scene.world
+    world.delete_person(scene.add_person(email=scene.address("gone"), lastName="L", unsubscribed=True))
+    lead = row(scene, "lead", "gone", False)
+    yield
+    made = scene.person_of(lead)
+    assert shown(world, made, "unsubscribed") is True
     world.edit_row("lead", lead, jobtitle="CTO")
-    world.settle()
-    assert shown(world, made["id"], "unsubscribed") is True
+    yield
+    assert shown(world, made, "unsubscribed") is True
 
 
-def same_address(world: World) -> list[tuple[int, str, str]]:
-    """A lead and two contacts with one address, each with a person of its own."""
-    rows = [(entity, row(world, entity, "same", False)) for entity in ("lead", "contact", "contact")]
-    world.settle()
-    return [(world.persons_by("microsoftId", at)[0]["id"], entity, at) for entity, at in rows]
+def same_address(scene: Scene) -> list[tuple[str, str]]:
+    """A lead and two contacts with one address; each gets a person of its own."""
+    return [(entity, row(scene, entity, "same", False)) for entity in ("lead", "contact", "contact")]
+
+
+def with_persons(scene: Scene, rows: list[tuple[str, str]]) -> list[tuple[int, str, str]]:
+    return [(scene.person_of(at), entity, at) for entity, at in rows]
 
 
 def test_one_unsubscribe_reaches_every_record_with_the_address_once(world: World) -> None:
-    world.marketo.control("set_options", {"durable_unsubscribe": True})
-    pairs = same_address(world)
+    durable(world)
+    scene = Scene(world, people={})
+    rows = same_address(scene)
+    world.settle()
+    pairs = with_persons(scene, rows)
     world.edit_person(pairs[0][0], unsubscribed=True)
-    world.transport.log.clear()
     report = world.run()
     assert report["steps"]["load"]["outbound_done"] == 3
-    assert [column(world, entity, at, "donotbulkemail") for _, entity, at in pairs] == [True] * 3
+    assert [column(world, entity, at, "donotbulkemail") for entity, at in rows] == [True] * 3
     assert world.settle() == 1
 
 
-def test_an_opt_out_in_dynamics_spreads_over_marketo_to_the_other_records(world: World) -> None:
-    world.marketo.control("set_options", {"durable_unsubscribe": True})
-    pairs = same_address(world)
-    world.edit_row(pairs[1][1], pairs[1][2], donotbulkemail=True)
-    world.settle()
-    assert [column(world, entity, at, "donotbulkemail") for _, entity, at in pairs] == [True] * 3
-    assert [shown(world, person, "unsubscribed") for person, _, _ in pairs] == [True] * 3
+@together(pairs=False, before=durable)
+def test_an_opt_out_in_dynamics_spreads_over_marketo_to_the_other_records(scene: Scene) -> Story:
+    world, rows = scene.world, same_address(scene)
+    yield
+    world.edit_row(*rows[1], donotbulkemail=True)
+    yield
+    assert [column(world, entity, at, "donotbulkemail") for entity, at in rows] == [True] * 3
+    assert [shown(world, person, "unsubscribed") for person, _, _ in with_persons(scene, rows)] == [True] * 3
 
 
 @pytest.mark.parametrize("side", ["person", "row"])
-def test_a_lift_never_runs_over_an_opt_out_of_the_same_address_in_the_same_cycle(world: World, side: str) -> None:
-    world.marketo.control("set_options", {"durable_unsubscribe": True})
-    pairs = same_address(world)
-    lifted, other = pairs[0], pairs[1]
-    world.edit_row(lifted[1], lifted[2], donotbulkemail=True)
-    world.settle()
-    world.edit_row(other[1], other[2], donotbulkemail=False)  # lifted for all of them
-    world.settle()
-    world.edit_row(lifted[1], lifted[2], donotbulkemail=True)
-    world.settle()
-    world.edit_row(lifted[1], lifted[2], donotbulkemail=False)
+@together(pairs=False, before=durable)
+def test_a_lift_never_runs_over_an_opt_out_of_the_same_address_in_the_same_cycle(scene: Scene, side: str) -> Story:
+    world, rows = scene.world, same_address(scene)
+    yield
+    lifted, other, third = rows
+    pairs = with_persons(scene, rows)
+    others_person = pairs[1][0]
+    world.edit_row(*lifted, donotbulkemail=True)
+    yield
+    world.edit_row(*other, donotbulkemail=False)  # lifted for all of them
+    yield
+    world.edit_row(*lifted, donotbulkemail=True)
+    yield
+    world.edit_row(*lifted, donotbulkemail=False)
     if side == "row":
-        world.edit_row(pairs[2][1], pairs[2][2], donotbulkemail=False)
-        world.edit_row(pairs[2][1], pairs[2][2], donotbulkemail=True)
-        world.edit_person(other[0], unsubscribed=False)
-        world.edit_person(other[0], unsubscribed=True)
+        world.edit_row(*third, donotbulkemail=False)
+        world.edit_row(*third, donotbulkemail=True)
+        world.edit_person(others_person, unsubscribed=False)
+        world.edit_person(others_person, unsubscribed=True)
     else:
-        world.edit_person(other[0], unsubscribed=False)
-        world.edit_row(other[1], other[2], donotbulkemail=True)
-        world.edit_person(other[0], unsubscribed=True)
-    world.settle()
+        world.edit_person(others_person, unsubscribed=False)
+        world.edit_row(*other, donotbulkemail=True)
+        world.edit_person(others_person, unsubscribed=True)
+    yield
     states = {shown(world, person, "unsubscribed") for person, _, _ in pairs}
     assert len(states) == 1
-    assert {column(world, entity, at, "donotbulkemail") for _, entity, at in pairs} == states
+    assert {column(world, entity, at, "donotbulkemail") for entity, at in rows} == states
 
 
 def test_a_fresh_opt_out_beats_a_lift_for_the_same_address(world: World) -> None:
-    pairs = same_address(world)
-    world.edit_row(pairs[0][1], pairs[0][2], donotbulkemail=True)
-    world.settle()  # without the durable option only this pair opted out
-    world.marketo.control("set_options", {"durable_unsubscribe": True})
-    world.edit_row(pairs[0][1], pairs[0][2], donotbulkemail=False)
-    world.edit_row(pairs[1][1], pairs[1][2], donotbulkemail=True)
+    scene = Scene(world, people={})
+    rows = same_address(scene)
     world.settle()
-    assert [column(world, entity, at, "donotbulkemail") for _, entity, at in pairs] == [True] * 3
+    pairs = with_persons(scene, rows)
+    world.edit_row(*rows[0], donotbulkemail=True)
+    world.settle()  # without the durable option only this pair opted out
+    durable(world)
+    world.edit_row(*rows[0], donotbulkemail=False)
+    world.edit_row(*rows[1], donotbulkemail=True)
+    world.settle()
+    assert [column(world, entity, at, "donotbulkemail") for entity, at in rows] == [True] * 3
     assert [shown(world, person, "unsubscribed") for person, _, _ in pairs] == [True] * 3
     (lost,) = [entry for entry in world.ledger(pairs[0][0], "unsubscribed") if entry["lost"] == "false"]
     assert (lost["after"], lost["rule"]) == ("true", "D86")
 
 
 @pytest.mark.parametrize("where", ["marketo", "dynamics"])
-def test_a_lift_crosses_and_the_ledger_says_that_it_was_one(world: World, where: str) -> None:
-    person, lead = linked_lead(world, donotbulkemail=True)
+@together(pairs=False)
+def test_a_lift_crosses_and_the_ledger_says_that_it_was_one(scene: Scene, where: str) -> Story:
+    world = scene.world
+    person, lead = yield from linked(scene, donotbulkemail=True)
     if where == "marketo":
         world.edit_person(person, unsubscribed=False)
     else:
         world.edit_row("lead", lead, donotbulkemail=False)
-    world.settle()
+    yield
     assert (shown(world, person, "unsubscribed"), column(world, "lead", lead, "donotbulkemail")) == (False, False)
     (lift,) = [entry for entry in world.ledger(person, "unsubscribed") if entry["after"] == "false"]
     assert (lift["before"], lift["rule"]) == ("true", "R148")
@@ -265,9 +301,9 @@ def test_the_brake_holds_no_opt_out_but_it_holds_lifts(braked: World, side: str)
 
 @pytest.mark.parametrize("on_invalid", ["record", "field"])
 def test_an_invalid_value_of_another_field_holds_no_opt_out_back(world: World, on_invalid: str) -> None:
+    person, lead = linked_lead(world)
     world.configure({"policies": {"on_invalid": on_invalid}})
     world.reopen()
-    person, lead = linked_lead(world)
     world.edit_person(person, unsubscribed=True, title="tab\x01", city="Lund")
     world.settle()
     assert column(world, "lead", lead, "donotbulkemail") is True
@@ -286,7 +322,7 @@ def test_a_refused_consent_field_holds_no_other_one_back(world: World) -> None:
 
 
 def test_opt_outs_are_the_first_writes_of_a_load(world: World) -> None:
-    pairs = [linked_lead(world, emailaddress1=f"p{number}@example.com") for number in range(4)]
+    pairs = linked_leads(world, *({"emailaddress1": f"p{number}@example.com"} for number in range(4)))
     for number, (person, lead) in enumerate(pairs):
         world.edit_person(person, title="new")
         world.edit_row("lead", lead, address1_city="new")

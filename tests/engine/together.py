@@ -23,6 +23,16 @@ Story = Generator[None, None, None]
 _NEVER_BRAKED = {"brake": {kind: {"count": 100_000, "share": 1.0} for kind in ("deletes", "overwrites", "creations")}}
 
 
+def linked(
+    scene: Scene, entity: str = "lead", name: str = "ann", **values: Any
+) -> Generator[None, None, tuple[int, str]]:
+    """Somebody made in Dynamics and brought to Marketo by the sync: (person, CRM record)."""
+    given = {"firstname": name.capitalize(), "lastname": "Ax", "emailaddress1": scene.address(name)}
+    record = scene.add_row(entity, **given | values)
+    yield
+    return scene.person_of(record), record
+
+
 class _Cast:
     """What a story needs: a configuration, something done to the empty world, and the pairs of `PEOPLE` or nobody."""
 
