@@ -164,6 +164,11 @@ class Scene:
 def settled(world: World) -> None:
     """Cycles until nothing is planned, and one more that writes nothing at all."""
     world.settle()
+    quiet(world)
+
+
+def quiet(world: World) -> None:
+    """One more cycle, which neither plans nor writes anything."""
     world.transport.log.clear()
     assert world.run()["steps"]["plan"]["operations"] == 0
     assert not [url for method, url in world.transport.log if method in {"PATCH", "DELETE"} or "$batch" in url]

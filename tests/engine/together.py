@@ -1,8 +1,8 @@
 """Stories of many people, played side by side in one world: a cycle costs the same for fifty people as for one.
 
-A test that is a story says `yield` wherever the sync shall run: until nothing is planned any more, and once more, which
-must write nothing. All stories of a module that need the same configuration share a world, each with people of its own
-(`Scene`). Each of them stays a test of its own, which fails with what failed in its story.
+A test that is a story says `yield` wherever the sync shall run, until nothing is planned any more. All stories of a
+module that need the same configuration share a world, each with people of its own (`Scene`); when all are at their end,
+one more cycle must write nothing. Each of them stays a test of its own, which fails with what failed in its story.
 
 A story that breaks an answer, kills a run, changes the configuration on the way or counts cycles has a world to itself.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.lifecycle import PEOPLE, Scene, settled
+from tests.engine.lifecycle import PEOPLE, Scene, quiet
 from tests.world import World
 
 Story = Generator[None, None, None]
@@ -104,6 +104,10 @@ class Told:
                 scene = Scene(world, hosts[test.nodeid], people, alone=False)
                 under_way[test.nodeid] = test.function.story(scene, **given)
             self._ends |= _told(world, under_way)
+            try:
+                quiet(world)
+            except AssertionError as failed:
+                self._ends |= {test.nodeid: self._ends[test.nodeid] or failed for test in tests}
 
 
 def _told(world: World, under_way: dict[str, Story]) -> dict[str, BaseException | None]:
@@ -123,7 +127,7 @@ def _told(world: World, under_way: dict[str, Story]) -> dict[str, BaseException 
             del under_way[name]
         try:
             if under_way:
-                settled(world)
+                world.settle()
         except Exception as failed:  # noqa: BLE001 - every story that waited for this run raises it
             ends |= dict.fromkeys(under_way, failed)
             under_way = {}
