@@ -30,6 +30,9 @@ def test_the_newer_edit_goes_across_on_links_that_were_there(world: World) -> No
     assert (shown(world, person, "city"), column(world, "lead", lead, "address1_city")) == (None, None)
     assert (shown(world, other, "city"), column(world, "contact", contact, "address1_city")) == (None, None)
     assert not [row for who in (person, other) for row in world.ledger(who) if row["kind"] == "collision"]
+    for who, title in ((person, "title"), (other, "title")):
+        entries = [(row["kind"], row["before"], row["after"]) for row in world.ledger(who, title)]
+        assert entries == [("update", None, "first"), ("update", "first", "second")]  # also the one nobody acknowledged
 
 
 def test_an_edit_of_the_other_side_is_still_a_collision(world: World) -> None:
@@ -58,3 +61,8 @@ def test_the_newer_edit_goes_across_on_records_that_were_just_created(world: Wor
     (contact,) = world.rows("contact", "emailaddress1 eq 'by@example.com'")
     assert (shown(world, person["id"], "title"), column(world, "lead", lead, "jobtitle")) == ("second", "second")
     assert (shown(world, asked, "title"), contact["jobtitle"]) == ("second", "second")
+    for who in (person["id"], asked):
+        assert [(row["kind"], row["after"]) for row in world.ledger(who, "title")] == [
+            ("create", "first"),
+            ("update", "second"),
+        ]

@@ -92,6 +92,7 @@ class _Enqueue:
             outbox = Outbox(self._store)
             outbox.supersede(sorted(set(self._touched)), tx)
             outbox.add(_arrow(operations), tx)
+            Ledger(self._store).add_once(_arrow(staging.read("landed")), tx)
             Ledger(self._store).add(_arrow(ledger), tx)
             Ledger(self._store).add(_arrow(fate_ledger(events, self._run.run_id, self._now)), tx)
             log = ActivityLog(self._store)

@@ -20,8 +20,19 @@ from include.leadsync.model import Direction, FieldMap, OperationKind, Operation
 from include.leadsync.state import Outbox, StateStore
 
 _TO = {Direction.INBOUND.value: "p", Direction.OUTBOUND.value: "c"}
+_ABSENT = object()
 _WRITTEN = {OperationKind.UPDATE.value, OperationKind.CREATE.value}
 _SCHEMA = {"link_id": pl.Int64, "field": pl.String, "side": pl.String, "after": pl.String}
+LANDED_SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(("run_id", "op_id"), pl.String()),
+        **dict.fromkeys(("link_id", "person_id"), pl.Int64()),
+        **dict.fromkeys(("crm_id", "entity", "field", "direction", "kind"), pl.String()),
+        **dict.fromkeys(("base", "before", "after", "lost", "rule"), pl.String()),
+        "at": pl.Datetime("us", "UTC"),
+    }
+)
+"""Ledger entries of such writes, of the time when they were sent."""
 
 
 def with_landed(pairs: pl.DataFrame, links: pl.DataFrame, store: StateStore, field_map: FieldMap) -> pl.DataFrame:
@@ -31,7 +42,7 @@ def with_landed(pairs: pl.DataFrame, links: pl.DataFrame, store: StateStore, fie
     Consent is left as it is: there an opt-out wins over whatever is in doubt. Assumption: the same value typed by hand
     on that side at that very time is the same as ours.
     """
-    unanswered = links.filter(pl.col("dirty").str.starts_with(Fate.UNKNOWN.value))["link_id"].sort().to_list()
+    unanswered = _unanswered(links)
     if not unanswered:
         return pairs
     sent = pl.DataFrame(list(_sent(store, unanswered)), schema=_SCHEMA, orient="row")
@@ -42,19 +53,43 @@ def with_landed(pairs: pl.DataFrame, links: pl.DataFrame, store: StateStore, fie
     return pairs
 
 
+def landed_entries(pairs: pl.DataFrame, links: pl.DataFrame, store: StateStore) -> pl.DataFrame:
+    """What the ledger has to say of such writes (P9): `LANDED_SCHEMA`, one row per field whose value stands."""
+    unanswered = _unanswered(links)
+    if not unanswered:
+        return pl.DataFrame(schema=LANDED_SCHEMA)
+    here = {row["link_id"]: row for row in pairs.filter(pl.col("link_id").is_in(unanswered)).iter_rows(named=True)}
+    entries = [
+        {**row, **write, "person_id": pair["person_id"], "crm_id": pair["crm_id"], "at": row["updated_at"]}
+        for row in _operations(store, unanswered)
+        if (pair := here.get(row["link_id"]))
+        for write in json.loads(row["payload"])["writes"]
+        if pair.get(f"{_TO[row['direction']]}.{write['field']}", _ABSENT) == write["after"]
+    ]
+    return pl.DataFrame([{name: entry[name] for name in LANDED_SCHEMA} for entry in entries], schema=LANDED_SCHEMA)
+
+
+def _unanswered(links: pl.DataFrame) -> list[int]:
+    return links.filter(pl.col("dirty").str.starts_with(Fate.UNKNOWN.value))["link_id"].sort().to_list()
+
+
+def _operations(store: StateStore, links: list[int]) -> list[Mapping[str, Any]]:
+    """The last operations of each link and direction that were sent and not acknowledged, oldest first."""
+    rows: list[Mapping[str, Any]] = Outbox(store).of_links(links, states=[OperationState.SUPERSEDED.value]).to_pylist()
+    sent = sorted((row for row in rows if row["attempts"] and row["kind"] in _WRITTEN), key=lambda r: r["created_at"])
+    newest = {(row["link_id"], row["direction"]): row["run_id"] for row in sent}
+    return [row for row in sent if newest[row["link_id"], row["direction"]] == row["run_id"]]
+
+
 def _sent(store: StateStore, links: list[int]) -> Iterator[dict[str, Any]]:
-    """The writes of the last operations of each link and direction that were sent and not acknowledged.
+    """The writes of those operations.
 
     Without values that came from neither side (defaults), edits that are on their way to both (`plan.unfinished`), and
     what an undo takes back (`plan.undoing`).
     """
-    rows: list[Mapping[str, Any]] = Outbox(store).of_links(links, states=[OperationState.SUPERSEDED.value]).to_pylist()
-    sent = sorted((row for row in rows if row["attempts"] and row["kind"] in _WRITTEN), key=lambda r: r["created_at"])
-    newest = {(row["link_id"], row["direction"]): row["run_id"] for row in sent}
     writes = [
         {"link_id": row["link_id"], "field": write["field"], "side": _TO[row["direction"]], "after": write["after"]}
-        for row in sent
-        if newest[row["link_id"], row["direction"]] == row["run_id"]
+        for row in _operations(store, links)
         for write in json.loads(row["payload"])["writes"]
         if not write["system"] and write["change"] not in {DEFAULTED, Change.UNDONE}
     ]

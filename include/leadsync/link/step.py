@@ -20,7 +20,7 @@ from include.leadsync.link.creations import ended_requests, vanished_requests, w
 from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
-from include.leadsync.link.landed import with_landed
+from include.leadsync.link.landed import LANDED_SCHEMA, landed_entries, with_landed
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import going_on, removed_persons, removed_rows
@@ -65,6 +65,7 @@ class _LinkStep:
         self._slices: list[tuple[str, int]] = []
         self._events: list[pl.DataFrame] = []
         self._closed: list[pl.DataFrame] = []
+        self._landed = [pl.DataFrame(schema=LANDED_SCHEMA)]
         self._moved_on: list[int] = []  # links that another run has changed meanwhile
         self._counts: dict[str, Json] = {"pairs": 0}
 
@@ -103,6 +104,7 @@ class _LinkStep:
         for entity, bases in self._surviving.bases.items():
             self._staging.write(f"survivor_bases.{entity.value}", bases)
         self._staging.write("closed", pl.concat([closed_pairs(), *self._closed]))
+        self._staging.write("landed", pl.concat(self._landed))
         self._staging.write("merging", self._fates.merging_frame())
         self._staging.write("merging_rows", self._fates.merging_rows_frame())
         self._staging.write_json("look_again", sorted(self._fates.again))
@@ -153,6 +155,7 @@ class _LinkStep:
             )
             fresh = rows_to_add(self._engine, self._schema, entity, late, rows)
             pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
+            self._landed.append(landed_entries(pairs, links, self._engine.store))
             pairs = with_landed(pairs, links, self._engine.store, field_map)
             pairs = self._fates.settled(_as_backfill(pairs, links), field_map)
             pairs, answered = with_requests(self._engine.store, pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from include.leadsync.state.arrow import conform, filled
@@ -31,6 +32,17 @@ class Ledger:
         rows = filled(conform(rows, ledger), "at", self._store.now(), MOMENT)
         with self._store.within(tx) as connection:
             return self._store.bulk.insert(connection, ledger, rows)
+
+    def add_once(self, rows: pa.Table, tx: Transaction | None = None) -> int:
+        """Append the entries of operations that have none yet. Returns how many."""
+        if rows.num_rows == 0:
+            return 0
+        links = self._store.bulk.one_of(ledger.c.link_id, rows["link_id"].unique().to_pylist())  # the one with an index
+        mine = links & self._store.bulk.one_of(ledger.c.op_id, rows["op_id"].unique().to_pylist())
+        with self._store.within(tx) as connection:
+            known = connection.execute(sa.select(ledger.c.op_id).where(mine).distinct()).scalars().all()
+            new = pc.invert(pc.is_in(rows["op_id"], value_set=pa.array(known, pa.string())))
+            return self.add(rows.filter(new), connection)
 
     def of_person(self, person_id: int, field: str | None = None, tx: Transaction | None = None) -> pa.Table:
         """Entries of a Marketo person, of one field if named, oldest first."""
