@@ -46,6 +46,14 @@ def test_the_ledger_answers_for_a_person_a_field_a_record_and_a_run(store: State
     assert ledger.of_person(3).num_rows == 0
 
 
+def test_what_is_already_in_the_ledger_of_an_operation_is_not_added_again(store: StateStore) -> None:
+    one = write(1, "email", "a", op_id="o1", link_id=1)
+    rows = pa.table({name: [one[name], {**one, "op_id": "o2"}[name]] for name in one})
+    ledger = Ledger(store)
+    assert [ledger.add_once(rows.slice(0, 1)), ledger.add_once(rows), ledger.add_once(rows)] == [1, 1, 0]
+    assert ledger.of_person(1)["op_id"].to_pylist() == ["o1", "o2"]
+
+
 def test_a_run_is_noted_from_start_to_finish(store: StateStore, clock: FakeClock) -> None:
     runs = Runs(store)
     started = clock.now()
