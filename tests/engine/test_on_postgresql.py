@@ -125,6 +125,33 @@ def test_two_cycles_at_the_same_moment_are_one_cycle(world: World) -> None:
     assert len(world.persons_by("email", "once@example.com")) == 1
 
 
+def test_a_backfill_and_a_request_in_the_middle_of_a_cycle_make_nothing_twice(world: World) -> None:
+    person, lead = linked_lead(world)
+    world.edit_person(person, title="outbound")
+    new = world.add_row("lead", subject="s", lastname="Once", emailaddress1="once@example.com")
+    asked = world.add_person(email="asked@example.com", firstName="As", lastName="Ked", company="Acme")
+    request_persons(world.engine, [asked], "lead", source="test", token="1")
+    inside = []
+
+    def meet(request: HttpRequest) -> HttpResponse | None:
+        if request.method != "POST" or b"once@example.com" not in (request.body or b""):
+            return None
+        world.transport.before.clear()
+        for kind, since in (("request", None), ("backfill", "2026-01-01")):
+            with world.open_engine() as engine:
+                run = RunRequest(f"20260301T100001Z-{kind}", kind=kind, since=since)
+                inside.append(run_cycle(engine, run)["outcome"])
+        return None
+
+    world.transport.before.append(meet)
+    assert (world.run()["outcome"], inside) == ("done", ["done", "done"])
+    world.settle()
+    (row,) = world.rows("lead", "emailaddress1 eq 'asked@example.com'")
+    (made,) = world.persons_by("email", "once@example.com")
+    assert (shown(world, asked, "microsoftId"), shown(world, made["id"], "microsoftId")) == (row["leadid"], new)
+    assert column(world, "lead", lead, "jobtitle") == "outbound"
+
+
 def test_a_loader_that_slept_while_another_took_over_writes_nothing_more(world: World) -> None:
     person, lead = linked_lead(world)
     world.edit_person(person, title="outbound")

@@ -1,0 +1,96 @@
+"""Everything started together, as processes of two machines on one PostgreSQL (P4, P7): played by `make soak`.
+
+`AT_ONCE_ROUNDS=5` rounds from seed `AT_ONCE_SEED=1`. Each round: edits on both sides, new persons; then two cycles, a
+backfill and two requests for the same persons start at the same time, and sometimes one of them is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from include.leadsync.setup import setup
+from include.sandbox.server import SandboxServer
+from scripts.demo.systems import Dynamics, Marketo
+from tests.cli.command_line import CommandLine
+from tests.postgresql import empty_schema, running_server
+from tests.waiting import PATIENCE
+
+ROUNDS = int(os.environ.get("AT_ONCE_ROUNDS", "5"))
+SEED = int(os.environ.get("AT_ONCE_SEED", "1"))
+PAIRS, ASKED = 6, 3
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[tuple[CommandLine, CommandLine]]:
+    """Two machines: homes of their own, state and staging shared."""
+    with running_server() as server, empty_schema(server) as url, SandboxServer(tmp_path / "sandbox") as sandbox:
+        shared = {"LEADSYNC_STATE_URL": url, "LEADSYNC_STAGING": str(tmp_path / "staging")}
+        pair = CommandLine(sandbox, tmp_path / "one"), CommandLine(sandbox, tmp_path / "two")
+        for machine in pair:
+            machine.environment |= shared
+        with pair[0].engine() as engine:
+            setup(engine)
+        yield pair
+
+
+def test_whatever_starts_together_ends_as_if_it_had_come_one_by_one(machines: tuple[CommandLine, CommandLine]) -> None:
+    one, two = machines
+    marketo, dynamics = Marketo(one.sandbox.marketo_url), Dynamics(one.sandbox.dynamics_url)
+    leads = [
+        one.add_row("lead", subject="s", lastname=f"L{n}", emailaddress1=f"l{n}@example.com") for n in range(PAIRS)
+    ]
+    assert one.run("cycle").status == 0
+    killed = 0
+    for seed in range(SEED, SEED + ROUNDS):
+        dice = random.Random(seed)
+        titles = {lead: f"{dice.choice(['crm', 'person'])} {seed}" for lead in leads}
+        for lead, title in titles.items():
+            if title.startswith("crm"):
+                one.edit_row("lead", lead, jobtitle=title)
+            else:
+                marketo.edit(marketo.person_of(lead)["id"], title=title)
+        emails = [f"asked{seed}-{n}@example.com" for n in range(ASKED)]
+        asked = [str(marketo.add(email=email, firstName="As", lastName="Ked", company="Acme")) for email in emails]
+        orders = [
+            (one, ("cycle",)),
+            (two, ("cycle",)),
+            (one, ("backfill", "--since", "2026-01-01")),
+            (two, ("sync-person", *asked)),
+            (one, ("sync-person", *asked, "--as", "lead")),
+        ]
+        dice.shuffle(orders)
+        started = [machine.start(*words) for machine, words in orders]
+        if dice.random() < 0.5:
+            dice.choice(started).send_signal(signal.SIGKILL)
+            killed += 1
+        said = [process.communicate(timeout=2 * PATIENCE)[1] for process in started]
+        ended = [process.returncode for process in started]
+        assert set(ended) <= {0, -signal.SIGKILL}, (seed, said)
+        settle(two)
+        for lead, title in titles.items():
+            assert (one.row("lead", lead)["jobtitle"], one.person_of(lead)["title"]) == (title, title), seed
+        for person, email in zip(asked, emails, strict=True):
+            found = dynamics.find("lead", f"emailaddress1 eq '{email}'", "leadid", 5)
+            assert [row["leadid"] for row in found] == [marketo.person(int(person), "microsoftId")["microsoftId"]], seed
+            assert len(marketo.by_email(email)) == 1
+    sys.stdout.write(f"seeds {SEED} to {SEED + ROUNDS - 1}: {ROUNDS} times five at once, {killed} killed\n")
+
+
+def settle(machine: CommandLine) -> None:
+    """Cycles until one plans nothing; what a killed process held is free, as it would be after a minute."""
+    with machine.engine() as engine, engine.store.begin() as tx:
+        tx.execute(sa.text("UPDATE lease SET expires_at = 1"))
+    for _ in range(8):
+        result = machine.run_here("cycle", "--json")
+        assert result.status == 0, result.err
+        if result.report["steps"]["plan"]["operations"] == 0:
+            return
+    raise AssertionError("still writing after 8 cycles")
