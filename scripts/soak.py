@@ -38,7 +38,7 @@ PROOFS: Mapping[str, Proof] = {
     "storms": Proof("tests/faults/test_fault_storms.py", "STORM_SEED", {"STORMS": str(SEEDS)}),
     "faults": Proof("tests/faults/test_fault_kinds.py", "FAULTS_SEED", {"FAULTS": "15"}),
     "kills": Proof("tests/faults/test_kills.py", "KILLS_SEED", {"KILLS_AGAIN": "15"}),
-    "at-once": Proof("tests/cli/soak_all_at_once.py", "AT_ONCE_SEED", {"AT_ONCE_ROUNDS": str(SEEDS)}),
+    "together": Proof("tests/cli/soak_all_at_once.py", "AT_ONCE_SEED", {"AT_ONCE_ROUNDS": str(SEEDS)}),
 }
 Run = Callable[[Sequence[str], Mapping[str, str], float], "Ended"]
 
