@@ -72,12 +72,12 @@ def _ledger(store: StateStore) -> None:
     entries: list[dict[str, Any]] = []
     for number in range(1, 7):
         about = {"link_id": number, "person_id": number, "crm_id": guid(number), "entity": "lead", "run_id": RUNS[0]}
-        entries.append(about | {"field": "email", "direction": "inbound", "kind": "create", "rule": "R31"}
-                       | {"after": f"p{number}@example.com"})  # fmt: skip
+        made = {"op_id": f"made{number}", "kind": "create", "rule": "R31", "after": f"p{number}@example.com"}
+        entries.append(about | made | {"field": "email", "direction": "inbound"})
         wrote = {"field": "title", "direction": "outbound", "rule": "R40", "base": "old", "run_id": RUNS[1]}
         met = {"kind": "collision", "after": ARABIC, "lost": SCRIPT}
         entries += [about | wrote | met, about | wrote | {"kind": "update", "before": SCRIPT, "after": ARABIC}]
-    names = "run_id crm_id entity field direction kind base before after lost rule"
+    names = "run_id op_id crm_id entity field direction kind base before after lost rule"
     Ledger(store).add(pa.Table.from_pylist(entries, schema=_schema(names, "link_id person_id")))
 
 

@@ -171,6 +171,7 @@ PAGES: dict[str, Callable[[StateStore], object]] = {
     "written last": persons.recently_written,
     "runs": run_history.browse,
     "further runs": lambda store: run_history.browse(store, kind="cycle", token="5~run"),
+    "written by a run": lambda store: run_history.written(store, "run5"),
     "trends": lambda store: trends(store, store.now()),
     "requests shown": request_list.browse,
     "open requests": request_list.open_count,

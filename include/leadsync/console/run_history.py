@@ -14,13 +14,16 @@ from include.leadsync.console.asking import LARGEST, PAGE, QuestionInvalid, Slic
 from include.leadsync.model import System
 from include.leadsync.state import StateStore
 from include.leadsync.state.arrow import to_micros
-from include.leadsync.state.schema import run
+from include.leadsync.state.schema import ledger, run
 from include.leadsync.state.store import fetch
 
 RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,79}")
 _TOKEN = re.compile(r"(\d{1,18})~([0-9A-Za-z-]{1,80})")
 _RECENT = 300
 """Runs that are looked through for the state of the connections: a day of cycles."""
+
+WRITTEN = 200
+"""Values of a run that are shown out of the ledger."""
 
 ORDER = ("recover", "extract", "link", "merge", "plan", "validate", "enqueue", "load", "activity", "finish")
 """The steps of a cycle; importing them for their names alone would import the engine."""
@@ -141,6 +144,22 @@ def _names(row: Mapping[str, Any], system: System) -> bool:
     said = f"{row['task'] or ''} {row['error'] or ''}".lower()
     mine = {one: one.value in said or _TASKS[one] in (row["task"] or "") for one in System}
     return mine[system] or not any(mine.values())
+
+
+def written(store: StateStore, run_id: str) -> list[dict[str, Any]]:
+    """The first `WRITTEN` values that a run has written, record by record: as `planned.PlanPage.records`.
+
+    Out of the ledger, which stays when the staging of the run has expired.
+    """
+    of_run = (ledger.c.run_id == run_id) & ledger.c.op_id.is_not(None)
+    statement = sa.select(*ledger.columns).where(of_run).order_by(ledger.c.entry_id).limit(WRITTEN)
+    with store.read() as tx:
+        rows = fetch(tx, statement).to_pylist()
+    records: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        about = {name: row[name] for name in ("entity", "direction", "kind", "person_id", "crm_id")}
+        records.setdefault(row["op_id"], {**about, "writes": []})["writes"].append(row)
+    return list(records.values())
 
 
 def recent(store: StateStore, limit: int = _RECENT) -> list[dict[str, Any]]:

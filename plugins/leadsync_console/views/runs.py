@@ -44,10 +44,12 @@ def run(page: PageDep, run_id: RunId) -> HTMLResponse:
     with store() as state:
         found = run_history.of_id(state, run_id)
         held = {row["plan_hash"] for row in held_plans.held(state)}
+        written = run_history.written(state, run_id)
     if found is None:
         raise HTTPException(404, page.say("runs.unknown"))
     files = RunFiles(staging_url(), run_id)
-    return page.show("run.html", run=found, held=held, plan=files.plan(), has_report=files.has_report())
+    plan, report = files.plan(), files.has_report()
+    return page.show("run.html", run=found, held=held, plan=plan, has_report=report, written=written)
 
 
 @router.get("/plans/{run_id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from include.leadsync.console.collisions import KINDS
 from include.leadsync.console.request_list import OUTCOMES, STATES
 from include.leadsync.console.run_history import ORDER
+from include.leadsync.context import RunRequest
 from include.leadsync.cycle import STEPS
 from include.leadsync.model import Entity, Flow, Lane, LinkStatus, OperationKind, OperationState
 from leadsync_console import language
@@ -68,6 +70,7 @@ def test_every_word_of_the_engine_that_is_shown_has_a_translation() -> None:
         "request": [*STATES],
         "failure": [*OUTCOMES],
         "change": [*KINDS],
+        "window": [field.name for field in fields(RunRequest) if field.name not in {"run_id", "kind"}],
     }
     missing = [
         f"{group}.{word}" for group, values in shown.items() for word in values if f"{group}.{word}" not in ENGLISH

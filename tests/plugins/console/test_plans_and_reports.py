@@ -92,6 +92,10 @@ def test_a_run_shows_what_it_did_and_no_path_of_the_machine(staging: Path, vic: 
     done = vic.get(f"/runs/{RUNS[2]}").text
     assert "inbound_done" in done
     assert "2 to Marketo, 1 to Dynamics" in done
+    assert "has written nothing" in done
+    wrote = vic.get(f"/runs/{RUNS[0]}").text
+    assert wrote.count('class="record"') == 6
+    assert f"undo {RUNS[0]} --dry-run" in wrote
     failed = vic.get(f"/runs/{RUNS[3]}").text
     assert "/srv/app" not in failed
     assert "is away" in failed
