@@ -105,7 +105,7 @@ class _Enqueue:
             log.record(notices(blocked.drop("op_id"), self._run.run_id, self._now), tx)
             Echoes(self._store).remove(_arrow(blocked.select("person_id", "field", "op_id")), tx)
             recovered = log.settle_absent(
-                sorted(self._touched), _arrow(_still_open(plan, failures)), self._run.run_id, tx
+                sorted(self._touched), _arrow(_still_open(plan, failures, refused)), self._run.run_id, tx
             )
             first = failures.unique("op_id", keep="first", maintain_order=True).filter(pl.col("op_id").is_in(refused))
             asked = plan.unique("op_id").select("op_id", "request_id")
@@ -289,11 +289,15 @@ _LEDGER_SCHEMA = pl.Schema(
 )
 
 
-def _still_open(plan: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
-    """Fields that this run finds failing again or whose outcome it does not settle yet: link_id, direction, field."""
+def _still_open(plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str]) -> pl.DataFrame:
+    """Fields that this run finds failing again or whose outcome it does not settle yet: link_id, direction, field.
+
+    A field that was put right is over, also when another one of its record is refused still.
+    """
     names = ("link_id", "direction", "field")
     again = failures.join(plan.unique("op_id").select("op_id", "link_id", "direction"), on="op_id")
-    return pl.concat([plan.select(names), again.select(names)]).unique()
+    sent = plan.filter(~pl.col("op_id").is_in(refused))
+    return pl.concat([sent.select(names), again.select(names)]).unique()
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

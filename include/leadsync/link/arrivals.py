@@ -55,7 +55,9 @@ class Arrivals:
         """First links and persons to create, in the shape of `frames`; held records become events."""
         restored = self._restored(rows)
         unknown = [crm_id for crm_id in rows["id"].to_list() if crm_id not in restored]
-        by_id = self._unclaimed(self._people.by_microsoft_id(unknown))
+        carrying = self._people.by_microsoft_id(unknown)
+        by_id = self._unclaimed(carrying)
+        rows = self._without_carried(rows, carrying, by_id)
         rows, by_id = self._without_rivals(rows, by_id)
         rows = self._without_doubtful(rows, {*by_id["sys_id"], *restored})
         matched = dict(zip(by_id["sys_id"].to_list(), by_id["id"].to_list(), strict=True))
@@ -114,6 +116,16 @@ class Arrivals:
             self._hold([str(crm_id)], SEVERAL_CARRY, message, "D11")
         many = rivals["sys_id"].to_list()
         return rows.filter(~pl.col("id").is_in(many)), by_id.filter(~pl.col("sys_id").is_in(many))
+
+    def _without_carried(self, rows: pl.DataFrame, raw: object, free: pl.DataFrame) -> pl.DataFrame:
+        """A person with another record carries the id: a new one is created by that id and would be this one (D14)."""
+        if raw is None:
+            return rows
+        carried = self._people.canonical(raw, self._entity).filter(~pl.col("sys_id").is_in(free["sys_id"].to_list()))
+        for crm_id, person in carried.unique("sys_id").select("sys_id", "id").iter_rows():
+            message = f"person {person} carries the id of this record and belongs to another one; it waits until the id"
+            self._hold([crm_id], SEVERAL_CARRY, f"{message} is free", "D14")
+        return rows.filter(~pl.col("id").is_in(carried["sys_id"].to_list()))
 
     def _without_doubtful(self, rows: pl.DataFrame, found: set[str]) -> pl.DataFrame:
         """A survey found claims on these that exclude each other; only an id in the one field that counts decides."""

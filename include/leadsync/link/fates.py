@@ -19,10 +19,10 @@ from include.leadsync.link.known import exchanged
 from include.leadsync.link.resolution import Claim, End, Move, Successor, resolve
 from include.leadsync.link.returning import Returning
 from include.leadsync.link.successors import Successors
-from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.model import Entity, FieldMap, LinkStatus, OperationState
 from include.leadsync.schema import Schema
 from include.leadsync.settings.lifecycle import Lifecycle
-from include.leadsync.state import Links
+from include.leadsync.state import Links, Outbox
 
 Event = dict[str, object]
 
@@ -121,7 +121,8 @@ def decide(
     chained = Successors(engine, schema, rows)
     record_of = chained.find()
     claims = _claims(Links(engine.store), fates.survivors, record_of, chained.circular)
-    _leave_out(fates, claims, record_of, {*deleted}, {*missing}, chained)
+    unsure = _being_made(Outbox(engine.store), claims)
+    _leave_out(fates, claims, record_of, {*deleted}, {*missing}, unsure, chained)
     moved, ended = resolve(claims, fates.survivors, record_of)
     fates.moves = {move.claim.link_id: move for move in moved}
     fates.ends = {end.move.claim.link_id: end for end in ended}
@@ -153,12 +154,20 @@ def _claims(
     ]
 
 
+def _being_made(outbox: Outbox, claims: Sequence[Claim]) -> set[int]:
+    """Links whose person may exist by now; one that was refused does not, and will not before its record changes."""
+    making = {c.link_id for c in claims if c.status == LinkStatus.CREATING and c.person_id is None}
+    refused = outbox.of_links(sorted(making), states=[OperationState.PARKED.value]) if making else None
+    return making - set(refused["link_id"].to_pylist() if refused else ())
+
+
 def _leave_out(
     fates: Fates,
     claims: list[Claim],
     record_of: dict[str, Successor],
     deleted: Collection[int],
     missing: Collection[int],
+    unsure: Collection[int],
     chained: Successors,
 ) -> None:
     """Links that do not move now, though something took their record's place."""
@@ -171,10 +180,9 @@ def _leave_out(
         step = record_of.get(claim.crm_id)
         if step is None:
             continue
-        creating = claim.status == LinkStatus.CREATING and claim.person_id is None
         if survivor in deleted:  # the contact is somebody's next update: it makes a new person (R77)
             del record_of[claim.crm_id]
-        elif creating or survivor in missing:  # who its person is will be known in the next run
+        elif claim.link_id in unsure or survivor in missing:  # who its person is will be known in the next run
             del record_of[claim.crm_id]
             fates.again.add(claim.link_id)
             fates.away.add(step.crm_id)

@@ -40,7 +40,7 @@ class Returning:
             strangers = frame.filter(~pl.col("id").is_in(list(moved_to)))
             self._erased(strangers)
             self.away |= set(strangers.filter(pl.col("@master").is_not_null())["id"].to_list())
-            for part in strangers.select("id", "@state", "@master").iter_slices(_SLICE):
+            for part in strangers.select("id", "etag", "@state", "@master").iter_slices(_SLICE):
                 self._met_before(part)
         reopened = rows[Entity.LEAD].filter(pl.col("@state") == OPEN)["id"].to_list()
         self._reopened(reopened, rows[Entity.CONTACT].filter(pl.col("id").is_in(list(moved_to))))
@@ -62,6 +62,8 @@ class Returning:
             elif status is LinkStatus.PERSON_DELETED and self._eraser.enabled:
                 self.away.add(crm_id)
                 self.events.append(reports.erased(crm_id))
+            elif status is LinkStatus.PERSON_DELETED and facts[crm_id]["etag"] == last["crm_etag"]:
+                self.away.add(crm_id)  # read again, not updated (R78)
             elif status is LinkStatus.CRM_MERGED:
                 self.away.add(crm_id)
             elif status is LinkStatus.PERSON_MERGED and (survivor := self._survivor(last["became_person"])):

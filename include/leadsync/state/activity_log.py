@@ -119,11 +119,11 @@ class ActivityLog:
             return self._recover_rows(connection, fetch(connection, statement), run_id)
 
     def moved(self, survivors: Mapping[int, int], tx: Transaction | None = None) -> int:
-        """Persons were merged: what the losers were not told yet is told to the survivors; returns how many rows."""
+        """Persons were merged: what is open, or was not told yet, is the survivors' now; returns how many rows."""
         count = 0
         with self._store.within(tx) as connection:
             for loser, survivor in survivors.items():
-                waits = (activity.c.person_id == loser) & activity.c.delivered_at.is_(None)
+                waits = (activity.c.person_id == loser) & (activity.c.delivered_at.is_(None) | _OPEN)
                 change = sa.update(activity).where(waits).values(person_id=survivor)
                 count += connection.execute(change).rowcount
         return count

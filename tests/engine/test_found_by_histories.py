@@ -1,0 +1,66 @@
+"""What random histories have found (docs/proofs.md), one story each."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.leadsync.requests import request_persons
+from tests.engine.lifecycle import Scene
+from tests.engine.play import column, shown
+
+
+def people(scene: Scene) -> int:
+    return int(scene.world.marketo.control("people_count", {})["people"])
+
+
+@pytest.mark.parametrize("cause", ["metadata", "expired delta link"])
+def test_reading_everything_again_is_no_update_of_a_record_whose_person_was_deleted(scene: Scene, cause: str) -> None:
+    before = people(scene)
+    scene.world.delete_person(scene.person("cy"))
+    scene.settled()
+    if cause == "metadata":
+        changes = {"entity": "contact", "attribute": "jobtitle", "changes": {"max_length": 50}}
+        scene.world.dynamics.control("set_metadata", changes)
+        scene.world.movable.advance(3_700)
+    else:
+        scene.world.dynamics.control("age_delta_tokens", {"entity": "contact"})
+    scene.settled()
+    assert people(scene) == before - 1  # R78
+    scene.world.edit_row("contact", scene.record("cy"), jobtitle="CTO")
+    scene.settled()
+    assert people(scene) == before  # R77
+
+
+def test_a_lead_whose_person_was_refused_goes_on_as_a_contact_and_comes_to_rest(scene: Scene) -> None:
+    lead = scene.world.add_row("lead", subject="s", lastname="L", emailaddress1="no address")
+    scene.world.settle()
+    contact = scene.qualify(lead)
+    assert contact
+    scene.settled()
+    assert [row["field"] for row in scene.world.activities(open_only=True)] == ["email"]
+    scene.world.edit_row("contact", contact, emailaddress1="good@example.com")
+    scene.settled()
+    (person,) = scene.world.persons_by("email", "good@example.com")
+    assert shown(scene.world, person["id"], "microsoftId") == contact
+    assert scene.world.activities(open_only=True) == []
+
+
+def test_a_record_that_returns_while_another_is_refused_for_its_person_stops_nobody(scene: Scene) -> None:
+    ann, lead, before = scene.person("ann"), scene.record("ann"), people(scene)
+    scene.world.delete_row("lead", lead)
+    scene.settled()
+    scene.world.edit_person(ann, title="x" * 101)
+    request_persons(scene.world.engine, [ann], "contact", source="test", token="refused")
+    scene.settled()
+    again = {"leadid": lead, "subject": "s", "lastname": "Back", "emailaddress1": "back@example.com"}
+    scene.world.add_row("lead", **again)
+    scene.world.edit_person(scene.person("bo"), title="crosses all the same")
+    scene.settled()
+    assert column(scene.world, "lead", scene.record("bo"), "jobtitle") == "crosses all the same"
+    assert shown(scene.world, ann, "lastName") == "Ax"  # nothing of the other record is written to it
+    scene.world.edit_person(ann, title="CTO")
+    scene.settled()
+    scene.world.movable.advance(3_700)  # held records are looked at once an hour
+    scene.settled()
+    assert people(scene) == before + 1  # D14: the record that returned has a person of its own
+    assert shown(scene.world, ann, "microsoftType") == "Contact"

@@ -1,0 +1,261 @@
+"""The rules of the sync as a program that can be read: what must be true once a cycle has done its work.
+
+One `Story` is a handful of persons and CRM records that have to do with each other. Nothing of the engine is imported,
+nothing is stored, nothing can fail: people change what persons and records show, `Story.sync` says what comes of it.
+Rules are named as in docs/rules.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.properties.vocabulary import BY_NAME, LEAD, Field, Limits, Value, Values, fields_of
+
+IN, OUT = "in", "out"
+ANY = "*"
+"""The winner of an edit that lost against one which may lose in its turn."""
+
+
+@dataclass(eq=False)
+class Person:
+    """A person of Marketo. `id` is None until somebody has looked which number a person of the sync's making got."""
+
+    id: int | None
+    values: Values
+    alive: bool = True
+    became: Person | None = None  # merged away into
+    # What the sync says on it: record, kind, is deleted, merged into.
+    marks: tuple[Record | None, str | None, bool, Record | None] = (None, None, False, None)
+
+
+@dataclass(eq=False)
+class Record:
+    """A lead or contact of Dynamics."""
+
+    kind: str
+    id: str | None
+    values: Values
+    state: str = "open"  # or qualified, merged, deleted
+    became: Record | None = None
+    changed: bool = True  # since the sync last had a person for it: it waits for one (R31, R77)
+    owner: Person | None = None  # whose it was when it was deleted (D48), or merged in Marketo (D44)
+    ignored: bool = False  # its person was merged into one that has a record (D44)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A value that did not survive, and the one that did: both must be in the ledger (P2)."""
+
+    person: Person
+    field: str
+    winner: Value
+    loser: Value
+
+
+@dataclass(eq=False)
+class Link:
+    """A person and its CRM record; `base`: what both agreed on last, field by field; none on a first link."""
+
+    person: Person
+    record: Record
+    base: Values
+    moved: bool = False  # to another record, and not compared since
+    merged: bool = False  # to another person, and not compared since
+    made: bool = False  # its record was just made; what Dynamics filled in is read by the next cycle
+    refused: set[tuple[str, str]] = field(default_factory=set)  # field and direction
+
+    def agree(self, limits: Limits) -> Iterator[Lost]:
+        """Compare both sides field by field, and write what can be written."""
+        writes: dict[tuple[str, bool], list[Field]] = {}
+        self.refused = set()
+        for spec in fields_of(self.record.kind):
+            person, record = self.person.values[spec.name], self.record.values[spec.name]
+            if person == record:
+                self.base[spec.name] = person
+                continue
+            direction, met = self._direction(spec, person, record)
+            writes.setdefault((direction, spec.consent), []).append(spec)
+            if met:
+                winner, loser = (person, record) if direction == OUT else (record, person)
+                yield Lost(self.person, spec.name, winner, loser)
+        self.moved = self.merged = False
+        for (direction, _), specs in writes.items():
+            self._write(direction, specs, limits)
+
+    def _direction(self, spec: Field, person: Value, record: Value) -> tuple[str, bool]:
+        """Where a difference is settled, and whether a value is lost over it."""
+        by_kind = OUT if self.record.kind == LEAD else IN  # R40, R41
+        known = spec.name in self.base
+        base = self.base.get(spec.name)
+        if self.moved and known and record is None:
+            return OUT, False  # what a conversion or merge left empty is no clearing (D36)
+        if spec.consent and (not known or (self.moved and record == "false") or self.merged):
+            return (OUT if person == "true" else IN), False  # opt-out wins (DECISIONS 3, D86)
+        if not known:  # a first link: empty never wins (D4)
+            if person is None or record is None:
+                return (IN if person is None else OUT), False
+            return by_kind, True
+        if person == base:
+            return IN, False
+        return (by_kind, True) if record != base else (OUT, False)
+
+    def _write(self, direction: str, specs: list[Field], limits: Limits) -> None:
+        """All of one direction or nothing: a record with a failing field is not written (R110, DECISIONS 2)."""
+        source, target = (self.person, self.record) if direction == OUT else (self.record, self.person)
+        takes = limits.dynamics_takes if direction == OUT else limits.marketo_takes
+        wrong = {spec.name for spec in specs if not takes(spec, source.values[spec.name])}
+        self.refused |= {(name, direction) for name in wrong}
+        for spec in specs if not wrong else ():
+            target.values[spec.name] = self.base[spec.name] = source.values[spec.name]
+
+
+@dataclass
+class Story:
+    """What belongs together, and nothing else in either system has to do with."""
+
+    number: int
+    persons: list[Person] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    requests: list[tuple[Person, str]] = field(default_factory=list)
+    wanted: dict[Person, str] = field(default_factory=dict)  # records that cannot be made yet, and as what
+    refused: set[tuple[Person, str]] = field(default_factory=set)  # what keeps a record from being made
+    lost: list[Lost] = field(default_factory=list)
+
+    def link_of(self, one: Person | Record) -> Link | None:
+        """The link that a person or CRM record is in."""
+        return next((link for link in self.links if one in (link.person, link.record)), None)
+
+    def sync(self, limits: Limits) -> None:
+        """One cycle."""
+        for link in list(self.links):
+            self._person_merged(link)
+        for link in list(self.links):
+            self._record_became(link)
+        for link in list(self.links):
+            self._ended(link)
+        for record in self.records:
+            if record.state == "open" and record.changed and self.link_of(record) is None:
+                self._arrived(record, limits)
+        waiting, self.requests = self.requests, []
+        for person, kind in waiting:
+            self._requested(_last(person), kind)
+        self.refused = set()
+        for person, kind in list(self.wanted.items()):
+            self._make(person, kind, limits)
+        for link in self.links:
+            self.lost += link.agree(limits) if not link.made else ()
+            link.record.changed, link.made = False, False
+            link.person.marks = (link.record, link.record.kind.capitalize(), False, None)
+
+    def _person_merged(self, link: Link) -> None:
+        """R73, D44: the link goes to the survivor, unless that one has a record of its own."""
+        survivor = _last(link.person)
+        if survivor is link.person:
+            return
+        if self.link_of(survivor) is None:
+            link.person, link.merged = survivor, True
+            return
+        link.record.owner, link.record.ignored = survivor, True
+        link.record.changed = False
+        self.links.remove(link)
+
+    def _record_became(self, link: Link) -> None:
+        """R66, R71, D42, D43: the link goes on with the contact, or the winner of a merge, unless that has one."""
+        record = link.record
+        while record.became is not None:
+            record = record.became
+        if record is link.record:
+            return
+        winner = self.link_of(record)
+        if winner is None:
+            link.record, link.moved = record, True
+            link.base = {name: value for name, value in link.base.items() if record.kind in BY_NAME[name].kinds}
+            return
+        self.links.remove(link)
+        link.person.marks = (link.record, link.record.kind.capitalize(), True, record)
+        self._hand_over(link, winner)
+
+    def _hand_over(self, link: Link, winner: Link) -> None:
+        """D42: what the loser's person had just changed goes on, unless the winner's changed the same field."""
+        for spec in fields_of(link.record.kind):
+            name, edit = spec.name, link.person.values[spec.name]
+            if name not in link.base or edit == link.base[name] or name not in winner.base:
+                continue
+            if winner.person.values[name] == winner.base[name]:
+                winner.person.values[name] = edit
+            else:
+                self.lost.append(Lost(winner.person, name, ANY, edit))
+
+    def _ended(self, link: Link) -> None:
+        """R75, R76: the other side stays; a person is told that its record is gone."""
+        if link.person.alive and link.record.state != "deleted":
+            return
+        self.links.remove(link)
+        if link.record.state == "deleted":
+            link.record.owner = link.person
+            link.person.marks = (link.record, link.record.kind.capitalize(), True, None)
+        # An edit that nobody had seen before the person was deleted is an update like any other (R77).
+
+    def _arrived(self, record: Record, limits: Limits) -> None:
+        """R31, D13, D48, R77: the person it had, or the only one with its address, or a new one."""
+        owner = _last(record.owner) if record.owner else None
+        if record.ignored and owner is not None and owner.alive:
+            record.changed = False
+            return
+        if owner is not None and owner.alive and self.link_of(owner) is None:
+            self.links.append(Link(owner, record, {}))
+            return
+        if any(person.marks[0] is record for person in self.wanted):
+            return  # its id is carried until another record is made for that person: it waits (D14)
+        address = (record.values["email"] or "").lower()
+        same = [p for p in self.persons if p.alive and address and (p.values["email"] or "").lower() == address]
+        free = [p for p in same if self.link_of(p) is None and p not in self.wanted]
+        if len(free) == 1:
+            self.links.append(Link(free[0], record, {}))
+            return
+        if all(limits.marketo_takes(spec, record.values[spec.name]) for spec in fields_of(record.kind)):
+            person = Person(None, {**nobody(), **record.values})
+            self.persons.append(person)
+            self.links.append(Link(person, record, dict(record.values)))
+
+    def _requested(self, person: Person, kind: str) -> None:
+        """R46-R48, D24: nothing for who has a record; the only free one with the address; else a new one."""
+        if not person.alive or self.link_of(person) is not None or person in self.wanted:
+            return
+        address = (person.values["email"] or "").lower()
+        open_ones = [record for record in self.records if record.state == "open" and self.link_of(record) is None]
+        same = [record for record in open_ones if address and (record.values["email"] or "").lower() == address]
+        if same:
+            self.links.append(Link(person, same[0], {}))
+        else:
+            self.wanted[person] = kind
+
+    def _make(self, person: Person, kind: str, limits: Limits) -> None:
+        """A record of what the person shows; nothing while Dynamics cannot store all of it (R49, R110)."""
+        if not person.alive:
+            del self.wanted[person]
+            return
+        shown = {spec.name: person.values[spec.name] for spec in fields_of(kind)}
+        topic = shown["lastName"] if kind == LEAD else None  # composed of what is known (default_on_create)
+        given = {"microsoftTopic": topic} | {name: value for name, value in shown.items() if value is not None}
+        wrong = {spec.name for spec in fields_of(kind) if not limits.dynamics_takes(spec, given.get(spec.name))}
+        self.refused |= {(person, name) for name in wrong}
+        if not wrong:
+            del self.wanted[person]
+            filled = {spec.name: given.get(spec.name, spec.default) for spec in fields_of(kind)}
+            self.records.append(Record(kind, None, filled))
+            self.links.append(Link(person, self.records[-1], shown, made=True))
+
+
+def nobody() -> Values:
+    """The values of a person of whom nothing is known."""
+    return {spec.name: spec.plain(None) for spec in BY_NAME.values()}
+
+
+def _last(person: Person) -> Person:
+    """Who is left of merges in the end."""
+    while person.became is not None:
+        person = person.became
+    return person
