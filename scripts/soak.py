@@ -31,9 +31,9 @@ class Proof:
 
 PROOFS: Mapping[str, Proof] = {
     "histories": Proof(
-        "tests/properties/test_convergence.py",
-        "CONVERGENCE_SEED",
-        {"CONVERGENCE_HISTORIES": str(SEEDS), "CONVERGENCE_ROUNDS": "4"},
+        "tests/properties/test_histories.py",
+        "HISTORIES_SEED",
+        {"HISTORIES": "2500", "HISTORIES_ROUNDS": "3"},
     ),
     "storms": Proof("tests/faults/test_fault_storms.py", "STORM_SEED", {"STORMS": str(SEEDS)}),
     "faults": Proof("tests/faults/test_fault_kinds.py", "FAULTS_SEED", {"FAULTS": "15"}),

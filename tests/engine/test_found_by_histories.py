@@ -64,3 +64,28 @@ def test_a_record_that_returns_while_another_is_refused_for_its_person_stops_nob
     scene.settled()
     assert people(scene) == before + 1  # D14: the record that returned has a person of its own
     assert shown(scene.world, ann, "microsoftType") == "Contact"
+
+
+def test_a_record_deleted_while_its_person_is_merged_into_another_is_flagged_on_that_one(scene: Scene) -> None:
+    free = scene.world.add_person(email="free@example.com", lastName="Free", title="x" * 101)
+    scene.world.settle()
+    scene.world.delete_row("contact", scene.record("cy"))
+    scene.merge_persons(free, scene.person("cy"))
+    scene.settled()
+    shows = scene.shown(free)
+    assert shows
+    assert (shows["Id"], shows["IsDeleted"]) == (scene.record("cy"), True)  # R75
+    assert scene.world.activities(open_only=True) == []
+
+
+def test_what_is_open_for_a_person_is_open_for_the_one_it_is_merged_into(scene: Scene) -> None:
+    scene.world.edit_person(scene.person("ann"), title="x" * 101, mobilePhone="0" * 65)
+    scene.settled()
+    free = scene.world.add_person(email="free@example.com", lastName="Free")
+    scene.merge_persons(free, scene.person("ann"))
+    scene.settled()
+    failed = [(row["person_id"], row["field"]) for row in scene.world.activities(open_only=True)]
+    assert sorted(failed) == [(free, "mobilePhone"), (free, "title")]
+    scene.world.edit_person(free, title="CTO")  # put right, though the other one holds the record back
+    scene.settled()
+    assert [row["field"] for row in scene.world.activities(open_only=True)] == ["mobilePhone"]

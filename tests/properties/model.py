@@ -90,8 +90,8 @@ class Link:
         base = self.base.get(spec.name)
         if self.moved and known and record is None:
             return OUT, False  # what a conversion or merge left empty is no clearing (D36)
-        if spec.consent and (not known or (self.moved and record == "false") or self.merged):
-            return (OUT if person == "true" else IN), False  # opt-out wins (DECISIONS 3, D86)
+        if spec.consent and (not known or self.moved or self.merged):
+            return (OUT if person == "true" else IN), False  # opt-out wins (DECISIONS 3, D36, D44, D86)
         if not known:  # a first link: empty never wins (D4)
             if person is None or record is None:
                 return (IN if person is None else OUT), False

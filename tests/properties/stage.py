@@ -186,8 +186,10 @@ class Stage:
         query = "SELECT person_id, crm_id FROM operation ORDER BY created_at DESC LIMIT 1"
         with self.world.engine.store.engine.connect() as connection:
             person, record = connection.execute(sa.text(query)).one()
-        mine = (s.number for s in self.stories if person in {p.id for p in s.persons} or record in {r.id for r in s.records})
-        return next(mine, -1)
+        for story in self.stories:
+            if person in {each.id for each in story.persons} or record in {each.id for each in story.records}:
+                return story.number
+        return -1
 
     def check(self) -> None:
         """Both systems are as the model says, story by story; raises `Wrong` for the first that is not."""
@@ -272,7 +274,7 @@ class Stage:
             refused[person.id or 0].add(name)
         for person in story.persons:
             number = person.id or 0
-            if refused[number] != failed.get(number, set()):
+            if person.alive and refused[number] != failed.get(number, set()):
                 yield f"person {number}: open failures {failed.get(number)}, the model refuses {refused[number]}"
 
     def _ledger(self) -> set[tuple[int, str, str | None, str | None]]:
@@ -286,7 +288,7 @@ class Stage:
         for each in story.lost:
             mine = [row for row in lost if row[:2] == (each.person.id, each.field)]
             if not any(row[3] == each.loser and each.winner in {row[2], ANY} for row in mine):
-                yield f"not in the ledger: {each.field} of {each.person.id}: {each.winner!r} over {each.loser!r}; {mine}"
+                yield f"not in the ledger: {each.field} of {each.person.id}: {each.winner} over {each.loser}; {mine}"
         self.happened["collision"] += len(story.lost)
         story.lost.clear()
 
@@ -310,11 +312,17 @@ def _alive(story: Story, dice: random.Random) -> Person | None:
     return dice.choice(alive) if alive else None
 
 
-def _open(story: Story, dice: random.Random) -> Record | None:
-    records = [record for record in story.records if record.state == "open" and record.id]
-    # Whether an edit came before or after its person was deleted, nobody can tell who sees both at once.
+def _open_ones(story: Story) -> list[Record]:
+    """Records that people can work with.
+
+    Whether an update came before or after its person was deleted, nobody can tell who sees both at once.
+    """
     gone = [link.record for link in story.links if not link.person.alive]
-    return dice.choice([record for record in records if record not in gone] or [None])
+    return [record for record in story.records if record.state == "open" and record.id and record not in gone]
+
+
+def _open(story: Story, dice: random.Random) -> Record | None:
+    return dice.choice(_open_ones(story) or [None])
 
 
 def _refused(stage: Stage, story: Story, record: Record) -> bool:
@@ -398,7 +406,9 @@ def namesake(stage: Stage, story: Story, dice: random.Random, own: str) -> str |
     if len(free) != 1 or "@" not in str(free[0].values["email"]):
         return None
     address = str(free[0].values["email"])
-    if any(record.values["email"] == address.upper() for record in story.records) or sum((p.values["email"] or "").lower() == address.lower() for p in story.persons if p.alive) > 1:
+    others: list[Person | Record] = [*story.records]
+    others += [person for person in story.persons if person.alive and person is not free[0]]
+    if address.lower() in {(each.values["email"] or "").lower() for each in others}:
         return None
     record = stage.add_record(story, dice.choice((LEAD, CONTACT)), dice, own, email=address.upper())
     return f"{record.kind} {record.id} with the address of {free[0].id}"
@@ -424,6 +434,8 @@ def delete_record(stage: Stage, story: Story, dice: random.Random, own: str) -> 
     # What became of a record in one cycle with its deletion is played by tests/engine/test_gone_in_one_cycle.py.
     if record is None or story.requests or any(link.record.became is record for link in story.links):
         return None
+    if any(link.person.became for link in story.links):
+        return None
     stage.world.delete_row(record.kind, record.id or "")
     record.state = "deleted"
     return f"{record.kind} {record.id}"
@@ -443,22 +455,21 @@ def restore_record(stage: Stage, story: Story, dice: random.Random, own: str) ->
 
 def delete_person(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     person = _alive(story, dice)
-    if person is None:
+    link = story.link_of(person) if person else None
+    if person is None or (link is not None and link.record.changed):  # as in `_open_ones`
         return None
     stage.world.delete_person(person.id or 0)
     person.alive = False
-    link = story.link_of(person)
-    if link is not None:
-        link.record.changed = False  # R77: what counts is what happens to it from now on
     return f"person {person.id}"
 
 
 def qualify(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     """A lead becomes a contact."""
-    leads = [record for record in story.records if record.kind == LEAD and record.state == "open" and record.id]
-    if not leads:
+    lead = _open(story, dice)
+    if lead is None or lead.kind != LEAD:
         return None
-    lead = dice.choice(leads)
+    if not all(stage.limits.dynamics_takes(BY_NAME[name], value) for name, value in lead.values.items()):
+        return None  # Dynamics would refuse to make the contact
     made = stage.world.dynamics.control("qualify_lead", {"id": lead.id, "create_account": False})["created"]
     contact = Record(CONTACT, made["contact"], {})
     contact.values = stage.row_values(contact)
@@ -469,7 +480,7 @@ def qualify(stage: Stage, story: Story, dice: random.Random, own: str) -> str | 
 
 def merge_records(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     """Two records of one kind become one."""
-    records = [record for record in story.records if record.state == "open" and record.id]
+    records = _open_ones(story)
     pairs = [(a, b) for a in records for b in records if a is not b and a.kind == b.kind]
     pairs = [(a, b) for a, b in pairs if not _refused(stage, story, a) and not _refused(stage, story, b)]
     if not pairs:
@@ -485,7 +496,7 @@ def merge_records(stage: Stage, story: Story, dice: random.Random, own: str) -> 
 def merge_persons(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     """Two persons become one."""
     alive = [person for person in story.persons if person.alive and person.id]
-    if len(alive) < 2:
+    if len(alive) < 2 or any(link.record.state == "deleted" for link in story.links):
         return None
     winner, loser = dice.sample(alive, 2)
     stage.world._marketo("POST", f"/rest/v1/leads/{winner.id}/merge.json", f"leadIds={loser.id}")

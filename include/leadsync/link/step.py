@@ -228,7 +228,10 @@ class _LinkStep:
         if not reported and not absent:
             return events([])
         removed = removed_rows(self._engine, entity, reported, absent, living)
-        removed = removed.filter(~pl.col("link_id").is_in(list(self._fates.touched)))
+        touched = removed.filter(pl.col("link_id").is_in(list(self._fates.touched)))["link_id"].to_list()
+        # Nobody reports a deletion twice: a link whose person was merged in the same run is looked at once more.
+        self._fates.again |= {i for i in touched if i in self._fates.moves and not self._fates.moves[i].successor}
+        removed = removed.filter(~pl.col("link_id").is_in(touched))
         self._without_row |= set(removed.filter(_DELETED)["link_id"].to_list())
         return removed
 
