@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from include.leadsync.state import Outbox
-from tests.engine.play import column, linked_lead, shown
+from tests.engine.play import column, linked_leads, shown
 from tests.world import World
 
 Pairs = list[tuple[int, str]]
@@ -14,10 +14,11 @@ Pairs = list[tuple[int, str]]
 @pytest.fixture
 def pairs(world: World) -> Pairs:
     """Three linked leads that count, a fourth that lives on, and a brake for more than one record."""
+    rows = [{"emailaddress1": f"p{number}@example.com", "jobtitle": "old"} for number in range(4)]
+    made = linked_leads(world, *rows)
     brake = {name: {"count": 1, "share": 0.0} for name in ("deletes", "overwrites")}
     world.configure({"policies": {"brake": brake}})
     world.reopen()
-    made = [linked_lead(world, emailaddress1=f"p{number}@example.com", jobtitle="old") for number in range(4)]
     return made[:3]
 
 

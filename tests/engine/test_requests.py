@@ -11,7 +11,8 @@ from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import ConnectionBroken, LeadSyncError, RetryLater
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Links, Requests
-from tests.engine.play import linked_contact, linked_lead
+from tests.engine.lifecycle import Scene
+from tests.engine.together import Story, linked, together
 from tests.world import World
 from tests.world_transport import ConnectionDropped
 
@@ -33,52 +34,66 @@ def salesperson(world: World) -> str:
     return str(users[-1]["systemuserid"])
 
 
-def test_two_persons_with_the_address_of_one_lead_ask_at_once_and_one_gets_it(world: World) -> None:
-    persons = [world.add_person(email="same@example.com", lastName=name) for name in ("A", "B")]
-    lead = world.add_row("lead", subject="s", lastname="L", emailaddress1="same@example.com")
-    world.settle()  # the lead is held: two persons could be its person
-    requests = ask(world, *persons)
-    world.settle()
-    assert sorted(map(str, outcomes(world, requests))) == ["held", "linked"]
-    assert len(world.persons_by("microsoftId", lead)) == 1
-    assert len(world.rows("lead")) == 1
+def add_filter(world: World) -> None:
+    """Contacts may be kept out."""
+    column = {"entity": "contact", "attribute": "new_synctomkto", "type": "Boolean", "default": "true"}
+    world.dynamics.control("add_attribute", column)
 
 
-def test_a_lead_that_arrives_with_its_own_person_is_not_given_to_one_that_asks(world: World) -> None:
-    other = world.add_person(email="same@example.com", lastName="Other")
+def rows_with(scene: Scene, entity: str, name: str) -> list[dict[str, Any]]:
+    """CRM records with the address of this name."""
+    return scene.world.rows(entity, f"emailaddress1 eq '{scene.address(name)}'")
+
+
+@together(pairs=False, before=add_filter)
+def test_two_persons_with_the_address_of_one_lead_ask_at_once_and_one_gets_it(scene: Scene) -> Story:
+    persons = [scene.add_person(email=scene.address("same"), lastName=name) for name in ("A", "B")]
+    lead = scene.add_row("lead", lastname="L", emailaddress1=scene.address("same"))
+    yield  # the lead is held: two persons could be its person
+    requests = ask(scene.world, *persons)
+    yield
+    assert sorted(map(str, outcomes(scene.world, requests))) == ["held", "linked"]
+    assert len(scene.world.persons_by("microsoftId", lead)) == 1
+    assert len(rows_with(scene, "lead", "same")) == 1
+
+
+@together(pairs=False, before=add_filter)
+def test_a_lead_that_arrives_with_its_own_person_is_not_given_to_one_that_asks(scene: Scene) -> Story:
+    other = scene.add_person(email=scene.address("same"), lastName="Other")
     guid = "aaaaaaaa-0000-4000-8000-00000000000a"
-    owner = world.add_person(email="owner@example.com", lastName="Owner", microsoftId=guid)
-    world.settle()
-    requests = ask(world, other)
-    world.add_row("lead", leadid=guid, subject="s", lastname="L", emailaddress1="same@example.com")
-    world.settle()
-    assert outcomes(world, requests) == ["held"]
-    assert [person["id"] for person in world.persons_by("microsoftId", guid)] == [owner]
+    owner = scene.add_person(email=scene.address("owner"), lastName="Owner", microsoftId=guid)
+    yield
+    requests = ask(scene.world, other)
+    scene.add_row("lead", leadid=guid, lastname="L", emailaddress1=scene.address("same"))
+    yield
+    assert outcomes(scene.world, requests) == ["held"]
+    assert [person["id"] for person in scene.world.persons_by("microsoftId", guid)] == [owner]
 
 
 @pytest.mark.parametrize("both", [True, False], ids=["both ask", "one asks"])
-def test_a_record_that_is_kept_out_goes_to_the_person_that_carries_its_id(world: World, *, both: bool) -> None:
-    column = {"entity": "contact", "attribute": "new_synctomkto", "type": "Boolean"}
-    world.dynamics.control("add_attribute", column)  # D11, D14
-    contact = world.add_row("contact", lastname="C", emailaddress1="same@example.com", new_synctomkto=False)
-    same = world.add_person(email="same@example.com", lastName="Same")
-    carrier = world.add_person(email="other@example.com", lastName="Carrier", microsoftId=contact)
-    requests = ask(world, *([same, carrier] if both else [same]))
-    world.settle()
-    assert outcomes(world, requests) == ["held", "linked"][: len(requests)]
-    assert [person["id"] for person in world.persons_by("microsoftId", contact)] == [carrier]
-    assert world.rows("lead") == []
+@together(pairs=False, before=add_filter)
+def test_a_record_that_is_kept_out_goes_to_the_person_that_carries_its_id(scene: Scene, *, both: bool) -> Story:
+    same, other = scene.address("same"), scene.address("other")  # D11, D14
+    contact = scene.add_row("contact", lastname="C", emailaddress1=same, new_synctomkto=False)
+    person = scene.add_person(email=same, lastName="Same")
+    carrier = scene.add_person(email=other, lastName="Carrier", microsoftId=contact)
+    requests = ask(scene.world, *([person, carrier] if both else [person]))
+    yield
+    assert outcomes(scene.world, requests) == ["held", "linked"][: len(requests)]
+    assert [person["id"] for person in scene.world.persons_by("microsoftId", contact)] == [carrier]
+    assert [*rows_with(scene, "lead", "same"), *rows_with(scene, "lead", "other")] == []
 
 
-def test_two_persons_of_one_address_who_ask_at_once_do_not_get_two_leads(world: World) -> None:
-    persons = [world.add_person(email="same@example.com", lastName=name) for name in ("A", "B")]
-    requests = ask(world, *persons)
-    world.settle()
-    found = outcomes(world, requests)
+@together(pairs=False, before=add_filter)
+def test_two_persons_of_one_address_who_ask_at_once_do_not_get_two_leads(scene: Scene) -> Story:
+    persons = [scene.add_person(email=scene.address("same"), lastName=name) for name in ("A", "B")]
+    requests = ask(scene.world, *persons)
+    yield
+    found = outcomes(scene.world, requests)
     assert sorted(map(str, found)) == ["created", "held"]
-    assert len(world.rows("lead")) == 1
+    assert len(rows_with(scene, "lead", "same")) == 1
     for person, outcome in zip(persons, found, strict=True):  # each person is told what became of its request
-        shown = [each["primaryAttributeValue"] for each in world.outcome_activities(person)]
+        shown = [each["primaryAttributeValue"] for each in scene.world.outcome_activities(person)]
         assert shown == [f"{outcome}: sync_person"]
 
 
@@ -125,31 +140,34 @@ def test_a_request_whose_creation_was_never_answered_ends_when_the_record_is_fou
     assert len(world.rows("lead")) == 1
 
 
-def test_a_refused_request_that_is_put_right_still_gives_the_record_to_its_owner(world: World) -> None:
-    owner = salesperson(world)
-    person = world.add_person(email="x@example.com", firstName="No")
-    world.settle()
-    requests = ask(world, person, owner=owner)
-    world.settle()
-    assert outcomes(world, requests) == ["failed"]
-    world.edit_person(person, lastName="Now")
-    world.settle()
-    (lead,) = world.rows("lead")
+@together(pairs=False, before=add_filter)
+def test_a_refused_request_that_is_put_right_still_gives_the_record_to_its_owner(scene: Scene) -> Story:
+    owner = salesperson(scene.world)
+    person = scene.add_person(email=scene.address("x"), firstName="No")
+    yield
+    requests = ask(scene.world, person, owner=owner)
+    yield
+    assert outcomes(scene.world, requests) == ["failed"]
+    scene.world.edit_person(person, lastName="Now")
+    yield
+    (lead,) = rows_with(scene, "lead", "x")
     assert lead["_ownerid_value"] == owner
-    assert world.activities(open_only=True) == []
+    assert scene.activities(open_only=True) == []
 
 
 @pytest.mark.parametrize(("entity", "rule"), [("lead", "D28"), ("contact", "R55")])
+@together(pairs=False, before=add_filter)
 def test_a_request_as_the_other_kind_converts_nothing_and_makes_no_second_record(
-    world: World, entity: str, rule: str
-) -> None:
-    person, row = (linked_lead if entity == "lead" else linked_contact)(world)
+    scene: Scene, entity: str, rule: str
+) -> Story:
+    world = scene.world
+    person, row = yield from linked(scene, entity)
     other = "contact" if entity == "lead" else "lead"
     requests = request_persons(world.engine, [person], other, source="test", token="once")
-    world.settle()
+    yield
     assert outcomes(world, requests) == ["no_action"]
-    assert (len(world.rows(entity)), world.rows(other)) == (1, [])
-    answer = next(row for row in world.activities() if row["operation"] == "sync_person")
+    assert (len(rows_with(scene, entity, "ann")), rows_with(scene, other, "ann")) == (1, [])
+    answer = next(row for row in scene.activities() if row["operation"] == "sync_person")
     assert (answer["code"], answer["rule"], answer["outcome"]) == ("already_linked", rule, "no_action")
     assert [each["primaryAttributeValue"] for each in world.outcome_activities(person)] == ["no_action: sync_person"]
     assert [link["crm_id"] for link in Links(world.engine.store).by_person([person]).to_pylist()] == [row]
@@ -196,9 +214,10 @@ def test_a_request_follows_the_only_match_to_its_master_or_its_contact(world: Wo
     assert len(world.rows("lead")) + len(world.rows("contact")) == 2
 
 
-def test_the_reason_of_a_request_is_told_with_its_outcome(world: World) -> None:
-    person = world.add_person(email="x@example.com", lastName="A", company="C")
-    request_persons(world.engine, [person], "lead", reason="trade fair", source="test", token="once")
-    world.settle()
-    (told,) = world.outcome_activities(person)
+@together(pairs=False, before=add_filter)
+def test_the_reason_of_a_request_is_told_with_its_outcome(scene: Scene) -> Story:
+    person = scene.add_person(email=scene.address("x"), lastName="A", company="C")
+    request_persons(scene.world.engine, [person], "lead", reason="trade fair", source="test", token="once")
+    yield
+    (told,) = scene.world.outcome_activities(person)
     assert any("trade fair" in str(attribute["value"]) for attribute in told["attributes"])
