@@ -46,6 +46,7 @@ def run_status(options: argparse.Namespace) -> int:
             "last_run": asdict(latest) if latest else None,
             "backlog": Outbox(engine.store).depth().to_pylist(),
             "held_plans": Outbox(engine.store).held().to_pylist(),
+            "parked_plans": Outbox(engine.store).parked_plans().to_pylist(),
             "field_backfills": open_jobs(engine.store),
             "open_failures": ActivityLog(engine.store).open_count(),
             "budgets": {system.value: asdict(usage) for system, usage in usages.items()},
@@ -62,6 +63,9 @@ def run_status(options: argparse.Namespace) -> int:
     for row in status["held_plans"]:
         size = f"{row['ops']} operations on {row['links']} links"
         print(f"held plan    {row['plan_hash']}: {size}; `cycle --approve {row['plan_hash']}`")
+    for row in status["parked_plans"]:
+        size = f"{row['ops']} operations on {row['links']} links"
+        print(f"parked plan  {row['plan_hash']}: {size}; {row['message']}; `cycle --approve {row['plan_hash']}`")
     for job in status["field_backfills"]:
         names = ", ".join(job["fields"])
         print(f"backfill     {job['entity']} {names}: {job['done']} of {job['total']} records, {job['direction']}")

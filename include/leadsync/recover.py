@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from include.leadsync.approval import APPROVED
+from include.leadsync.approval import NotHeld, approve
 from include.leadsync.backfills import REASON, begin, estimate, take_stretch
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import ConfigurationInvalid, FixConfiguration, Problem
@@ -191,11 +191,10 @@ def _stretch(engine: Engine, run: RunRequest, schema: Schema) -> pl.DataFrame:
 
 
 def _release(engine: Engine, plan_hash: str) -> None:
-    with engine.store.begin() as tx:
-        link_ids = Outbox(engine.store).release(plan_hash, tx)
-        if not link_ids:
-            raise FixConfiguration(f"no held plan has the hash {plan_hash!r}; `status` lists the held plans")
-        Links(engine.store).set_dirty(link_ids, f"{APPROVED}{plan_hash}", tx)
+    try:
+        approve(engine.store, plan_hash)
+    except NotHeld:
+        raise FixConfiguration(f"no held plan has the hash {plan_hash!r}; `status` lists the held plans") from None
 
 
 def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:

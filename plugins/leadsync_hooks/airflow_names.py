@@ -5,6 +5,8 @@ Written for Airflow 3.3; when a later one moves a name, this file is what change
 
 from __future__ import annotations
 
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
     DAG,
     BaseHook,
@@ -32,7 +34,9 @@ __all__ = [
     "Connection",
     "Context",
     "CronDataIntervalTimetable",
+    "HITLOperator",
     "Param",
+    "TriggerDagRunOperator",
     "TriggerRule",
     "Variable",
     "chain",

@@ -2,6 +2,7 @@
 
 recover → extract (persons; per Dynamics table) → link → merge → plan → validate → enqueue → load → activity → finish;
 a full compare has compare behind recover
+enqueue → held_plans → ask_approval (per held plan)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from leadsync_hooks.airflow_names import BaseOperator, TriggerRule, chain
+from leadsync_hooks.approvals import ask_for_approval
 from leadsync_hooks.operators import (
     COMMIT_STEP,
     FIRST_STEP,
@@ -80,4 +82,5 @@ def cycle_tasks(kind: str) -> tuple[BaseOperator, BaseOperator]:
             )
         )
     chain(*beforehand, extract, link, merge, plan, validate, enqueue, load, activity, finish)
+    enqueue >> ask_for_approval()  # beside the loader: what is held keeps nobody waiting, not even those who approve
     return recover, finish

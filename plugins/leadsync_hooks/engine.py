@@ -94,6 +94,38 @@ def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
         log.warning("run %s is not closed as %s: %s; its place is free again within a minute", run_id, outcome, error)
 
 
+def plans_to_ask() -> list[dict[str, str]]:
+    """Held plans: `plan_hash`, and `since` when it is asked about."""
+    from include.leadsync.approval import to_ask
+
+    with airflow_outcome(), _state() as store:
+        return to_ask(store)
+
+
+def about_plan(plan_hash: str) -> dict[str, Any] | None:
+    """See `approval.describe`; None when the plan waits no more."""
+    from include.leadsync.approval import NotHeld, describe
+
+    try:
+        with airflow_outcome(), _state() as store:
+            return describe(store, plan_hash)
+    except NotHeld:
+        return None
+
+
+def decide_plan(plan_hash: str, answer: str) -> tuple[int, str | None]:
+    """Release the plan ("approve") or park it ("reject", "unanswered"): how many records, or why not."""
+    from include.leadsync.approval import REJECTED, UNANSWERED, NotHeld, approve, park
+
+    try:
+        with airflow_outcome(), _state() as store:
+            if answer == "approve":
+                return approve(store, plan_hash), None
+            return park(store, plan_hash, REJECTED if answer == "reject" else UNANSWERED), None
+    except NotHeld as refusal:
+        return 0, str(refusal)
+
+
 @contextmanager
 def _state() -> Iterator[StateStore]:
     from include.leadsync.clock import SystemClock

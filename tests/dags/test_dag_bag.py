@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 CYCLES = {"lead_sync", "lead_sync_backfill", "lead_sync_reconcile"}
-EXPECTED = {*CYCLES, "sync_person_to_microsoft"}
+EXPECTED = {*CYCLES, "sync_person_to_microsoft", "lead_sync_approval"}
 STEPS = ["recover", "link", "merge", "plan", "validate", "enqueue", "load", "activity", "finish"]
 
 
@@ -108,7 +108,30 @@ def test_plan_and_report_are_one_click_away(dags: Mapping[str, Any], dag_id: str
         "plan": ["Plan"],
         "validate": ["Validation report"],
         "finish": ["Validation report"],
+        "ask_approval": ["Triggered DAG"],
     }
+
+
+@pytest.mark.parametrize("dag_id", sorted(CYCLES))
+def test_a_held_plan_is_asked_about_in_a_run_of_its_own_beside_the_loader(
+    dags: Mapping[str, Any], dag_id: str
+) -> None:
+    tasks = dags[dag_id].task_dict
+    assert tasks["held_plans"].upstream_task_ids == {"enqueue"}
+    assert tasks["finish"].upstream_task_ids == {"activity"}
+    asking = tasks["ask_approval"]
+    assert asking.is_mapped
+    assert asking.upstream_task_ids == {"held_plans"}
+    assert asking.partial_kwargs["trigger_dag_id"] == "lead_sync_approval"
+    assert asking.partial_kwargs["skip_when_already_exists"] is True
+
+
+def test_a_hundred_plans_may_wait_at_once_each_for_a_week(dags: Mapping[str, Any]) -> None:
+    dag = dags["lead_sync_approval"]
+    assert dag.max_active_runs == 100
+    ask, decide = dag.task_dict["ask"], dag.task_dict["decide"]
+    assert (ask.response_timeout, ask.options, ask.defaults) == (timedelta(days=7), ["Approve", "Reject"], ["Reject"])
+    assert decide.upstream_task_ids == {"ask"}
 
 
 def test_requests_are_stored_and_served_in_one_task_because_somebody_waits(dags: Mapping[str, Any]) -> None:

@@ -35,6 +35,9 @@ class PlayedEngine:
     def perform_all(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.perform("all", values), "outcome": "done"}
 
+    def plans_to_ask(self) -> list[dict[str, str]]:
+        return []
+
     def close_run(self, run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
         self.closed.append((run_id, outcome))
 
@@ -54,7 +57,7 @@ class PlayedEngine:
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> PlayedEngine:
     player = PlayedEngine()
-    for name in ("perform", "perform_all", "close_run", "store_requests"):
+    for name in ("perform", "perform_all", "close_run", "store_requests", "plans_to_ask"):
         monkeypatch.setattr(engine, name, getattr(player, name))
     return player
 
@@ -88,6 +91,7 @@ def test_a_cycle_asks_the_engine_for_every_step_under_one_run_id(
     played: PlayedEngine, run: Callable[..., dict[str, str]]
 ) -> None:
     states = run("lead_sync")
+    assert states.pop("ask_approval") == "skipped"  # no plan is held
     assert set(states.values()) == {"success"}
     assert played.steps == [*STEPS, "finish"]
     assert len(played.run_ids) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from include.leadsync.approval import UNANSWERED, NotHeld, approve, describe, park, to_ask
 from include.leadsync.state import Outbox
 from tests.engine.play import column, linked_leads, shown
 from tests.world import World
@@ -71,3 +72,59 @@ def test_held_deletions_stay_held_when_they_are_found_again_one_by_one(world: Wo
     approve_all(world)
     assert [shown(world, person, "microsoftIsDeleted") for person, _ in pairs] == [True] * 3
     assert Outbox(world.engine.store).held().num_rows == 0
+
+
+def hold(world: World, pairs: Pairs) -> str:
+    for person, _ in pairs:
+        world.edit_person(person, title="new")
+    world.settle()
+    (plan,) = Outbox(world.engine.store).held().to_pylist()
+    return str(plan["plan_hash"])
+
+
+def test_a_plan_that_is_not_approved_is_parked_and_neither_cycles_nor_edits_write_it(
+    world: World, pairs: Pairs
+) -> None:
+    plan_hash = hold(world, pairs)
+    (asked,) = to_ask(world.engine.store)
+    assert (asked["plan_hash"], to_ask(world.engine.store)) == (plan_hash, [asked])
+    assert park(world.engine.store, plan_hash, UNANSWERED) == 3
+    assert to_ask(world.engine.store) == []
+    world.edit_person(pairs[0][0], city="Lund", title="newer")
+    world.settle()
+    assert titles(world, pairs) == ["old"] * 3
+    outbox = Outbox(world.engine.store)
+    (parked,) = outbox.parked_plans().to_pylist()
+    assert (parked["plan_hash"], parked["code"], parked["links"], plan_hash in parked["message"]) == (
+        plan_hash, UNANSWERED, 3, True
+    )  # fmt: skip
+    assert outbox.held().num_rows == 0
+    with pytest.raises(NotHeld, match="waits no more"):
+        park(world.engine.store, plan_hash)
+    world.run(approve=plan_hash)  # changed their mind
+    world.settle()
+    assert titles(world, pairs) == ["newer", "new", "new"]
+    assert outbox.parked_plans().num_rows == 0
+
+
+def test_a_plan_that_newer_ones_replaced_can_no_longer_be_approved_and_the_same_plan_is_asked_about_anew(
+    world: World, pairs: Pairs
+) -> None:
+    plan_hash = hold(world, pairs)
+    (first,) = to_ask(world.engine.store)
+    about = describe(world.engine.store, plan_hash)
+    assert (about["operations"], about["links"]) == (3, 3)
+    assert about["fields"] == {("lead", "outbound", "title"): 3}
+    for person, _ in pairs:
+        world.edit_person(person, title="old")
+    world.settle()
+    for refused in (approve, park, describe):
+        with pytest.raises(NotHeld, match="nothing was changed"):
+            refused(world.engine.store, plan_hash)
+    assert hold(world, pairs) == plan_hash
+    assert to_ask(world.engine.store)[0]["since"] > first["since"]  # under another name than the answered question
+    approve(world.engine.store, plan_hash)
+    with pytest.raises(NotHeld):
+        approve(world.engine.store, plan_hash)
+    world.settle()
+    assert titles(world, pairs) == ["new"] * 3

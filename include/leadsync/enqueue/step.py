@@ -90,8 +90,11 @@ class _Enqueue:
             operations = operation_rows(plan, failures, refused, held, self._run.run_id, self._now)
             self._links_after_events(events, waiting, tx)
             outbox = Outbox(self._store)
+            parked = outbox.parked_plans(tx).to_pylist() if held.kept else []
             outbox.supersede(sorted(set(self._touched)), tx)
             outbox.add(_arrow(operations), tx)
+            for plan_ in parked:  # what takes the place of one that was not approved waits with the rest of its plan
+                outbox.park(plan_["plan_hash"], plan_["code"], plan_["message"], tx)
             Ledger(self._store).add_once(_arrow(staging.read("landed")), tx)
             Ledger(self._store).add(_arrow(ledger), tx)
             Ledger(self._store).add(_arrow(fate_ledger(events, self._run.run_id, self._now)), tx)

@@ -6,7 +6,7 @@ import math
 
 import polars as pl
 
-from include.leadsync.approval import APPROVED
+from include.leadsync.approval import APPROVED, REJECTED, UNANSWERED
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
@@ -130,9 +130,11 @@ def _held(engine: Engine, rows: pl.DataFrame, selection: pl.DataFrame) -> Held:
 
 def _held_now(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:
     links = plan["link_id"].unique().sort().to_list()
-    held = Outbox(engine.store).of_links(links, states=[OperationState.HELD.value])
-    frame: pl.DataFrame = pl.from_arrow(held)  # type: ignore[assignment]
-    return frame.select(list(HELD_SCHEMA)).cast(HELD_SCHEMA)
+    states = [OperationState.HELD.value, OperationState.PARKED.value]
+    frame: pl.DataFrame = pl.from_arrow(Outbox(engine.store).of_links(links, states=states))  # type: ignore[assignment]
+    against = pl.col("code").is_in([REJECTED, UNANSWERED]) & pl.col("plan_hash").is_not_null()
+    waiting = frame.filter((pl.col("state") == OperationState.HELD.value) | against)
+    return waiting.select(list(HELD_SCHEMA)).cast(HELD_SCHEMA)
 
 
 def summarise(rows: pl.DataFrame, batch: int) -> dict[str, Json]:

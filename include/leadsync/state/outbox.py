@@ -21,6 +21,20 @@ PENDING, IN_FLIGHT = OperationState.PENDING.value, OperationState.IN_FLIGHT.valu
 HELD, SUPERSEDED = OperationState.HELD.value, OperationState.SUPERSEDED.value
 _COLUMNS = list(operation.columns)
 
+REJECTED, UNANSWERED = "rejected", "unanswered"
+"""Codes of parked operations whose whole plan somebody rejected, or nobody approved in time."""
+_DECIDED_AGAINST = operation.c.plan_hash.is_not(None) & operation.c.code.in_([REJECTED, UNANSWERED])
+
+
+def decided_against() -> sa.ColumnElement[bool]:
+    """Operations that are parked because their plan was not approved (DECISIONS 16)."""
+    return (operation.c.state == OperationState.PARKED.value) & _DECIDED_AGAINST
+
+
+def of_held_plan(plan_hash: str) -> sa.ColumnElement[bool]:
+    """Operations of a plan that an approval may release: held, or parked because it was not approved."""
+    return (operation.c.plan_hash == plan_hash) & ((operation.c.state == HELD) | decided_against())
+
 
 class Outbox:
     """The operation table.
@@ -184,7 +198,8 @@ class Outbox:
     def unfinished_backfills(self, link_ids: Sequence[int], tx: Transaction | None = None) -> dict[int, str]:
         """Links whose last write to the person is of a first sync or backfill and was not acknowledged → its state.
 
-        Superseded counts: what was released by the brake, or has an unknown outcome, is planned anew.
+        Superseded counts: what was released by the brake, or has an unknown outcome, is planned anew. What is parked
+        because its plan was not approved counts as held.
         """
         if not link_ids:
             return {}
@@ -192,9 +207,11 @@ class Outbox:
         later = operation.alias("later")
         of_link = (later.c.link_id == operation.c.link_id) & (later.c.direction == Direction.INBOUND.value)
         newer = sa.exists().where(of_link, later.c.kind.in_(writes), later.c.created_at > operation.c.created_at)
-        statement = sa.select(operation.c.link_id, operation.c.state).where(
+        against = decided_against()
+        state = sa.case((against, HELD), else_=operation.c.state)
+        statement = sa.select(operation.c.link_id, state).where(
             self._store.bulk.one_of(operation.c.link_id, link_ids),
-            operation.c.state.in_([PENDING, HELD, SUPERSEDED]),
+            operation.c.state.in_([PENDING, HELD, SUPERSEDED]) | against,
             operation.c.lane == int(Lane.BACKFILL),
             operation.c.direction == Direction.INBOUND.value,
             operation.c.kind.in_(writes),
@@ -223,12 +240,29 @@ class Outbox:
         with self._store.look(tx) as connection:
             return fetch(connection, statement.order_by(created), moments=("created_at",))
 
+    def parked_plans(self, tx: Transaction | None = None) -> pa.Table:
+        """Plans that were not approved: plan_hash, code, message, ops int64, links int64, since (of the decision)."""
+        links = sa.func.count(sa.distinct(operation.c.link_id)).label("links")
+        since = sa.func.min(operation.c.updated_at).label("since")
+        keys = (operation.c.plan_hash, operation.c.code, operation.c.message)
+        statement = sa.select(*keys, sa.func.count().label("ops"), links, since).where(decided_against())
+        with self._store.look(tx) as connection:
+            return fetch(connection, statement.group_by(*keys).order_by(since), moments=("since",))
+
+    def park(self, plan_hash: str, code: str, message: str, tx: Transaction | None = None) -> int:
+        """Park a held plan (`REJECTED`, `UNANSWERED`); returns how many operations. None when no such plan is held."""
+        mine = (operation.c.plan_hash == plan_hash) & (operation.c.state == HELD)
+        values: dict[str, Any] = {"state": OperationState.PARKED.value, "code": code, "message": message}
+        with self._store.within(tx) as connection:
+            parked = sa.update(operation).where(mine).values(**values, updated_at=self._store.micros())
+            return connection.execute(parked).rowcount
+
     def release(self, plan_hash: str, tx: Transaction | None = None) -> list[int]:
-        """Let go of a held plan that was approved; returns its link ids, to be merged again (DECISIONS 16).
+        """Let go of a plan that was approved, held or parked; returns its link ids, to be merged again (DECISIONS 16).
 
         Its operations are superseded: what still holds is planned anew. Empty when no such plan is held.
         """
-        of_plan = (operation.c.plan_hash == plan_hash) & (operation.c.state == HELD)
+        of_plan = of_held_plan(plan_hash)
         with self._store.within(tx) as connection:
             rows = driver_rows(connection, sa.select(operation.c.link_id).where(of_plan).distinct())
             values: dict[str, Any] = {"state": SUPERSEDED, "updated_at": self._store.micros()}
