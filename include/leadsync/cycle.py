@@ -158,7 +158,7 @@ def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:
         engine.staging(run).discard()
     except (Exception, KeyboardInterrupt) as error:
         with suppress(LeadSyncError):  # where the store itself is away, the first error is the one to tell
-            Runs(engine.store).finish(run.run_id, "failed", {"error": _told(error)})
+            Runs(engine.store).finish(run.run_id, "failed", {"error": told(error), "class": type(error).__name__})
             end_turn(engine, run)
             if isinstance(error, StopRun):
                 engine.staging(run).discard()
@@ -169,6 +169,6 @@ def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:
     return report
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """For the run table: only the text of our own errors is known to hold no value and no secret (P10)."""
     return redact(str(error)) if isinstance(error, LeadSyncError) else type(error).__name__

@@ -17,7 +17,7 @@ from tests.config.files import FIELDS, mistakes, write
             (
                 ":7: polices: found the unknown key 'polices'; expected one of: fields, language,"
                 " metadata_minutes, marketo, limits, filter, backfill, policies, requests, creation, lifecycle,"
-                " batches, retention; did you mean 'policies'?"
+                " alerts, batches, retention; did you mean 'policies'?"
             ),
         ),
         (

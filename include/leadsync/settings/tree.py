@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from include.leadsync.errors import Problem
 from include.leadsync.model import Entity, FieldRule, FieldType, Flow, Shows, System, Winner
+from include.leadsync.settings.alerts import Alerts
 from include.leadsync.settings.backfills import Backfills
 from include.leadsync.settings.creation import Creation
 from include.leadsync.settings.duplicates import DuplicateRules
@@ -167,6 +168,7 @@ class Settings(Section):
     requests: RequestSettings = RequestSettings()
     creation: Creation = Creation()
     lifecycle: Lifecycle = Lifecycle()
+    alerts: Alerts = Alerts()
     batches: Batches = Batches()
     retention: Retention = Retention()
 
