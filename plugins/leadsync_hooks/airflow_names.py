@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import (
     DAG,
     BaseHook,
+    BaseNotifier,
     BaseOperator,
     BaseOperatorLink,
     Connection,
@@ -29,6 +30,7 @@ __all__ = [
     "AirflowFailException",
     "AirflowSkipException",
     "BaseHook",
+    "BaseNotifier",
     "BaseOperator",
     "BaseOperatorLink",
     "Connection",

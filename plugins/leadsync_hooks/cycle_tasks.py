@@ -1,8 +1,7 @@
 """The tasks of one cycle, in order. All DAGs that write use these and no others.
 
 recover → extract (persons; per Dynamics table) → link → merge → plan → validate → enqueue → load → activity → finish;
-a full compare has compare behind recover
-enqueue → held_plans → ask_approval (per held plan)
+a full compare has compare behind recover; enqueue → held_plans → ask_approval (per held plan)
 """
 
 from __future__ import annotations

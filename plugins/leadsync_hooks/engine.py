@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException, conf
 from leadsync_hooks.dynamics import DynamicsHook
 from leadsync_hooks.marketo import MarketoHook
+from leadsync_hooks.notifying import channels_of
 from leadsync_hooks.runs import request_of
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ def close_run(run_id: str, outcome: str, detail: Mapping[str, Any]) -> None:
         log.warning("run %s is not closed as %s: %s; its place is free again within a minute", run_id, outcome, error)
 
 
+def failure_of(error: BaseException | str | None) -> dict[str, str]:
+    """`error` and `class` for the report of a failed run: what the engine raised, in its own words if it is ours."""
+    from include.leadsync.cycle import told
+
+    cause = error.__cause__ if isinstance(error, AirflowException) and error.__cause__ else error
+    if not isinstance(cause, BaseException):
+        return {"error": "unknown"}
+    return {"error": told(cause), "class": type(cause).__name__}
+
+
 def plans_to_ask() -> list[dict[str, str]]:
     """Held plans: `plan_hash`, and `since` when it is asked about."""
     from include.leadsync.approval import to_ask
@@ -124,6 +135,30 @@ def decide_plan(plan_hash: str, answer: str) -> tuple[int, str | None]:
             return park(store, plan_hash, REJECTED if answer == "reject" else UNANSWERED), None
     except NotHeld as refusal:
         return 0, str(refusal)
+
+
+def watch(console: str) -> dict[str, Any]:
+    """Tell every configured channel what it does not know yet; see `alerts.watch.watch`."""
+    from include.leadsync.alerts.watch import watch as look
+    from include.leadsync.clock import SystemClock
+    from include.leadsync.config import Paths, load_settings
+
+    with airflow_outcome():
+        settings = load_settings(Paths.from_environment().config)
+        with _state() as store:
+            return look(store, settings, SystemClock(), channels_of(settings.alerts), console)
+
+
+def tell_all(subject: str, text: str) -> None:
+    """Send one message to every configured channel, without the state store; logs what was not taken."""
+    from include.leadsync.alerts.telling import Message
+    from include.leadsync.config import Paths, load_settings
+
+    for name, send in channels_of(load_settings(Paths.from_environment().config).alerts).items():
+        try:
+            send(Message(subject, text))
+        except Exception as error:  # noqa: BLE001 - whatever a mail server or a chat may do
+            log.warning("%s was not told: %s", name, type(error).__name__)
 
 
 @contextmanager

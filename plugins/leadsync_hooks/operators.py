@@ -134,7 +134,7 @@ class SyncPersonsOperator(BaseOperator):
 def close_failed_run(context: Context) -> None:
     """Task callback: the run will not go on, so the next one need not wait for its lease to expire."""
     error = context.get("exception")
-    detail = {"task": context["ti"].task_id, "error": type(error).__name__ if error else "unknown"}
+    detail = {"task": context["ti"].task_id, **engine.failure_of(error)}
     engine.close_run(_run_id(context), "failed", detail)
 
 

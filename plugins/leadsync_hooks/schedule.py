@@ -31,3 +31,8 @@ def reconcile_schedule() -> CronDataIntervalTimetable | None:
 def _timetable(variable: str, default: str) -> CronDataIntervalTimetable | None:
     cron = os.environ.get(variable, "").strip() or default
     return None if cron.lower() == NEVER else CronDataIntervalTimetable(cron, timezone="UTC")
+
+
+def watch_schedule() -> str | None:
+    """Every five minutes; never where the background sync never runs by itself, because nobody misses it there."""
+    return EVERY_FIVE_MINUTES if cycle_schedule() else None

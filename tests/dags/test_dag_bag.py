@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 CYCLES = {"lead_sync", "lead_sync_backfill", "lead_sync_reconcile"}
-EXPECTED = {*CYCLES, "sync_person_to_microsoft", "lead_sync_approval"}
+EXPECTED = {*CYCLES, "sync_person_to_microsoft", "lead_sync_approval", "lead_sync_watch"}
 STEPS = ["recover", "link", "merge", "plan", "validate", "enqueue", "load", "activity", "finish"]
 
 
@@ -65,9 +65,9 @@ def test_the_background_sync_has_real_data_intervals_of_five_minutes(dags: Mappi
     assert timetable.expression == "*/5 * * * *"
 
 
-def test_only_the_background_sync_and_the_full_compare_start_by_themselves(dags: Mapping[str, Any]) -> None:
+def test_only_the_background_sync_the_full_compare_and_the_watch_start_by_themselves(dags: Mapping[str, Any]) -> None:
     scheduled = {dag_id for dag_id, dag in dags.items() if type(dag.timetable).__name__ != "NullTimetable"}
-    assert scheduled == {"lead_sync", "lead_sync_reconcile"}
+    assert scheduled == {"lead_sync", "lead_sync_reconcile", "lead_sync_watch"}
 
 
 @pytest.mark.parametrize("dag_id", sorted(CYCLES))
@@ -113,9 +113,7 @@ def test_plan_and_report_are_one_click_away(dags: Mapping[str, Any], dag_id: str
 
 
 @pytest.mark.parametrize("dag_id", sorted(CYCLES))
-def test_a_held_plan_is_asked_about_in_a_run_of_its_own_beside_the_loader(
-    dags: Mapping[str, Any], dag_id: str
-) -> None:
+def test_a_held_plan_is_asked_about_in_a_run_of_its_own_beside_the_loader(dags: Mapping[str, Any], dag_id: str) -> None:
     tasks = dags[dag_id].task_dict
     assert tasks["held_plans"].upstream_task_ids == {"enqueue"}
     assert tasks["finish"].upstream_task_ids == {"activity"}

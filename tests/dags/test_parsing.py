@@ -46,10 +46,10 @@ def test_parsing_loads_nothing_heavy(loaded: set[str], module: str) -> None:
 
 
 def test_no_schedule_is_a_choice_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    from leadsync_hooks.schedule import cycle_schedule, reconcile_schedule
+    from leadsync_hooks.schedule import cycle_schedule, reconcile_schedule, watch_schedule
 
     monkeypatch.setenv("LEADSYNC_SCHEDULE", "none")
-    assert (cycle_schedule(), reconcile_schedule()) == (None, None)
+    assert (cycle_schedule(), reconcile_schedule(), watch_schedule()) == (None, None, None)
     monkeypatch.setenv("LEADSYNC_RECONCILE_SCHEDULE", "0 3 * * 0")
     weekly = reconcile_schedule()
     assert weekly is not None

@@ -63,9 +63,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> PlayedEngine:
 
 
 @pytest.fixture
-def run(
-    project_root: Path, airflow_database: None, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., dict[str, str]]:
+def run(project_root: Path, airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
     """Run a DAG to its end, without the waits in between; states of its tasks."""
     from airflow.dag_processing.dagbag import DagBag
 
