@@ -43,4 +43,13 @@ __all__ = [
     "Variable",
     "chain",
     "conf",
+    "mail",
 ]
+
+
+def mail(to: list[str], subject: str, html: str, conn_id: str) -> None:
+    """Send one mail over an Airflow connection of type `smtp`; the texts are not rendered as templates."""
+    # Imported here: every parse of a DAG file would pay for it.
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    SmtpNotifier(to=to, subject=subject, html_content=html, smtp_conn_id=conn_id).notify({})

@@ -149,16 +149,22 @@ def watch(console: str) -> dict[str, Any]:
             return look(store, settings, SystemClock(), channels_of(settings.alerts), console)
 
 
-def tell_all(subject: str, text: str) -> None:
-    """Send one message to every configured channel, without the state store; logs what was not taken."""
+def tell_all(subject: str, text: str) -> dict[str, str]:
+    """Send one message to every configured channel, without the state store: channel → "told", or why it was not."""
     from include.leadsync.alerts.telling import Message
     from include.leadsync.config import Paths, load_settings
 
-    for name, send in channels_of(load_settings(Paths.from_environment().config).alerts).items():
+    became = {}
+    with airflow_outcome():
+        alerts = load_settings(Paths.from_environment().config).alerts
+    for name, send in channels_of(alerts).items():
         try:
             send(Message(subject, text))
+            became[name] = "told"
         except Exception as error:  # noqa: BLE001 - whatever a mail server or a chat may do
-            log.warning("%s was not told: %s", name, type(error).__name__)
+            became[name] = type(error).__name__
+            log.warning("%s was not told: %s", name, became[name])
+    return became
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """How Airflow sends what the engine has to tell: by mail, and to the incoming webhook of a chat.
 
-Both are Airflow notifiers, so that callbacks of other DAGs may use them too. Texts are sent as they are: they are not
-rendered as templates.
+Both go through Airflow's notifiers, so that callbacks of other DAGs may use them too. Texts are sent as they are: they
+are not rendered as templates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from leadsync_hooks.airflow_names import AirflowException, BaseHook, BaseNotifier, Context
+from leadsync_hooks.airflow_names import AirflowException, BaseHook, BaseNotifier, Context, mail
 
 if TYPE_CHECKING:
     from include.leadsync.alerts.telling import Message
@@ -64,8 +64,8 @@ def channels_of(alerts: Alerts) -> dict[str, Callable[[Message], None]]:
     """What leadsync.yaml names, by name: `email`, `chat`."""
     channels: dict[str, Callable[[Message], None]] = {}
     if alerts.email.to:
-        recipients, mail = list(alerts.email.to), alerts.email.connection
-        channels["email"] = lambda message: _mail(message, recipients, mail)
+        recipients, smtp = list(alerts.email.to), alerts.email.connection
+        channels["email"] = lambda message: _mail(message, recipients, smtp)
     if alerts.chat.connection:
         chat = alerts.chat.connection
         channels["chat"] = lambda message: ChatNotifier(text=f"{message.subject}\n{message.text}", conn_id=chat).notify(
@@ -75,7 +75,5 @@ def channels_of(alerts: Alerts) -> dict[str, Callable[[Message], None]]:
 
 
 def _mail(message: Message, to: list[str], conn_id: str) -> None:
-    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-
     body = "<br>\n".join(html.escape(line) for line in message.text.splitlines())
-    SmtpNotifier(to=to, subject=message.subject, html_content=f"<p>{body}</p>", smtp_conn_id=conn_id).notify({})
+    mail(to, message.subject, f"<p>{body}</p>", conn_id)

@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from leadsync_hooks import engine
-from leadsync_hooks.airflow_names import BaseOperator, Context, Variable, conf
+from leadsync_hooks.airflow_names import AirflowFailException, BaseOperator, Context, Param, Variable, conf
 
 BLIND = "leadsync_watch_blind"
 """Airflow variable that says since when the state store cannot be read: told once, not with every look."""
+
+
+def channel_test() -> dict[str, Param]:
+    """`test`: send a message to try the channels."""
+    about = "Send a test message to every channel of leadsync.yaml instead of looking."
+    return {"test": Param(False, type="boolean", title="Test the channels", description=about)}
 
 
 class WatchOperator(BaseOperator):
@@ -25,6 +31,8 @@ class WatchOperator(BaseOperator):
         """
         from include.leadsync.errors import StateUnavailable
 
+        if context["params"]["test"]:
+            return self._test()
         console = f"{(conf.get('api', 'base_url', fallback='') or '').rstrip('/')}/leadsync"
         blind = str(Variable.get(BLIND, default=""))
         try:
@@ -39,3 +47,11 @@ class WatchOperator(BaseOperator):
             Variable.set(BLIND, "")
         self.log.info("%s", report)
         return report
+
+    def _test(self) -> dict[str, Any]:
+        became = engine.tell_all("Lead Sync: test", "Somebody asked for a test message. Nothing is wrong.")
+        if not became:
+            raise AirflowFailException("no channel is configured; see the section alerts of leadsync.yaml")
+        if set(became.values()) != {"told"}:
+            raise AirflowFailException(f"not every channel took the message: {became}")
+        return became

@@ -187,14 +187,9 @@ def test_the_digest_arrives_once_a_day_with_counts_ids_and_a_link_and_no_value(
     file = tmp_path / "leadsync.yaml"
     hour = (datetime.now(UTC) - timedelta(hours=1)).hour
     file.write_text(file.read_text().replace("digest_hour: null", f"digest_hour: {hour}"))
-    row = {
-        "outcome": "failed",
-        "code": "string_too_long",
-        "message": "a value",
-        "run_id": "r1",
-        "direction": "outbound",
-    }
-    rows = [row | {"entity": "lead", "field": "title", "value": "<b>María</b>", "person_id": n} for n in (11, 12)]
+    row: dict[str, Any] = {"outcome": "failed", "code": "string_too_long", "message": "a value", "run_id": "r1"}
+    row |= {"direction": "outbound", "entity": "lead", "field": "title", "value": "<b>María</b>"}
+    rows = [row | {"person_id": person} for person in (11, 12)]
     ActivityLog(store).record(pa.Table.from_pylist(rows))
     assert engine.watch(CONSOLE)["sent"] == 2
     assert engine.watch(CONSOLE)["sent"] == 0
@@ -229,7 +224,7 @@ def test_a_state_store_that_is_away_is_told_once_and_once_when_it_is_back(
     def away(console: str) -> dict[str, Any]:
         raise StateUnavailable("the state store is locked or away")
 
-    context: Any = {"dag_run": SimpleNamespace(run_after=datetime(2026, 3, 1, tzinfo=UTC))}
+    context: Any = {"params": {"test": False}, "dag_run": SimpleNamespace(run_after=datetime(2026, 3, 1, tzinfo=UTC))}
     monkeypatch.setattr(engine, "watch", away)
     for _ in range(2):
         with pytest.raises(StateUnavailable):
@@ -240,6 +235,20 @@ def test_a_state_store_that_is_away_is_told_once_and_once_when_it_is_back(
     assert WatchOperator(task_id="watch").execute(context) == {"troubles": [], "sent": 0}
     assert mail.subjects[1:] == ["Lead Sync: state store away is over"]
     assert len(chat.posts) == 2
+
+
+def test_the_channels_can_be_tried_and_one_that_fails_is_named(
+    store: StateStore, mail: Mailbox, chat: Chat, tmp_path: Path
+) -> None:
+    context: Any = {"params": {"test": True}}
+    assert WatchOperator(task_id="watch").execute(context) == {"email": "told", "chat": "told"}
+    chat.status = 404
+    with pytest.raises(AirflowFailException, match="'chat': 'AirflowException'"):
+        WatchOperator(task_id="watch").execute(context)
+    assert mail.subjects == ["Lead Sync: test"] * 2
+    (tmp_path / "leadsync.yaml").write_text("fields: {lead: {}, contact: {}}")
+    with pytest.raises(AirflowFailException, match="no channel"):
+        WatchOperator(task_id="watch").execute(context)
 
 
 def test_the_report_of_a_failed_run_keeps_the_class_and_the_words_of_our_own_errors_only() -> None:
