@@ -67,7 +67,7 @@ def approve(store: StateStore, plan_hash: str) -> int:
 def park(store: StateStore, plan_hash: str, code: str = REJECTED) -> int:
     """Park a held plan as `REJECTED` or `UNANSWERED`; returns how many operations.
 
-    What later takes the place of one of them is parked with the rest: an edit of a record approves nothing.
+    An edit of another field approves nothing: what writes one of the same values again is parked with the rest.
     Raises `NotHeld`; nothing is changed then.
     """
     with store.begin() as tx:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -100,6 +101,22 @@ def apply_brake(
         return Held(frozenset(), None, (), kept)
     digest = plan_hash(open_plan.filter(pl.col("op_id").is_in(list(held))))
     return Held(frozenset(held), digest, tuple(reasons), kept)
+
+
+def again(parked: pl.DataFrame, plan: pl.DataFrame) -> pl.DataFrame:
+    """Those of the operations that were not approved whose link is to get one of the same values once more.
+
+    What takes their place waits with them. A link that is to get other values was decided anew by whoever edited it,
+    and passes the brake by the usual rules.
+    """
+    wanted = set(plan.select("link_id", "direction", "field", "after").iter_rows())
+
+    def wants(row: Mapping[str, Any]) -> bool:
+        writes = json.loads(row["payload"]).get("writes") or []
+        same = ((row["link_id"], row["direction"], write["field"], write["after"]) in wanted for write in writes)
+        return not writes or any(same)
+
+    return parked.filter(pl.Series([wants(row) for row in parked.iter_rows(named=True)], dtype=pl.Boolean))
 
 
 def plan_hash(plan: pl.DataFrame) -> str:

@@ -14,7 +14,7 @@ from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.model import Direction, Lane, LinkStatus, OperationState
 from include.leadsync.plan.backfill_marks import Unfinished, with_marks
 from include.leadsync.plan.blocked import DATASET as BLOCKED
-from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, apply_brake
+from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, again, apply_brake
 from include.leadsync.plan.consent import spread
 from include.leadsync.plan.deciding import Deciding
 from include.leadsync.plan.endings import flag_rows, merge_record_rows, merge_rows, unwanted_rows
@@ -133,7 +133,8 @@ def _held_now(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:
     states = [OperationState.HELD.value, OperationState.PARKED.value]
     frame: pl.DataFrame = pl.from_arrow(Outbox(engine.store).of_links(links, states=states))  # type: ignore[assignment]
     against = pl.col("code").is_in([REJECTED, UNANSWERED]) & pl.col("plan_hash").is_not_null()
-    waiting = frame.filter((pl.col("state") == OperationState.HELD.value) | against)
+    parked = again(frame.filter((pl.col("state") == OperationState.PARKED.value) & against), plan)
+    waiting = pl.concat([frame.filter(pl.col("state") == OperationState.HELD.value), parked])
     return waiting.select(list(HELD_SCHEMA)).cast(HELD_SCHEMA)
 
 
