@@ -29,7 +29,7 @@ def test_a_run_is_looked_at_taken_back_and_found_taken_back(command_line: Comman
     assert f"edited       lead     {leads[1]} title: 'new' → 'old', shows 'newer'" in looked.out
     assert "1  kept, edited since" in looked.out
 
-    done = line.run("undo", run, "--json")
+    done = line.run_here("undo", run, "--json")
     assert (done.status, done.err, done.report["outcome"], done.report["kind"]) == (0, "", "done", "undo")
     assert sorted(row["fate"] for row in done.report["undo"]) == ["edited", "restored"]
     assert [line.row("lead", lead)["jobtitle"] for lead in leads] == ["old", "newer"]
@@ -59,7 +59,7 @@ def test_a_full_compare_finds_what_is_wrong_and_leaves_a_report(command_line: Co
     before = line.sandbox.calls.position
     looked = line.run_here("reconcile", "--dry-run", "--json", "--out", str(tmp_path)).report
     assert (looked["outcome"], looked["steps"]["validate"]["found"]) == ("planned", {"baseline": 1})
-    done = line.run("reconcile", "--out", str(tmp_path))
+    done = line.run_here("reconcile", "--out", str(tmp_path))
     assert (done.status, done.err) == (0, "")
     assert "1  baseline: fields on which both sides agree" in done.out
     assert (tmp_path / "findings.csv").read_text().splitlines()[1].startswith(f"baseline,lead,{link['link_id']},")
