@@ -15,9 +15,8 @@ def looked_up(state: StateStore, text: str) -> tuple[list[dict[str, Any]], list[
 
     from include.leadsync.clock import SystemClock
     from include.leadsync.config import Paths, load_settings
-    from include.leadsync.console.lookup import look_up
+    from include.leadsync.console.lookup import WebEngine, look_up
     from include.leadsync.console.run_history import told
-    from include.leadsync.context import Engine
     from include.leadsync.errors import FixConfiguration, redact
     from leadsync_hooks.engine import connections
 
@@ -26,7 +25,7 @@ def looked_up(state: StateStore, text: str) -> tuple[list[dict[str, Any]], list[
         reached = connections()
     except (AirflowException, FixConfiguration) as error:
         return [], [("Airflow", told(redact(str(error))) or "")]
-    engine = Engine(load_settings(paths.config), paths, reached, state, SystemClock())
+    engine = WebEngine(load_settings(paths.config), paths, reached, state, SystemClock())
     found, troubles = look_up(engine, text)
     return found, [(system, told(str(error)) or "") for system, error in troubles]
 

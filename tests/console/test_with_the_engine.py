@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from include.leadsync.console import failures, held_plans, lookup, persons
 from include.leadsync.console.failures import Wanted
+from include.leadsync.errors import Throttled
+from include.leadsync.model import System
 from include.leadsync.state import Outbox
 from tests.engine.play import column, linked_contact, linked_lead
 from tests.world import World
+
+_PARTS = {"settings", "paths", "connections", "store", "clock", "transport"}
 
 
 def test_a_failure_that_is_tried_again_after_its_cause_was_mended_crosses(world: World) -> None:
@@ -69,3 +73,10 @@ def test_an_address_is_looked_up_in_both_systems_and_a_name_where_it_can_be(worl
         ("lead", lead, True),
         ("contact", alone, False),
     }
+    waits = lookup.WebEngine(**{name: getattr(world.engine, name) for name in vars(world.engine) if name in _PARTS})
+    waits.budget(System.DYNAMICS).penalise(System.DYNAMICS, 600)
+    slept = sum(world.clock.slept)
+    found, ((system, reason),) = lookup.look_up(waits, "o'ann@example.com")
+    assert [row["system"] for row in found] == ["marketo"]
+    assert (system, type(reason)) == ("dynamics", Throttled)
+    assert sum(world.clock.slept) - slept <= lookup.PATIENCE  # nobody waits at a page for ten minutes

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -129,6 +130,11 @@ def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_cl
         page = airflow.rest.page(address.removeprefix(airflow.url))
         assert page.status_code == 200
         assert said in page.text
+        engine_run = address.rpartition("/")[2]
+        assert (
+            f'href="/dags/lead_sync/runs/{quote(run.run_id, safe="")}"'
+            in airflow.rest.page(f"/leadsync/runs/{engine_run}").text
+        )  # and back from there to the DAG run
 
 
 def test_a_webhook_gets_a_record_made_and_sent_again_makes_no_second_one(

@@ -13,14 +13,26 @@ import pyarrow as pa
 from include.leadsync.clients.decode import Wire
 from include.leadsync.context import Engine
 from include.leadsync.errors import LeadSyncError
-from include.leadsync.model import Entity
-from include.leadsync.state import Links
+from include.leadsync.model import Entity, System
+from include.leadsync.state import Links, SharedBudget
 
 MOST = 50
 """Records of each table that are shown."""
 
+PATIENCE = 5.0
+"""Seconds that a look-up waits for leave to call."""
+
 _PERSON: dict[str, Wire] = {"email": "text", "firstName": "text", "lastName": "text"}
 _ROW: dict[str, Wire] = {"emailaddress1": "text", "fullname": "text"}
+
+
+class WebEngine(Engine):
+    """An engine for somebody who waits at a page: what has no leave within seconds is told instead of waited for."""
+
+    def budget(self, system: System) -> SharedBudget:
+        """The shared budget, asked for `PATIENCE` seconds at most."""
+        limits = self.settings.limits.of(system)
+        return SharedBudget(self.store, system, limits, self.clock, max_wait=PATIENCE)
 
 
 def look_up(engine: Engine, text: str) -> tuple[list[dict[str, Any]], list[tuple[str, LeadSyncError]]]:

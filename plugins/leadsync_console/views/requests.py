@@ -57,7 +57,12 @@ def ask(
     }
     with store():
         pass  # a page makes no store
-    with audited(user, "request", {"persons": ids, **values, "before": "none", "after": "asked for"}):
+    told = {
+        "persons": ids,
+        "sync_as": values["sync_as"],
+        "token": values["token"],
+    }  # no owner, no reason: they name people
+    with audited(user, "request", {**told, "before": "none", "after": "asked for"}):
         stored = store_requests(ids, source="console", **values)
     if stored["new"]:
         serve_soon(stored["ids"][0], {"persons": ids, **values}, user=user.get_name())

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from include.leadsync.console import held_plans, run_history
 from include.leadsync.console.asking import choice_of, number_of, text_of
 from include.leadsync.console.planned import RunFiles
+from leadsync_console.dag_runs import dag_run_path
 from leadsync_console.page import HEADERS, PageDep
 from leadsync_console.state import staging_url, store
 
@@ -49,7 +50,15 @@ def run(page: PageDep, run_id: RunId) -> HTMLResponse:
         raise HTTPException(404, page.say("runs.unknown"))
     files = RunFiles(staging_url(), run_id)
     plan, report = files.plan(), files.has_report()
-    return page.show("run.html", run=found, held=held, plan=plan, has_report=report, written=written)
+    return page.show(
+        "run.html",
+        run=found,
+        held=held,
+        plan=plan,
+        has_report=report,
+        written=written,
+        dag_run=dag_run_path(run_id),
+    )
 
 
 @router.get("/plans/{run_id}")

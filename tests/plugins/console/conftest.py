@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from leadsync_console import access, audit, pages
+from leadsync_console.views import runs
 from tests.console.stored import make_store
 
 RUN = "20260301T120000Z-abc123"
@@ -87,9 +88,10 @@ def built() -> FastAPI:
 
 
 @pytest.fixture(autouse=True)
-def manager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow's rights, by name of the user."""
+def airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's rights, by name of the user; and no DAG run, for there is no database of Airflow."""
     monkeypatch.setattr(access, "get_auth_manager", Manager)
+    monkeypatch.setattr(runs, "dag_run_path", lambda _: None)
 
 
 @pytest.fixture

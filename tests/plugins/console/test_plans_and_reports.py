@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from leadsync_console import dag_runs
+from leadsync_console.views import runs
+from leadsync_hooks.runs import engine_run_id
 from tests.console.stored import RUNS, SCRIPT
 from tests.plugins.console.conftest import RUN
 
@@ -86,6 +94,36 @@ def test_a_long_plan_comes_in_pages_and_can_be_narrowed(staging: Path, vic: Test
     assert last.count('class="record"') == 100
     assert vic.get(f"/plans/{RUN}?person=77").text.count('class="record"') == 1
     assert vic.get(f"/plans/{RUN}?offset=many").status_code == 400
+
+
+def test_a_run_leads_to_the_dag_run_that_it_was_and_to_no_other(
+    vic: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.utils import session as sessions
+
+    run_after = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    rows = [("lead_sync", "manual__else", run_after), ("lead_sync", "scheduled__a b+c", run_after)]
+
+    @contextmanager
+    def create_session() -> Iterator[Any]:
+        yield SimpleNamespace(execute=lambda _: rows)
+
+    monkeypatch.setattr(sessions, "create_session", create_session)
+    run_id = engine_run_id(*rows[1])
+    assert dag_runs.dag_run_path(run_id) == "/dags/lead_sync/runs/scheduled__a%20b%2Bc"
+    assert dag_runs.dag_run_path(run_id[:-1] + "x") is None
+    assert dag_runs.dag_run_path("by-hand") is None
+    monkeypatch.setattr(runs, "dag_run_path", lambda _: "/dags/lead_sync/runs/a")
+    assert 'href="/dags/lead_sync/runs/a"' in vic.get(f"/runs/{RUNS[1]}").text
+    framed = vic.get(f"/runs/{RUNS[1]}", headers={"sec-fetch-dest": "iframe"}).text
+    assert 'href="/dags' not in framed  # Airflow inside Airflow
+    assert "/dags/lead_sync/runs/a" in framed
+
+
+def test_the_dag_ids_are_those_of_the_project(project_root: Path) -> None:
+    written = "".join(file.read_text("utf-8") for file in (project_root / "dags").glob("*.py"))
+    assert {name for name in dag_runs.DAG_IDS if f'dag_id="{name}"' in written} == set(dag_runs.DAG_IDS)
+    assert written.count("dag_id=") == len(dag_runs.DAG_IDS)
 
 
 def test_a_run_shows_what_it_did_and_no_path_of_the_machine(staging: Path, vic: TestClient) -> None:

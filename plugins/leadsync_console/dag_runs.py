@@ -1,0 +1,32 @@
+"""From the engine's run id to the DAG run in Airflow, where its logs are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from leadsync_hooks.runs import engine_run_id
+
+DAG_IDS = ("lead_sync", "lead_sync_backfill", "lead_sync_reconcile", "sync_person_to_microsoft")
+
+
+def dag_run_path(run_id: str) -> str | None:
+    """Its address below Airflow's own; None for a run that Airflow did not make or does not know any more.
+
+    The id begins with the moment after which the DAG run was to run, and ends in a digest of its name.
+    """
+    from airflow.models import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    try:
+        begun = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    within = (DagRun.run_after >= begun) & (DagRun.run_after < begun + timedelta(seconds=1))
+    candidates = select(DagRun.dag_id, DagRun.run_id, DagRun.run_after).where(DagRun.dag_id.in_(DAG_IDS), within)
+    with create_session() as session:
+        for dag_id, name, run_after in session.execute(candidates):
+            if engine_run_id(dag_id, name, run_after) == run_id:
+                return f"/dags/{dag_id}/runs/{quote(name, safe='')}"
+    return None
