@@ -20,7 +20,7 @@ from tests.cli.command_line import CommandLine, Result
 OWNER = "5a9db0c5-0000-4000-8000-000000000021"
 TOO_LONG = "0123456789 0123456789 0123456789"
 
-PROCESSES = ("setup", "check", "cycle", "csv", "sync")
+PROCESSES = ("cycle", "csv")
 """Said to a process of their own; the rest to the same `main` in this one."""
 
 

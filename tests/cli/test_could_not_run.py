@@ -125,15 +125,7 @@ OBSTACLES = {
 }
 
 
-PROCESSES = (
-    "no connection",
-    "wrong secret of Dynamics",
-    "unreachable host",
-    "broken configuration",
-    "state store that is away",
-    "set-up missing",
-    "unknown option",
-)
+PROCESSES = ("no connection", "wrong secret of Dynamics", "unknown option")
 """Tried as processes of their own; the others through the same `main`, because a process takes a second to start."""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +16,27 @@ from include.leadsync.context import RunRequest
 from include.leadsync.errors import ConfigurationInvalid, ConnectionBroken, RetryLater
 from include.leadsync.state import FieldJobs, Outbox
 from include.leadsync.state.fields import DONE, OPEN
+from tests.engine.lifecycle import Scene
 from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
+from tests.engine.together import Story, linked, together
 from tests.world import World, shipped_config
 
 EMPLOYEES = {"dynamics": "numberofemployees", "type": "integer"}
 
 
-def configure(world: World, entity: str = "lead", backfill: Any = None, **entries: dict[str, Any] | None) -> None:
+def fields(entity: str = "lead", **entries: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     """The shipped map with entries added, replaced, or (None) taken out."""
-    fields: dict[str, dict[str, Any]] = shipped_config()["fields"]
+    shipped: dict[str, dict[str, Any]] = shipped_config()["fields"]
     for name, entry in entries.items():
-        fields[entity].pop(name, None)
+        shipped[entity].pop(name, None)
         if entry is not None:
-            fields[entity][name] = entry
-    world.configure({"fields": fields, "backfill": backfill or {}})
+            shipped[entity][name] = entry
+    return shipped
+
+
+def configure(world: World, entity: str = "lead", backfill: Any = None, **entries: dict[str, Any] | None) -> None:
+    """Another map, as `fields` makes it."""
+    world.configure({"fields": fields(entity, **entries), "backfill": backfill or {}})
     world.reopen()
 
 
@@ -55,21 +64,32 @@ FILLED = {
 """What both sides show after a field joined the map (person, CRM record); inbound as in the native sync, nulls too."""
 
 
+@pytest.fixture(scope="module")
+def different(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, str]]]:
+    """A world with pairs that show `NUMBERS`, made once; tests work on copies."""
+    folder = tmp_path_factory.mktemp("different") / "world"
+    folder.mkdir()
+    with World(folder) as world:
+        return folder, pairs_of(world, NUMBERS)
+
+
 @pytest.mark.parametrize("direction", FILLED)
 @pytest.mark.parametrize("stretch", [2, 5_000])
 def test_a_field_that_joins_is_filled_on_every_link_from_the_side_that_is_configured(
-    world: World, direction: str, stretch: int
+    different: tuple[Path, list[tuple[int, str]]], tmp_path: Path, direction: str, stretch: int
 ) -> None:
-    pairs = pairs_of(world, NUMBERS)
-    configure(world, numberOfEmployees=EMPLOYEES, backfill={"direction": direction, "records_per_cycle": stretch})
-    report = world.run()
-    assert report["steps"]["recover"]["fields_added"] == ["lead.numberOfEmployees"]
-    for _ in range(3):
-        world.run()
-    assert [both(world, at) for at in pairs] == FILLED[direction]
-    (job,) = FieldJobs(world.engine.store).all((OPEN, DONE))
-    assert (job.state, job.done, job.total) == (DONE, 4, 4)
-    assert world.activities() == []
+    folder, pairs = different
+    shutil.copytree(folder, tmp_path / "world")
+    with World(tmp_path / "world", fresh=False) as world:
+        configure(world, numberOfEmployees=EMPLOYEES, backfill={"direction": direction, "records_per_cycle": stretch})
+        report = world.run()
+        assert report["steps"]["recover"]["fields_added"] == ["lead.numberOfEmployees"]
+        for _ in range(4 // stretch):
+            world.run()
+        assert [both(world, at) for at in pairs] == FILLED[direction]
+        (job,) = FieldJobs(world.engine.store).all((OPEN, DONE))
+        assert (job.state, job.done, job.total) == (DONE, 4, 4)
+        assert world.activities() == []
 
 
 def test_a_value_of_the_person_that_gives_way_is_in_the_ledger(world: World) -> None:
@@ -164,51 +184,62 @@ def retype(world: World, name: str, *, away: bool) -> None:
     world.dynamics.control("set_metadata", {"entity": "lead", "attribute": name, "changes": change})
 
 
-@pytest.mark.parametrize("own_entry", [True, False])
+# Of each column one test: all of them are in one world. Entries that are not optional are the user's own.
+COLUMNS = {"title": "jobtitle", "fax": "fax", "salutation": "salutation", "website": "websiteurl"}
+OWN = {"title": True, "fax": False, "salutation": True, "website": False}
+ENTRIES: dict[str, dict[str, Any] | None] = {
+    name: {"dynamics": crm, "type": "string", "optional": not OWN[name]} for name, crm in COLUMNS.items()
+}
+
+
+def told_of(scene: Scene, name: str, *, open_only: bool = False) -> list[dict[str, Any]]:
+    """What was said of a field, newest first."""
+    return [row for row in scene.activities(open_only=open_only) if row["field"] == name]
+
+
+@pytest.mark.parametrize("name", ["title", "fax"], ids=["own entry", "optional entry"])
+@together(pairs=False, fields=fields("lead", **ENTRIES))
 def test_a_column_that_cannot_be_read_any_more_is_set_aside_and_catches_up_when_it_is_back(
-    world: World, own_entry: bool
-) -> None:
-    entry = {"dynamics": "jobtitle", "type": "string", "optional": not own_entry}
-    configure(world, title=entry)
-    rows: list[dict[str, object]] = [{"telephone1": "1"}, {"emailaddress1": "other@example.com"}]
-    (person, lead), (other_person, other) = linked_leads(world, *({"jobtitle": "base", **row} for row in rows))
-    hide(world, "jobtitle")
-    world.edit_person(person, title="typed meanwhile", city="Lund")
+    scene: Scene, name: str
+) -> Story:
+    world, crm = scene.world, COLUMNS[name]
+    other = scene.add_row("lead", lastname="Other", emailaddress1=scene.address("other"), **{crm: "base"})
+    person, lead = yield from linked(scene, telephone1="1", **{crm: "base"})
+    hide(world, crm)
+    world.edit_person(person, **{name: "typed meanwhile"}, city="Lund")
     world.edit_row("lead", lead, telephone1="2")
-    report = [world.run() for _ in range(3)][-1]
+    yield
     assert (shown(world, person, "phone"), column(world, "lead", lead, "address1_city")) == ("2", "Lund")
-    assert [(row["code"], row["field"]) for row in world.activities(open_only=True)] == [("field_set_aside", "title")]
-    assert "fields_set_aside" not in report["steps"]["recover"]  # told once
-    world.edit_row("lead", other, jobtitle="changed meanwhile")
-    world.settle()
-    hide(world, "jobtitle", readable=True)
+    world.edit_row("lead", other, **{crm: "changed meanwhile"})
+    yield
+    assert [row["code"] for row in told_of(scene, name)] == ["field_set_aside"]  # told once
+    hide(world, crm, readable=True)
     world.movable.advance(3_700)
-    world.settle()
-    assert column(world, "lead", lead, "jobtitle") == "typed meanwhile"
-    assert shown(world, other_person, "title") == "changed meanwhile"
-    assert [row["outcome"] for row in world.activities()] == ["recovered", "failed"]
+    yield
+    assert column(world, "lead", lead, crm) == "typed meanwhile"
+    assert shown(world, scene.person_of(other), name) == "changed meanwhile"
+    assert [row["outcome"] for row in told_of(scene, name)] == ["recovered", "failed"]
 
 
-@pytest.mark.parametrize("own_entry", [True, False])
-def test_a_column_that_changes_its_type_is_set_aside_and_catches_up_when_it_is_back(
-    world: World, own_entry: bool
-) -> None:
-    configure(world, title={"dynamics": "jobtitle", "type": "string", "optional": not own_entry})
-    person, lead = linked_lead(world, jobtitle="base")
-    retype(world, "jobtitle", away=True)
+@pytest.mark.parametrize("name", ["salutation", "website"], ids=["own entry", "optional entry"])
+@together(pairs=False, fields=fields("lead", **ENTRIES))
+def test_a_column_that_changes_its_type_is_set_aside_and_catches_up_when_it_is_back(scene: Scene, name: str) -> Story:
+    world, crm = scene.world, COLUMNS[name]
+    person, lead = yield from linked(scene, **{crm: "base"})
+    retype(world, crm, away=True)
     world.movable.advance(3_700)
-    world.edit_person(person, title="typed meanwhile", city="Lund")
+    world.edit_person(person, **{name: "typed meanwhile"}, city="Lund")
     world.edit_row("lead", lead, telephone1="2")
-    world.settle()
+    yield
     assert (shown(world, person, "phone"), column(world, "lead", lead, "address1_city")) == ("2", "Lund")
-    assert shown(world, person, "title") == "typed meanwhile"
-    (told,) = world.activities(open_only=True)
-    assert (told["code"], told["field"], told["rule"]) == ("field_set_aside", "title", "D67")
-    retype(world, "jobtitle", away=False)
+    assert shown(world, person, name) == "typed meanwhile"
+    (told,) = told_of(scene, name, open_only=True)
+    assert (told["code"], told["rule"]) == ("field_set_aside", "D67")
+    retype(world, crm, away=False)
     world.movable.advance(3_700)
-    world.settle()
-    assert column(world, "lead", lead, "jobtitle") == "typed meanwhile"
-    assert world.activities(open_only=True) == []
+    yield
+    assert column(world, "lead", lead, crm) == "typed meanwhile"
+    assert told_of(scene, name, open_only=True) == []
 
 
 def refuse_column(request: HttpRequest) -> HttpResponse | None:
@@ -244,8 +275,8 @@ def test_an_entry_that_never_fitted_is_still_a_mistake_of_the_configuration(worl
 @pytest.mark.parametrize("direction", ["inbound", "by_type"])
 def test_a_refresh_of_one_field_repairs_a_drift_and_overrides_no_change(world: World, direction: str) -> None:
     configure(world, title={"dynamics": "jobtitle", "type": "string", "direction": "inbound"})
-    person, lead = linked_lead(world, jobtitle="base")
-    changed_person, changed = linked_lead(world, emailaddress1="other@example.com", address1_city="Malmö")
+    other = {"emailaddress1": "other@example.com", "address1_city": "Malmö"}
+    (person, lead), (changed_person, changed) = linked_leads(world, {"jobtitle": "base"}, other)
     world.edit_person(person, title="drifted")  # inbound only: nobody minds
     world.settle()
     world.edit_person(changed_person, city="Lund")
@@ -265,27 +296,43 @@ def test_a_refresh_takes_no_refused_edit_from_the_person_who_has_it(world: World
     assert (shown(world, person, "mobilePhone"), column(world, "lead", lead, "mobilephone")) == (too_long, "1")
 
 
-@pytest.mark.parametrize(("window_on", "hit"), [("modified", {0, 1}), ("created", {1})])
+@pytest.mark.parametrize(("window_on", "hit"), [("modified", {"old", "new"}), ("created", {"new"})])
 def test_a_refresh_may_be_narrowed_to_records_modified_or_created_in_a_window(
-    world: World, window_on: str, hit: set[int]
+    drifted: tuple[Path, str, dict[str, int]], tmp_path: Path, window_on: str, hit: set[str]
 ) -> None:
-    configure(world, title={"dynamics": "jobtitle", "type": "string", "direction": "inbound"})
-    addresses = ("old@example.com", "untouched@example.com")
-    old, untouched = linked_leads(world, *({"jobtitle": "base", "emailaddress1": address} for address in addresses))
-    world.movable.advance(3_600)
-    since = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
-    world.movable.advance(60)
-    new = linked_lead(world, jobtitle="base", emailaddress1="new@example.com")
-    world.edit_row("lead", old[1], fax="1")
-    world.settle()
-    pairs = [old, new, untouched]
-    for person, _ in pairs:
-        world.edit_person(person, title="drifted")
-    world.settle()
-    world.run(kind="backfill", fields=("title",), since=since, window_on=window_on)
-    world.settle()
-    repaired = {number for number, (person, _) in enumerate(pairs) if shown(world, person, "title") == "base"}
-    assert repaired == hit
+    folder, since, persons = drifted
+    shutil.copytree(folder, tmp_path / "world")
+    with World(tmp_path / "world", INBOUND, fresh=False) as world:
+        world.run(kind="backfill", fields=("title",), since=since, window_on=window_on)
+        world.run()
+        assert {name for name, person in persons.items() if shown(world, person, "title") == "base"} == hit
+
+
+INBOUND = {"fields": fields(title={"dynamics": "jobtitle", "type": "string", "direction": "inbound"})}
+
+
+@pytest.fixture(scope="module")
+def drifted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str, int]]:
+    """Where it is; a moment; leads from before it, one of them edited since, and one from after it.
+
+    All their persons show another title than they do, and nobody minds: it is inbound only.
+    """
+    folder = tmp_path_factory.mktemp("drifted") / "world"
+    folder.mkdir()
+    with World(folder, INBOUND) as world:
+        made = [{"jobtitle": "base", "emailaddress1": f"{name}@example.com"} for name in ("old", "untouched", "new")]
+        (old, lead), (untouched, _) = linked_leads(world, *made[:2])
+        world.movable.advance(3_600)
+        since = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+        world.movable.advance(60)
+        ((new, _),) = linked_leads(world, made[2])
+        world.edit_row("lead", lead, fax="1")
+        world.settle()
+        persons = {"old": old, "new": new, "untouched": untouched}
+        for person in persons.values():
+            world.edit_person(person, title="drifted")
+        world.settle()
+        return folder, since, persons
 
 
 def test_a_dry_run_counts_and_stores_nothing(world: World) -> None:
@@ -336,39 +383,46 @@ def block(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("entity", ["lead", "contact"])
-def test_a_field_that_marketo_keeps_from_us_is_told_once_and_overwrites_nothing(world: World, entity: str) -> None:
-    link = linked_lead if entity == "lead" else linked_contact
-    person, row = link(world, jobtitle="first")
+@together(pairs=False, world="blocked")
+def test_a_field_that_marketo_keeps_from_us_is_told_once_and_overwrites_nothing(scene: Scene, entity: str) -> Story:
+    world = scene.world
+    person, row = yield from linked(scene, entity, jobtitle="first")
     block(world, "title")
     world.edit_row(entity, row, jobtitle="second")
-    world.settle()
+    yield
     for city in ("Lund", "Malmö"):
         world.movable.advance(300)
         world.edit_person(person, city=city)
-        world.settle()
+        yield
     assert (shown(world, person, "title"), column(world, entity, row, "jobtitle")) == ("first", "second")
-    assert [(r["code"], r["field"], r["value"]) for r in world.activities()] == [("blocked_update", "title", "second")]
+    assert [(r["code"], r["field"], r["value"]) for r in scene.activities()] == [("blocked_update", "title", "second")]
     world.edit_row(entity, row, jobtitle="third")
-    world.settle()
+    yield
     world.movable.advance(300)
     world.edit_row(entity, row, jobtitle="fourth")
     world.edit_person(person, city="Ystad")
-    world.settle()
+    yield
     assert column(world, entity, row, "jobtitle") == "fourth"
     world.movable.advance(300)
     world.edit_person(person, title="typed")
-    world.settle()
+    yield
     assert (shown(world, person, "title"), column(world, entity, row, "jobtitle")) == ("typed", "typed")
 
 
+def add_scores(world: World) -> None:
+    """The column that the package of the native sync adds for the score."""
+    for entity in ("lead", "contact"):
+        about = {"entity": entity, "attribute": "mkt_leadscore", "type": "Integer"}
+        world.dynamics.control("add_attribute", about)
+
+
 @pytest.mark.parametrize("entity", ["lead", "contact"])
-def test_a_score_goes_out_and_what_is_typed_over_it_does_not_come_in(world: World, entity: str) -> None:
-    world.dynamics.control("add_attribute", {"entity": entity, "attribute": "mkt_leadscore", "type": "Integer"})
-    world.reopen()
-    person, row = (linked_lead if entity == "lead" else linked_contact)(world)
-    world.edit_person(person, leadScore=7)
-    world.settle()
-    assert column(world, entity, row, "mkt_leadscore") == 7
-    world.edit_row(entity, row, mkt_leadscore=99)
-    world.settle()
-    assert shown(world, person, "leadScore") == 7
+@together(pairs=False, before=add_scores)
+def test_a_score_goes_out_and_what_is_typed_over_it_does_not_come_in(scene: Scene, entity: str) -> Story:
+    person, row = yield from linked(scene, entity)
+    scene.world.edit_person(person, leadScore=7)
+    yield
+    assert column(scene.world, entity, row, "mkt_leadscore") == 7
+    scene.world.edit_row(entity, row, mkt_leadscore=99)
+    yield
+    assert shown(scene.world, person, "leadScore") == 7

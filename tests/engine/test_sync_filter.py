@@ -215,7 +215,8 @@ CONDITIONS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "empty": ({"column": "fax"}, {"fax": None}, {"fax": "1"}),
 }  # fmt: skip
 ASKED = [{**condition, "operator": operator} for operator, (condition, _, _) in CONDITIONS.items()]
-IN = {name: value for _, inside, _ in CONDITIONS.values() for name, value in inside.items()}
+WELL_IN = {"numberofemployees": 50, "revenue": 1}  # not at the bounds that two of the tests are about
+IN = {name: value for _, inside, _ in CONDITIONS.values() for name, value in inside.items()} | WELL_IN
 
 
 @pytest.mark.parametrize("operator", CONDITIONS)

@@ -36,18 +36,24 @@ def linked(
 class _Cast:
     """What a story needs: a configuration, something done to the empty world, and the pairs of `PEOPLE` or nobody."""
 
-    def __init__(self, changes: Mapping[str, Any], before: Callable[[World], None] | None, pairs: bool) -> None:
+    def __init__(
+        self, changes: Mapping[str, Any], before: Callable[[World], None] | None, pairs: bool, world: str
+    ) -> None:
         self.changes = {**changes, "policies": {**_NEVER_BRAKED, **changes.get("policies", {})}}
         self.before = before
         self.pairs = pairs
-        self.key = repr((sorted(changes.items()), before, pairs))
+        self.key = repr((sorted(changes.items()), before, pairs, world))
 
 
 def together(
-    *, pairs: bool = True, before: Callable[[World], None] | None = None, **changes: Any
+    *, pairs: bool = True, before: Callable[[World], None] | None = None, world: str = "", **changes: Any
 ) -> Callable[[Callable[..., Story]], Callable[..., None]]:
-    """Make a test of a story whose first argument is its `Scene`; `changes` are sections of the configuration."""
-    cast = _Cast(changes, before, pairs)
+    """Make a test of a story whose first argument is its `Scene`.
+
+    It begins with the pairs of `PEOPLE`, or with nobody, after `before` was done to the empty world. `changes` are
+    sections of the configuration. Stories that do something to the whole world share one by its name, `world`.
+    """
+    cast = _Cast(changes, before, pairs, world)
 
     def decorate(story: Callable[..., Story]) -> Callable[..., None]:
         def test(told: Told, request: pytest.FixtureRequest, **_: Any) -> None:
