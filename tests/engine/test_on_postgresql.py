@@ -191,3 +191,13 @@ def test_a_null_character_that_the_database_cannot_hold_stops_nobody(world: Worl
     world.edit_person(person, title="null")
     world.settle()
     assert column(world, "lead", lead, "jobtitle") == "null"
+
+
+def test_a_run_is_taken_back_and_a_full_compare_finds_it_agreed(world: World) -> None:
+    person, lead = linked_lead(world, jobtitle="old")
+    world.edit_person(person, title="new")
+    run = world.run()["run_id"]
+    assert world.run(kind="undo", undoes=run)["steps"]["merge"]["undo"] == {"restored": 1}
+    report = world.run(kind="reconcile")
+    assert (report["steps"]["compare"]["links"], report["steps"]["plan"]["operations"]) == (1, 0)
+    assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "title")) == ("old", "new")

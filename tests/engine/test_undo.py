@@ -14,7 +14,7 @@ from include.leadsync.errors import FixConfiguration
 from include.leadsync.load.loader import WRITER
 from include.leadsync.state import Leases, Links, Outbox
 from include.leadsync.undoing import undo_list
-from tests.engine.play import column, linked_contact, linked_leads, shown
+from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
 from tests.world import World
 from tests.world_transport import ConnectionDropped
 
@@ -176,6 +176,15 @@ def test_an_opt_out_that_was_lifted_comes_back_on_both_sides_and_an_opt_out_is_n
     world.settle()
     for person, lead in (lifted, out):
         assert (shown(world, person, "unsubscribed"), column(world, "lead", lead, "donotbulkemail")) == (True, True)
+
+
+def test_an_address_is_not_put_back_on_a_person_who_has_opted_out(world: World) -> None:
+    person, lead = linked_lead(world)
+    world.edit_row("lead", lead, emailaddress1="new@example.com")
+    run = world.run()
+    world.edit_person(person, unsubscribed=True)  # the old address may be subscribed (R149)
+    assert fates(undo(world, run)) == {"never_lifted": 1}
+    assert shown(world, person, "email") == "new@example.com"
 
 
 def test_what_a_run_created_is_listed_and_left(world: World) -> None:

@@ -43,6 +43,11 @@ def test_a_cycle_with_a_selection_leaves_the_cursors_alone(form: dict[str, objec
     assert not request_of(run_values("cycle", form, run_id="r")).incremental
 
 
+def test_a_full_compare_stays_one_when_airflows_backfill_starts_it() -> None:
+    values = run_values("reconcile", {}, run_id="r", interval=(NOON - timedelta(days=1), NOON))
+    assert (values["kind"], values["since"]) == ("reconcile", None)
+
+
 def test_a_dry_cycle_is_still_a_cycle() -> None:
     values = run_values("cycle", {"dry_run": True}, run_id="r")
     assert values["kind"] == "cycle"

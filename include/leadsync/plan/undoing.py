@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 
 from include.leadsync.merge import DECISION_SCHEMA, Change
-from include.leadsync.model import Direction, FieldMap, LinkStatus, OperationState
+from include.leadsync.model import Direction, FieldMap, LinkStatus, OperationState, SyncField
+from include.leadsync.plan.consent import MASTER
 from include.leadsync.plan.refresh import UNDO
 from include.leadsync.undoing import (
     ALREADY,
@@ -30,7 +31,7 @@ from include.leadsync.undoing import (
 )
 
 _IN, _OUT = Direction.INBOUND.value, Direction.OUTBOUND.value
-_OPT_OUT = "true"
+_OPT_OUT, _ADDRESS = "true", "email"
 WAITING_SCHEMA = {"link_id": pl.Int64} | dict.fromkeys(("field", "direction", "before", "after"), pl.String)
 """Writes of undos that did not end: `before` is what the target showed when they were planned."""
 
@@ -72,29 +73,40 @@ def judged(cells: pl.DataFrame, pairs: pl.DataFrame, decisions: pl.DataFrame, fi
             continue
         shown = _shown(pairs, field.name).join(here, on="link_id", maintain_order="left")
         moved = shown.join(decisions.select("row", "field"), on=["row", "field"], how="semi")["row"].implode()
-        outbound = pl.col("direction") == _OUT
-        present = pl.when(outbound).then("crm").otherwise("person")
-        spelled = pl.when(outbound).then("crm_base").otherwise("person_base")
-        same_crm, same_person = pl.col("crm_id") == pl.col("now_crm"), pl.col("person_id") == pl.col("now_person")
-        same_record = pl.when(outbound).then(same_crm).otherwise(same_person)
-        as_written = present.eq_missing(pl.col("after"))
-        as_written |= pl.col("base").eq_missing(pl.col("after")) & present.eq_missing(spelled)
-        fate = (
-            pl.when(~same_record.fill_null(value=False))
-            .then(pl.lit(GONE))
-            .when(present.eq_missing(pl.col("before")))
-            .then(pl.lit(ALREADY))
-            .when(~as_written | pl.col("row").is_in(moved))
-            .then(pl.lit(EDITED))
-            .when(pl.lit(field.rule.consent) & pl.col("before").ne_missing(_OPT_OUT))
-            .then(pl.lit(NEVER_LIFTED))
-            .when(pl.col("status") == LinkStatus.SUSPENDED)
-            .then(pl.lit(KEPT_OUT))
-            .otherwise(pl.lit(RESTORED))
-        )
-        parts.append(shown.with_columns(present.alias("present"), fate.alias("fate")))
+        parts.append(shown.with_columns(_present().alias("present"), _fate(field, moved).alias("fate")))
     empty = _shown(pairs.clear(), None).join(cells.clear(), on="link_id").with_columns(present="before", fate="field")
     return pl.concat([empty, *parts])
+
+
+def _present() -> pl.Expr:
+    """What the side shows that was written to."""
+    return pl.when(pl.col("direction") == _OUT).then("crm").otherwise("person")
+
+
+def _fate(field: SyncField, moved: pl.Expr | pl.Series) -> pl.Expr:
+    """What becomes of the cells of one field. `moved`: rows in which either side has changed it since."""
+    outbound, present = pl.col("direction") == _OUT, _present()
+    spelled = pl.when(outbound).then("crm_base").otherwise("person_base")
+    same_crm, same_person = pl.col("crm_id") == pl.col("now_crm"), pl.col("person_id") == pl.col("now_person")
+    same_record = pl.when(outbound).then(same_crm).otherwise(same_person)
+    as_written = present.eq_missing(pl.col("after"))
+    as_written |= pl.col("base").eq_missing(pl.col("after")) & present.eq_missing(spelled)
+    lifts = pl.lit(field.rule.consent) & pl.col("before").ne_missing(_OPT_OUT)
+    # Who opted out under the new address may be subscribed under the old one (R149).
+    lifts |= pl.lit(field.name == _ADDRESS) & ~outbound & pl.col("opted_out")
+    return (
+        pl.when(~same_record.fill_null(value=False))
+        .then(pl.lit(GONE))
+        .when(present.eq_missing(pl.col("before")))
+        .then(pl.lit(ALREADY))
+        .when(~as_written | pl.col("row").is_in(moved))
+        .then(pl.lit(EDITED))
+        .when(lifts)
+        .then(pl.lit(NEVER_LIFTED))
+        .when(pl.col("status") == LinkStatus.SUSPENDED)
+        .then(pl.lit(KEPT_OUT))
+        .otherwise(pl.lit(RESTORED))
+    )
 
 
 def _shown(pairs: pl.DataFrame, name: str | None) -> pl.DataFrame:
@@ -116,6 +128,9 @@ def _shown(pairs: pl.DataFrame, name: str | None) -> pl.DataFrame:
         (pl.col(f"c.{name}") if name else nothing).alias("crm"),
         spelled("p").alias("person_base"),
         spelled("c").alias("crm_base"),
+        (pl.col(f"p.{MASTER}").eq_missing(_OPT_OUT) if f"p.{MASTER}" in pairs.columns else pl.lit(value=False)).alias(
+            "opted_out"
+        ),
     )
 
 
@@ -145,7 +160,7 @@ def taken_up(waiting: pl.DataFrame, pairs: pl.DataFrame, decisions: pl.DataFrame
         shown = _shown(pairs, field.name).join(here, on="link_id", maintain_order="left")
         shown = shown.filter(pl.col("status") != LinkStatus.SUSPENDED)
         shown = shown.join(decisions.select("row", "field"), on=["row", "field"], how="anti")
-        present = pl.when(pl.col("direction") == _OUT).then("crm").otherwise("person")
+        present = _present()
         arrived = shown.filter(present.eq_missing(pl.col("after")))
         settled = arrived.with_columns(pl.lit(None, pl.String).alias("direction"), base="after")
         parts += [_decisions(settled), _decisions(shown.filter(present.ne_missing(pl.col("after"))))]
