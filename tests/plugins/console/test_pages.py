@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,23 @@ def test_the_pages_are_usable_by_keyboard_and_screen_reader(vic: TestClient) -> 
 def test_in_a_frame_no_link_leads_to_what_the_frame_may_not_show(vic: TestClient, home: Path) -> None:
     assert ">Airflow</a>" in vic.get("/").text
     assert ">Airflow</a>" not in vic.get("/", headers={"sec-fetch-dest": "iframe"}).text
+
+
+def test_before_the_first_run_every_page_says_what_to_do_next(vic: TestClient, home: Path) -> None:
+    with sqlite3.connect(home / "state.db") as connection:
+        for table in ("run", "ledger", "activity", "operation", "request", "link", "link_count", "layout"):
+            connection.execute(f"DELETE FROM {table}")
+    connection.close()
+    for address, said in {
+        "/": "no run yet",
+        "/errors": "Nothing has failed",
+        "/errors/causes": "Nothing has failed",
+        "/collisions": "No collision fits",
+        "/persons": "trigger the DAG lead_sync",
+        "/runs": "Trigger the DAG lead_sync",
+        "/requests": "Nobody has been asked for",
+        "/fields": "Not found yet",
+    }.items():
+        answer = vic.get(address)
+        assert answer.status_code == 200, address
+        assert said in answer.text, address
