@@ -35,8 +35,8 @@ def _shown(request: Request, status: int, title: str, detail: str, hint: str = "
 
 def _engine(request: Request, error: LeadSyncError) -> Response:
     """The engine's own errors. Their texts hold no secret; paths of the machine go to the log only."""
+    from include.leadsync.approval import NotHeld
     from include.leadsync.console.asking import QuestionInvalid
-    from include.leadsync.console.held_plans import NotHeld
     from include.leadsync.console.opening import NoStoreYet
     from include.leadsync.console.run_history import told
     from include.leadsync.errors import ConfigurationInvalid, FixConfiguration

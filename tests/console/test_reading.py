@@ -242,3 +242,23 @@ def test_a_side_that_merely_spells_a_value_its_own_way_does_not_differ(store: St
     row = persons.of_person(store, 3).links[0] | {"crm_side": '{"title": "OLD "}', "crm_open": None}
     (title,) = [side for side in persons.sides(store, row) if side["field"] == "title"]
     assert (title["marketo"], title["dynamics"], title["differs"]) == ("old", "OLD ", False)
+
+
+def test_what_a_step_noted_is_shown_flat_and_without_paths() -> None:
+    noted = {
+        "operations": 3,
+        "handed_over": False,
+        "report": "/srv/staging/run/report.html",
+        "plan_hash": None,
+        "person": {"read": 2},
+        "fields_added": ["lead.city", "lead.fax"],
+        "backfill": [{"entity": "lead", "records": 5}],
+        "held_because": [],
+    }
+    assert run_history.counts_of(noted) == [
+        ("operations", "3"),
+        ("handed over", "no"),
+        ("person read", "2"),
+        ("fields added", "lead.city; lead.fax"),
+        ("backfill", "entity lead, records 5"),
+    ]

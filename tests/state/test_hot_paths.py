@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from include.leadsync import approval
 from include.leadsync.clock import FakeClock
 from include.leadsync.config import load_settings
 from include.leadsync.console import collisions, failures, held_plans, persons, request_list, run_history
@@ -36,7 +37,7 @@ from tests.state.rows import add_links, add_operations, guid, hold_lease, operat
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "include" / "config" / "leadsync.yaml"
 MANY = 6000
-SMALL = {"lease", "counter", "budget", "layout", "link_count", "cursor", "synced_field", "field_job"}
+SMALL = {"lease", "counter", "budget", "layout", "link_count", "cursor", "synced_field", "field_job", "metadata"}
 BOUNDED = {"oldest"}  # subqueries with a limit of their own
 BIG = set(metadata.tables) - SMALL
 PARTIAL = {
@@ -176,8 +177,9 @@ PAGES: dict[str, Callable[[StateStore], object]] = {
     "requests shown": request_list.browse,
     "open requests": request_list.open_count,
     "held plan": lambda store: held_plans.operations(store, "plan1"),
-    "approval": lambda store: held_plans.approve(store, "plan101"),
-    "rejection": lambda store: held_plans.reject(store, "plan201"),
+    "approval": lambda store: approval.approve(store, "plan101"),
+    "rejection": lambda store: approval.park(store, "plan201"),
+    "waiting plans": held_plans.waiting,
     "fields": lambda store: field_table(load_settings(DEFAULT_CONFIG), store),
 }
 """What the console asks: a page on a million people costs what it costs on ten."""

@@ -73,8 +73,9 @@ def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the run table, opened.
 
     run_id, kind, started_at, finished_at, outcome ("" while at work), seconds, window (what was asked for, set
-    members only), steps (name → its counts), error, written {inbound, outbound}, failed, calls {marketo, dynamics},
-    planned, held, plan_hash.
+    members only), steps (name → what it noted), counts (name → the same, flat, as `counts_of`), error, task (of
+    Airflow, that failed), written {inbound, outbound}, failed, calls {marketo, dynamics}, planned, held,
+    held_because, plan_hash.
     """
     report = json.loads(row["report_json"] or "{}")
     noted: dict[str, dict[str, Any]] = report.get("steps", {})
@@ -91,6 +92,7 @@ def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": (finished - row["started_at"]).total_seconds() if finished else None,
         "window": {name: value for name, value in window.items() if _is_set(name, value)},
         "steps": steps,
+        "counts": {name: counts_of(step) for name, step in steps.items()},
         "error": told(report.get("error") or report.get("reason")),
         "task": report.get("task"),
         "written": {way: load.get(f"{way}_done", 0) for way in ("inbound", "outbound")},
@@ -101,6 +103,23 @@ def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
         "held_because": plan.get("held_because", []),
         "plan_hash": plan.get("plan_hash"),
     }
+
+
+def counts_of(step: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """What a step noted, flat: (name, text). Paths of the machine and what is empty are left out."""
+    found: list[tuple[str, str]] = []
+    for name, value in step.items():
+        whole = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            found += counts_of(value, f"{whole} ")
+        elif isinstance(value, list):
+            texts = [
+                ", ".join(f"{k} {v}" for k, v in one.items()) if isinstance(one, Mapping) else str(one) for one in value
+            ]
+            found += [(whole, "; ".join(texts))] if texts else []
+        elif value is not None and not (isinstance(value, str) and _ADDRESS.search(value)):
+            found.append((whole, {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)))
+    return found
 
 
 def _place(step: str) -> tuple[int, str]:

@@ -11,8 +11,9 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from include.leadsync import approval
+from include.leadsync.approval import NotHeld
 from include.leadsync.console import held_plans
-from include.leadsync.console.held_plans import NotHeld
 from leadsync_console.access import may_write
 from leadsync_console.audit import audited
 from leadsync_console.page import PageDep
@@ -26,7 +27,7 @@ Hash = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="the hash of a
 def held(page: PageDep, plan_hash: Hash) -> HTMLResponse:
     """What a held plan would write."""
     with store() as state:
-        about = next((row for row in held_plans.held(state) if row["plan_hash"] == plan_hash), None)
+        about = next((row for row in held_plans.waiting(state) if row["plan_hash"] == plan_hash), None)
         if about is None:
             raise NotHeld(plan_hash)
         operations = held_plans.operations(state, plan_hash)
@@ -37,7 +38,7 @@ def held(page: PageDep, plan_hash: Hash) -> HTMLResponse:
 def approve(page: PageDep, plan_hash: Hash, user: GetUserDep) -> RedirectResponse:
     """Let it pass."""
     with store() as state, audited(user, "approve", {"plan": plan_hash, "before": "held", "after": "approved"}):
-        links = held_plans.approve(state, plan_hash)
+        links = approval.approve(state, plan_hash)
     return page.back_to("/runs", "approved", n=links)
 
 
@@ -45,5 +46,5 @@ def approve(page: PageDep, plan_hash: Hash, user: GetUserDep) -> RedirectRespons
 def reject(page: PageDep, plan_hash: Hash, user: GetUserDep) -> RedirectResponse:
     """Do not write it."""
     with store() as state, audited(user, "reject", {"plan": plan_hash, "before": "held", "after": "rejected"}):
-        count = held_plans.reject(state, plan_hash)
+        count = approval.park(state, plan_hash)
     return page.back_to("/runs", "rejected", n=count)

@@ -35,7 +35,7 @@ def runs(page: PageDep, kind: _Text = "", outcome: _Text = "", before: _Text = "
             outcome=choice_of("outcome", outcome, _OUTCOMES),
             token=before or None,
         )
-        held = held_plans.held(state)
+        held = held_plans.waiting(state)
     return page.show("runs.html", found=found, held=held, kinds=_KINDS, outcomes=_OUTCOMES, kind=kind, outcome=outcome)
 
 
@@ -44,7 +44,7 @@ def run(page: PageDep, run_id: RunId) -> HTMLResponse:
     """One run: what was asked, what each step did, its first planned writes."""
     with store() as state:
         found = run_history.of_id(state, run_id)
-        held = {row["plan_hash"] for row in held_plans.held(state)}
+        held = {row["plan_hash"] for row in held_plans.waiting(state)}
         written = run_history.written(state, run_id)
     if found is None:
         raise HTTPException(404, page.say("runs.unknown"))

@@ -30,7 +30,7 @@ def status(page: PageDep) -> HTMLResponse:
             "status.html",
             backlog=backlog(state),
             failures=ActivityLog(state).open_count(),
-            held=held_plans.held(state),
+            held=[plan for plan in held_plans.waiting(state) if plan["state"] == held_plans.HELD],
             links=Links(state).count_live(),
             hour=counted["hour"],
             day=chart(counted["day"], "%H", 3),

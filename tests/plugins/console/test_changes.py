@@ -73,11 +73,19 @@ def test_an_approved_plan_is_released_by_its_hash_and_cannot_be_approved_again(
     assert audit_log[0][2] == {"plan": HELD, "before": "held", "after": "approved"}
 
 
-def test_a_rejected_plan_is_parked_and_asks_no_more(ada: TestClient, home: Path) -> None:
+def test_a_rejected_plan_is_parked_and_can_still_be_approved(ada: TestClient, home: Path) -> None:
     answer = ada.post(f"/held/{HELD}/reject", headers=HERE)
     assert "2 operations will not be written" in ada.get(answer.headers["location"]).text
     assert _states(home) == {"held3": "parked", "held4": "parked", "parked": "parked", "waiting": "pending"}
     assert _dirty(home) == {}
+    assert f"/held/{HELD}" in ada.get("/runs").text
+    assert f"/held/{HELD}" not in ada.get("/").text  # it asks no more
+    page = ada.get(f"/held/{HELD}").text
+    assert "rejected" in page
+    assert f"{HELD}/reject" not in page
+    assert ada.post(f"/held/{HELD}/reject", headers=HERE).status_code == 409
+    assert ada.post(f"/held/{HELD}/approve", headers=HERE).status_code == 303
+    assert list(_dirty(home)) == [3, 4]
 
 
 def test_a_hash_that_nobody_holds_changes_nothing(ada: TestClient, home: Path) -> None:

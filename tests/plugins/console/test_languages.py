@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from include.leadsync.approval import REJECTED, UNANSWERED
 from include.leadsync.console.collisions import KINDS
+from include.leadsync.console.held_plans import HELD
 from include.leadsync.console.request_list import OUTCOMES, STATES
 from include.leadsync.console.run_history import ORDER
 from include.leadsync.context import RunRequest
@@ -67,6 +69,7 @@ def test_every_word_of_the_engine_that_is_shown_has_a_translation() -> None:
         "link": [*LinkStatus],
         "op": [*OperationKind, *KINDS],
         "state": [*OperationState],
+        "decision": [HELD, REJECTED, UNANSWERED],
         "request": [*STATES],
         "failure": [*OUTCOMES],
         "change": [*KINDS],

@@ -120,15 +120,14 @@ def test_a_run_leads_to_the_dag_run_that_it_was_and_to_no_other(
     assert "/dags/lead_sync/runs/a" in framed
 
 
-def test_the_dag_ids_are_those_of_the_project(project_root: Path) -> None:
+def test_the_dags_whose_runs_are_looked_for_exist(project_root: Path) -> None:
     written = "".join(file.read_text("utf-8") for file in (project_root / "dags").glob("*.py"))
-    assert {name for name in dag_runs.DAG_IDS if f'dag_id="{name}"' in written} == set(dag_runs.DAG_IDS)
-    assert written.count("dag_id=") == len(dag_runs.DAG_IDS)
+    assert [name for name in dag_runs.DAG_IDS if f'dag_id="{name}"' not in written] == []
 
 
 def test_a_run_shows_what_it_did_and_no_path_of_the_machine(staging: Path, vic: TestClient) -> None:
     done = vic.get(f"/runs/{RUNS[2]}").text
-    assert "inbound_done" in done
+    assert "inbound done" in done
     assert "2 to Marketo, 1 to Dynamics" in done
     assert "has written nothing" in done
     wrote = vic.get(f"/runs/{RUNS[0]}").text
