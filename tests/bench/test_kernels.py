@@ -51,9 +51,7 @@ def test_the_loop_in_python_decides_as_the_oracle_of_the_engines_tests() -> None
     records = [tuple({field.name: value} for value in cell) for cell in cells]
     wanted = []
     for row, (base, person, crm) in enumerate(cells):
-        decided = decide(
-            field, one_map.entity, base, person, crm, linked=True, person_base=base, crm_base=base
-        )
+        decided = decide(field, one_map.entity, base, person, crm, linked=True, person_base=base, crm_base=base)
         if decided is not None:
             wanted.append((row, field.name, *decided))
     assert row_by_row(records, one_map) == wanted  # type: ignore[arg-type]

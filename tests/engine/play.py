@@ -6,7 +6,7 @@ import atexit
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.world import World
@@ -25,25 +25,28 @@ def linked_lead(world: World, **values: object) -> tuple[int, str]:
 
 def linked_leads(world: World, *leads: Mapping[str, object]) -> list[tuple[int, str]]:
     """Several at once: a cycle costs the same for one as for ten."""
-    return _linked(world, "lead", [{**_LEAD, **values} for values in leads])
+    return linked_rows(world, *(("lead", {**_LEAD, **values}) for values in leads))
 
 
 def linked_contact(world: World, **values: object) -> tuple[int, str]:
     """A contact made in Dynamics and brought to Marketo by the sync: (person, contact)."""
-    (pair,) = _linked(world, "contact", [{**_CONTACT, **values}])
+    (pair,) = linked_rows(world, ("contact", {**_CONTACT, **values}))
     return pair
 
 
-def _linked(world: World, entity: str, rows: list[dict[str, object]]) -> list[tuple[int, str]]:
-    """Linked by the sync itself; where nothing has happened in the world before, at most once per process."""
+def linked_rows(world: World, *rows: tuple[str, Mapping[str, object]]) -> list[tuple[int, str]]:
+    """CRM records (entity, values) linked by the sync itself: (person, record) of each.
+
+    Where nothing has happened in the world before, at most once per process.
+    """
     if not world.untouched:
-        return _link(world, entity, rows)
-    key = json.dumps([world.config.read_text("utf-8"), entity, rows], sort_keys=True)
+        return _link(world, rows)
+    key = json.dumps([world.config.read_text("utf-8"), rows], sort_keys=True)
     if key in _LINKED:
         folder, runs, pairs = _LINKED[key]
         world.become(folder, runs)
     else:
-        pairs = _link(world, entity, rows)
+        pairs = _link(world, rows)
         folder = Path(tempfile.mkdtemp(prefix="leadsync-linked-")) / "world"
         atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
         world.copy_to(folder)
@@ -51,8 +54,8 @@ def _linked(world: World, entity: str, rows: list[dict[str, object]]) -> list[tu
     return list(pairs)
 
 
-def _link(world: World, entity: str, rows: list[dict[str, object]]) -> list[tuple[int, str]]:
-    records = [world.add_row(entity, **row) for row in rows]
+def _link(world: World, rows: Sequence[tuple[str, Mapping[str, object]]]) -> list[tuple[int, str]]:
+    records = [world.add_row(entity, **row) for entity, row in rows]
     world.settle()
     return [(person["id"], record) for record in records for person in world.persons_by("microsoftId", record)]
 

@@ -13,9 +13,11 @@ from include.leadsync.context import RunRequest
 from include.leadsync.cycle import run_cycle
 from include.leadsync.errors import LeaseLost
 from include.leadsync.requests import request_persons
-from tests.engine.play import column, linked_contact, linked_lead, shown
+from tests.engine.play import column, linked_lead, linked_leads, linked_rows, shown
 from tests.postgresql import empty_schema, running_server
 from tests.world import World
+
+NAMED = {"subject": "Web form", "firstname": "Ann", "lastname": "Ax"}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,12 @@ def world(server: str, tmp_path: Path) -> Iterator[World]:
 
 
 def test_rules_winners_requests_failures_and_deletions_are_the_same(world: World) -> None:
-    person, lead = linked_lead(world, jobtitle="Chefingenjör 💡")
-    other, contact = linked_contact(world, jobtitle="Engineer")
-    gone_person, gone = linked_lead(world, emailaddress1="gone@example.com")
+    (person, lead), (other, contact), (gone_person, gone) = linked_rows(
+        world,
+        ("lead", {**NAMED, "emailaddress1": "ann@example.com", "jobtitle": "Chefingenjör 💡"}),
+        ("contact", {"lastname": "Berg", "emailaddress1": "bo@example.com", "jobtitle": "Engineer"}),
+        ("lead", {**NAMED, "emailaddress1": "gone@example.com"}),
+    )
     asked = world.add_person(email="cy@example.com", firstName="Cy", lastName="Dee")
     world.edit_person(person, title="from Marketo")
     world.edit_row("lead", lead, jobtitle="from Dynamics", telephone1="+46 40 1")
@@ -69,7 +74,7 @@ def test_a_failure_is_told_once_and_recovers_once(world: World) -> None:
 def test_many_deletions_wait_for_approval(world: World) -> None:
     world.configure({"policies": {"brake": {"deletes": {"count": 1, "share": 0.1}}}})
     world.reopen()
-    pairs = [linked_lead(world, emailaddress1=f"p{number}@example.com") for number in range(2)]
+    pairs = linked_leads(world, *({"emailaddress1": f"p{number}@example.com"} for number in range(2)))
     for _, lead in pairs:
         world.delete_row("lead", lead)
     plan_hash = world.run()["steps"]["plan"]["plan_hash"]
@@ -180,8 +185,8 @@ def test_a_loader_that_slept_while_another_took_over_writes_nothing_more(world: 
 
 
 def test_a_null_character_that_the_database_cannot_hold_stops_nobody(world: World) -> None:
-    person, lead = linked_lead(world)
-    other, contact = linked_contact(world)
+    contact_row = {"lastname": "Berg", "emailaddress1": "bo@example.com"}
+    (person, lead), (other, contact) = linked_rows(world, ("lead", NAMED), ("contact", contact_row))
     world.edit_person(person, title="nul\x00l")
     world.edit_person(other, title="goes on")
     world.settle()

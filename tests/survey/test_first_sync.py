@@ -36,8 +36,8 @@ def populate(world: World) -> dict[str, Any]:
 
 def reported(world: World, kind: str = "first-sync", **asked: Any) -> dict[str, Any]:
     world.movable.advance(60)
-    world._runs += 1
-    return survey(world.engine, Survey(f"{world.clock.now():%Y%m%dT%H%M%SZ}-{world._runs:06d}", kind, **asked))
+    world.runs += 1
+    return survey(world.engine, Survey(f"{world.clock.now():%Y%m%dT%H%M%SZ}-{world.runs:06d}", kind, **asked))
 
 
 def stamp(world: World, person: int) -> Any:

@@ -11,6 +11,7 @@ from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import FixConfiguration
 from include.leadsync.state import Links, StateStore
 from include.leadsync.survey import store
+from tests.engine.play import linked_rows
 from tests.survey.test_first_sync import reported
 from tests.world import START, World
 
@@ -24,10 +25,10 @@ def lose_the_store(world: World) -> None:
 
 def in_step(world: World) -> list[tuple[str, str, int]]:
     """A lead and a contact with their persons, in step."""
-    rows = [("lead", world.add_row("lead", lastname="Lea", subject="Fair", emailaddress1="l@example.com"))]
-    rows += [("contact", world.add_row("contact", lastname="Con", emailaddress1="c@example.com"))]
-    world.settle()
-    return [(entity, row, world.persons_by("microsoftId", row)[0]["id"]) for entity, row in rows]
+    lead = {"lastname": "Lea", "subject": "Fair", "emailaddress1": "l@example.com"}
+    contact = {"lastname": "Con", "emailaddress1": "c@example.com"}
+    pairs = linked_rows(world, ("lead", lead), ("contact", contact))
+    return [(entity, row, person) for entity, (person, row) in zip(("lead", "contact"), pairs, strict=True)]
 
 
 def rebuilt(world: World, **asked: Any) -> dict[str, Any]:
