@@ -10,9 +10,9 @@ import pytest
 
 from include.leadsync import reconcile
 from include.leadsync.clock import iso
-from include.leadsync.context import Json
+from include.leadsync.context import Json, RunRequest
 from include.leadsync.extract.identity import record_columns
-from include.leadsync.model import Entity
+from include.leadsync.model import Entity, Lane
 from include.leadsync.schema import current_schema
 from include.leadsync.state import Cursors, Links, Outbox
 from tests.engine.lifecycle import PEOPLE, Scene, copy_of
@@ -89,7 +89,8 @@ def test_edits_that_no_feed_told_cross_by_the_usual_rules(scene: Scene, world: W
     assert column(world, "lead", scene.record("ann"), "jobtitle") == "of the marketer"
     assert shown(world, cy, "title") == "of the salesperson"
     assert column(world, "contact", scene.record("di"), "address1_city") == "Lund"
-    assert shown(world, cy, "microsoftBackfilledAt") is not None  # the lane of backfills
+    planned = world.engine.staging(RunRequest(report["run_id"])).read("plan")
+    assert planned["lane"].unique().to_list() == [int(Lane.BACKFILL)]
     assert_nothing_more(world)
     assert world.settle() == 1
 
