@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -12,10 +13,11 @@ from uuid import uuid4
 
 from include.leadsync.clients.dynamics import DynamicsClient
 from include.leadsync.clients.marketo import MarketoClient
-from include.leadsync.clients.transport import RequestsTransport, Transport
+from include.leadsync.clients.transport import Counted, RequestsTransport, Transport
 from include.leadsync.clock import Clock, SystemClock, iso, parse_iso
 from include.leadsync.config import Paths, Settings
 from include.leadsync.errors import FixConfiguration
+from include.leadsync.measures import Measure
 from include.leadsync.model import Connection, Entity, System, Window
 from include.leadsync.staging import Staging
 from include.leadsync.state import SharedBudget, StateStore
@@ -126,6 +128,8 @@ class Engine:
     store: StateStore
     clock: Clock = field(default_factory=SystemClock)
     transport: Transport = field(default_factory=RequestsTransport)
+    measures: list[Measure] = field(default_factory=list)  # of the steps so far
+    calls: Counter[str] = field(default_factory=Counter)  # requests to each system so far, log-ins aside
     opened: dict[str, Any] = field(default_factory=dict)  # what steps of one process read once, by name
 
     @classmethod
@@ -156,7 +160,7 @@ class Engine:
         """The Marketo client, on the shared budget."""
         return MarketoClient(
             self.connections[System.MARKETO],
-            transport=self.transport,
+            transport=Counted(self.transport, self.calls, System.MARKETO.value),
             budget=self.budget(System.MARKETO),
             clock=self.clock,
         )
@@ -166,7 +170,7 @@ class Engine:
         """The Dynamics client, on the shared budget."""
         client = DynamicsClient(
             self.connections[System.DYNAMICS],
-            transport=self.transport,
+            transport=Counted(self.transport, self.calls, System.DYNAMICS.value),
             budget=self.budget(System.DYNAMICS),
             clock=self.clock,
         )

@@ -6,9 +6,10 @@ counts and paths. The DAG runs each as a task, the command line all in one proce
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import timedelta
 
 from include.leadsync.activity import tell_persons
@@ -21,6 +22,8 @@ from include.leadsync.extract.persons import extract_persons
 from include.leadsync.judge import validate as judge
 from include.leadsync.link import link
 from include.leadsync.load import load
+from include.leadsync.logs import about, logger
+from include.leadsync.measures import MEASURED, of_state, of_step
 from include.leadsync.model import Connection, Entity, System
 from include.leadsync.plan import merge, plan
 from include.leadsync.reconcile import KIND as RECONCILE
@@ -34,7 +37,7 @@ from include.leadsync.turn import end_turn, take_turn
 
 __all__ = ["STEPS", "STREAMS", "RunRequest", "run_cycle", "run_step", "run_whole"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _SWEPT = ("leadsync", "retention")
 _SWEEP_EVERY = timedelta(hours=1)
@@ -99,6 +102,9 @@ STEPS: Mapping[str, Callable[[Engine, RunRequest], dict[str, Json]]] = {
 _BEFORE_STORED = ("extract", "link", "merge", "plan", "validate", "enqueue")
 """Steps that are for nothing when another cycle has taken over; what is stored goes on in any case."""
 
+LAST = "finish"
+"""The step that closes a run."""
+
 _DRY = ("recover", "extract", "link", "merge", "plan", "validate")
 
 _BEFOREHAND: Mapping[str, Callable[[Engine, RunRequest], dict[str, Json]]] = {"compare": compare}
@@ -112,30 +118,42 @@ def steps_of(run: RunRequest) -> list[str]:
 
 
 def run_step(name: str, run: RunRequest, *, connections: Mapping[System, Connection]) -> dict[str, Json]:
-    """Carry out one step in a process of its own, as an Airflow task does.
+    """Carry out one step in a process of its own, as an Airflow task does; `measured` holds its measures.
 
     Raises what the step raises; see `errors` for what happens next.
     """
     paths = Paths.from_environment()
     with Engine.open(load_settings(paths.config), paths, connections) as engine:
-        return step(engine, name, run)
+        result = step(engine, name, run)
+        return {**result, MEASURED: _measured(engine, standing=name == LAST)}
 
 
 def run_whole(run: RunRequest, *, connections: Mapping[System, Connection]) -> dict[str, Json]:
     """`run_cycle` in a process of its own: for runs that are short, such as those that serve requests."""
     paths = Paths.from_environment()
     with Engine.open(load_settings(paths.config), paths, connections) as engine:
-        return run_cycle(engine, run)
+        report = run_cycle(engine, run)
+        return {**report, MEASURED: _measured(engine, standing=True)}
+
+
+def _measured(engine: Engine, *, standing: bool) -> list[dict[str, Json]]:
+    state = of_state(engine.store, engine.settings, engine.clock) if standing else []
+    return [asdict(measure) for measure in (*engine.measures, *state)]
 
 
 def step(engine: Engine, name: str, run: RunRequest) -> dict[str, Json]:
     """Carry out one step with an open engine, keeping the cycle's lease alive."""
-    if name in _BEFORE_STORED:
-        take_turn(engine, run)
-    log.info("run %s: %s", run.run_id, name)
-    result = {**STEPS, **_BEFOREHAND}[name](engine, run)
-    Runs(engine.store).note(run.run_id, name if not run.stream else f"{name}.{run.stream}", result)
-    return result
+    whole = name if not run.stream else f"{name}.{run.stream}"
+    with about(run=run.run_id, step=whole):
+        if name in _BEFORE_STORED:
+            take_turn(engine, run)
+        log.info("run %s: %s", run.run_id, name)
+        began, calls = engine.clock.monotonic(), Counter(engine.calls)
+        result = {**STEPS, **_BEFOREHAND}[name](engine, run)
+        took = engine.clock.monotonic() - began
+        engine.measures.extend(of_step(name, run.kind, result, took, engine.calls - calls))
+        Runs(engine.store).note(run.run_id, whole, result)
+        return result
 
 
 def run_cycle(engine: Engine, run: RunRequest) -> dict[str, Json]:

@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
     DAG,
+    Asset,
     BaseHook,
     BaseNotifier,
     BaseOperator,
@@ -23,12 +24,15 @@ from airflow.sdk import (
     conf,
 )
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.observability import stats
+from structlog.contextvars import bound_contextvars as log_context
 
 __all__ = [
     "DAG",
     "AirflowException",
     "AirflowFailException",
     "AirflowSkipException",
+    "Asset",
     "BaseHook",
     "BaseNotifier",
     "BaseOperator",
@@ -43,7 +47,9 @@ __all__ = [
     "Variable",
     "chain",
     "conf",
+    "log_context",
     "mail",
+    "stats",
 ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from leadsync_hooks import assets
 from leadsync_hooks.airflow_names import BaseOperator, TriggerRule, chain
 from leadsync_hooks.approvals import ask_for_approval
 from leadsync_hooks.operators import (
@@ -55,6 +56,8 @@ def cycle_tasks(kind: str) -> tuple[BaseOperator, BaseOperator]:
             stream="person",
             pool=MARKETO_POOL,
             execution_timeout=_LONG,
+            inlets=[assets.PERSONS],
+            outlets=[assets.STAGED],
         ),
         StepOperator.partial(
             task_id="extract_records",
@@ -63,14 +66,27 @@ def cycle_tasks(kind: str) -> tuple[BaseOperator, BaseOperator]:
             pool=DYNAMICS_POOL,
             execution_timeout=_LONG,
             map_index_template="{{ task.stream }}",
+            inlets=[assets.LEADS, assets.CONTACTS],
+            outlets=[assets.STAGED],
         ).expand(stream=TABLES),
     ]
     link = StepOperator(task_id="link", step="link", kind=kind, pool=MARKETO_POOL)
     merge = StepOperator(task_id="merge", step="merge", kind=kind)
-    plan = PlanOperator(task_id="plan", step="plan", kind=kind)
+    plan = PlanOperator(task_id="plan", step="plan", kind=kind, inlets=[assets.STAGED], outlets=[assets.PLAN])
     validate = ReportOperator(task_id="validate", step="validate", kind=kind)
-    enqueue = StepOperator(task_id=COMMIT_STEP, step=COMMIT_STEP, kind=kind)
-    load = StepOperator(task_id="load", step="load", kind=kind, pool=MARKETO_POOL, retries=1, execution_timeout=_LONG)
+    enqueue = StepOperator(
+        task_id=COMMIT_STEP, step=COMMIT_STEP, kind=kind, inlets=[assets.PLAN], outlets=[assets.OUTBOX]
+    )
+    load = StepOperator(
+        task_id="load",
+        step="load",
+        kind=kind,
+        pool=MARKETO_POOL,
+        retries=1,
+        execution_timeout=_LONG,
+        inlets=[assets.OUTBOX],
+        outlets=assets.BOTH_SYSTEMS,
+    )
     activity = StepOperator(task_id="activity", step="activity", kind=kind, pool=MARKETO_POOL)
     finish = FinishOperator(task_id=LAST_STEP, step=LAST_STEP, kind=kind, trigger_rule=TriggerRule.NONE_FAILED)
     beforehand: list[BaseOperator] = [recover]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException, conf
+from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException, conf, log_context
 from leadsync_hooks.dynamics import DynamicsHook
 from leadsync_hooks.marketo import MarketoHook
 from leadsync_hooks.notifying import channels_of
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from include.leadsync.state import StateStore
 
 log = logging.getLogger(__name__)
+
+
+def bind_logs() -> None:
+    """Have the ids that the engine binds (`logs.about`) stand on every line of Airflow's task log while they hold."""
+    from include.leadsync import logs
+
+    if log_context not in logs.BRIDGES:
+        logs.BRIDGES.append(log_context)
 
 
 @contextmanager
@@ -46,6 +54,7 @@ def perform(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
     from include.leadsync.cycle import run_step
 
     _require_shared_storage()
+    bind_logs()
     return run_step(step, request_of(values), connections=connections())
 
 
@@ -54,6 +63,7 @@ def perform_all(values: Mapping[str, Any]) -> dict[str, Any]:
     from include.leadsync.cycle import run_whole
 
     _require_shared_storage()
+    bind_logs()
     return run_whole(request_of(values), connections=connections())
 
 

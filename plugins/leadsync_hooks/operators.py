@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from leadsync_hooks import engine
+from leadsync_hooks import assets, engine
 from leadsync_hooks.airflow_names import AirflowFailException, AirflowSkipException, BaseOperator, Context, Variable
 from leadsync_hooks.links import PlanLink, ValidationReportLink
+from leadsync_hooks.measuring import MEASURED, emit
 from leadsync_hooks.runs import engine_run_id, is_switched_on, run_values
 
 FIRST_STEP = "recover"
@@ -52,6 +53,8 @@ class StepOperator(BaseOperator):
         except AirflowSkipException as skipped:
             engine.close_run(values["run_id"], "skipped", {"reason": str(skipped)})
             raise
+        emit(result.pop(MEASURED, ()))
+        assets.describe(context["outlet_events"], self.outlets, values["run_id"], result)
         self.log.info("%s: %s", self.step, result)
         return {**result, "run": values} if self.step == FIRST_STEP else result
 
@@ -127,6 +130,7 @@ class SyncPersonsOperator(BaseOperator):
                 token=params.get("token") or f"{run.dag_id}/{run.run_id}",
             )
             report = engine.perform_all(values)
+        emit(report.pop(MEASURED, ()))
         self.log.info("%s", report)
         return {"requests": stored["requests"], "new": stored["new"], "outcome": report["outcome"], "run": values}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from leadsync_hooks import engine
 from leadsync_hooks.airflow_names import AirflowFailException, BaseOperator, Context, Param, Variable, conf
+from leadsync_hooks.measuring import MEASURED, emit
 
 BLIND = "leadsync_watch_blind"
 """Airflow variable that says since when the state store cannot be read: told once, not with every look."""
@@ -45,6 +46,7 @@ class WatchOperator(BaseOperator):
         if blind:
             engine.tell_all("Lead Sync: state store away is over", f"It was away since {blind}.")
             Variable.set(BLIND, "")
+        emit(report.pop(MEASURED, ()))
         self.log.info("%s", report)
         return report
 

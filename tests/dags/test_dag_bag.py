@@ -132,6 +132,26 @@ def test_a_hundred_plans_may_wait_at_once_each_for_a_week(dags: Mapping[str, Any
     assert decide.upstream_task_ids == {"ask"}
 
 
+@pytest.mark.parametrize("dag_id", sorted(CYCLES))
+def test_lineage_leads_from_both_systems_over_staging_plan_and_outbox_to_both(
+    dags: Mapping[str, Any], dag_id: str
+) -> None:
+    tasks = dags[dag_id].task_dict
+    flows = {}
+    for name, task in tasks.items():
+        into, out = (task.partial_kwargs[k] if task.is_mapped else getattr(task, k) for k in ("inlets", "outlets"))
+        if into or out:
+            flows[name] = ([asset.name for asset in into], [asset.name for asset in out])
+    both = ["marketo_persons", "dynamics_leads", "dynamics_contacts"]
+    assert flows == {
+        "extract_persons": (["marketo_persons"], ["leadsync_staging"]),
+        "extract_records": (["dynamics_leads", "dynamics_contacts"], ["leadsync_staging"]),
+        "plan": (["leadsync_staging"], ["leadsync_plan"]),
+        "enqueue": (["leadsync_plan"], ["leadsync_outbox"]),
+        "load": (["leadsync_outbox"], both),
+    }
+
+
 def test_requests_are_stored_and_served_in_one_task_because_somebody_waits(dags: Mapping[str, Any]) -> None:
     (task,) = dags["sync_person_to_microsoft"].tasks
     assert task.pool == "marketo_api"

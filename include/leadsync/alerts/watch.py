@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 
 from include.leadsync.alerts import digest
@@ -13,9 +13,11 @@ from include.leadsync.clock import Clock
 from include.leadsync.config import Settings
 from include.leadsync.context import Json
 from include.leadsync.errors import LeadSyncError
+from include.leadsync.logs import logger
+from include.leadsync.measures import MEASURED, of_state
 from include.leadsync.state import StateStore
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Send = Callable[[Message], None]
 """Sends one message; raises when it was not taken."""
@@ -28,7 +30,7 @@ class NotTold(LeadSyncError):
 def watch(
     store: StateStore, settings: Settings, clock: Clock, channels: Mapping[str, Send], console: str
 ) -> dict[str, Json]:
-    """Look, and tell; returns `troubles` (keys) and `sent` (messages).
+    """Look, and tell; returns `troubles` (keys), `sent` (messages) and `measured` (where the sync stands).
 
     Raises `NotTold` after every channel was tried: one that is away keeps no other from being told.
     """
@@ -45,7 +47,8 @@ def watch(
             failed.append(f"{channel} ({type(error).__name__})")
     if failed:
         raise NotTold(f"not told: {', '.join(failed)}; check the Airflow connection in leadsync.yaml, section alerts")
-    return {"troubles": [trouble.key for trouble in wrong], "sent": count}
+    standing = [asdict(measure) for measure in of_state(store, settings, clock)]
+    return {"troubles": [trouble.key for trouble in wrong], "sent": count, MEASURED: standing}
 
 
 def _tell(

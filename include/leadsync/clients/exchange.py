@@ -8,7 +8,6 @@ before it sends again. Which call may be repeated, and why, is the table in `wri
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,9 +30,10 @@ from include.leadsync.errors import (
     Throttled,
     redact,
 )
+from include.leadsync.logs import about, logger
 from include.leadsync.model import System
 
-log = logging.getLogger("leadsync.http")
+log = logger("leadsync.http")
 
 PENALTY: Final = 20.0
 """Seconds nobody calls when the service throttles without saying for how long (Marketo's window, §11)."""
@@ -229,16 +229,18 @@ def send_logged(system: System, transport: Transport, request: HttpRequest, cloc
         log.warning("%s %s %s: no answer: %s", system, request.method, request.path, error)
         raise
     took = (clock.monotonic() - started) * 1000
-    log.info(
-        "%s %s %s: %d in %.0f ms, %d bytes, request %s",
-        system,
-        request.method,
-        request.path,
-        response.status,
-        took,
-        len(response.body),
-        request_id(response),
-    )
+    call = request_id(response)
+    with about(call=None if call == "-" else call):
+        log.info(
+            "%s %s %s: %d in %.0f ms, %d bytes, request %s",
+            system,
+            request.method,
+            request.path,
+            response.status,
+            took,
+            len(response.body),
+            call,
+        )
     if len(response.body) > MAX_BODY:
         raise AnswerMalformed(system, f"more than {MAX_BODY} bytes", "")
     return response

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -99,6 +100,19 @@ class Transport(Protocol):
             AnswerMalformed: the answer exceeds `MAX_BODY`.
         """
         ...
+
+
+class Counted:
+    """Another transport, whose requests are counted under a name; log-ins are not (no service counts them)."""
+
+    def __init__(self, transport: Transport, counts: Counter[str], name: str) -> None:
+        self._transport, self._counts, self._name = transport, counts, name
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Count, then send; see `Transport`."""
+        if not request.path.endswith("/token"):
+            self._counts[self._name] += 1
+        return self._transport.send(request)
 
 
 class RequestsTransport:

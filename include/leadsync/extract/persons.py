@@ -8,7 +8,6 @@ ids asked for that do not exist · `persons_deleted` id · `persons_merged` as `
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -24,12 +23,13 @@ from include.leadsync.extract.feed import OPT_OUTS_SCHEMA, OVERWRITTEN_SCHEMA, e
 from include.leadsync.extract.merges import MERGE_LEADS, MERGES_SCHEMA, merges, survivors
 from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
+from include.leadsync.logs import logger
 from include.leadsync.model import SyncField, Window
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, PersonMerges, SeenActivities
 from include.leadsync.turn import take_turn
 
-log = logging.getLogger("leadsync.extract")
+log = logger("leadsync.extract")
 
 CHANGES, DELETES, OVERLAP = "marketo:changes", "marketo:deletes", "marketo:overlap"
 MERGES = "marketo:merges"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 from include.leadsync.clients.dynamics import DynamicsClient, RowWrite, WriteResult
 from include.leadsync.errors import LeadSyncError
 from include.leadsync.load.outcome import Fate, Operation, Outcome
+from include.leadsync.logs import logger
 from include.leadsync.model import Lane, OperationKind
 from include.leadsync.settings.duplicates import DuplicateRules
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 DUPLICATE: Final = "0x80040333"
 REFUSED: Final = "duplicate_rule"

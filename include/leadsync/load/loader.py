@@ -13,9 +13,12 @@ from include.leadsync.load.outcome import Fate, Operation, Outcome
 from include.leadsync.load.rechecking import still_due
 from include.leadsync.load.settle import Settling
 from include.leadsync.load.telling import Teller
+from include.leadsync.logs import about, logger
 from include.leadsync.model import Direction, OperationKind
 from include.leadsync.schema import staged_schema
 from include.leadsync.state import Lease, Leases, Outbox
+
+log = logger(__name__)
 
 WRITER = "writer"
 LEASE_SECONDS = 45.0
@@ -71,6 +74,7 @@ class _Loader:
         outcomes = self._send(direction, operations)
         self._settling.settle(outcomes)
         self.counts.update((direction.value, outcome.fate.value) for outcome in outcomes)
+        _log_refusals(outcomes)
         put_off = [outcome for outcome in outcomes if outcome.fate is Fate.LATER]
         if put_off:
             self.stopped_by = put_off[0].message
@@ -92,3 +96,12 @@ class _Loader:
         writes = [op for op in operations if op.kind != OperationKind.ACTIVITY]
         sent = send_to_marketo(self._engine.marketo, self._schema, key, writes)
         return sent + self._teller.tell(tellings)
+
+
+def _log_refusals(outcomes: list[Outcome]) -> None:
+    """One line for each record that did not get across, with its ids; what the service said may hold a value."""
+    for outcome in outcomes:
+        if outcome.fate in {Fate.REFUSED, Fate.UNKNOWN}:
+            op = outcome.operation
+            with about(link=op.link_id, person=op.person_id, request=op.request_id):
+                log.info("%s %s %s: %s %s", op.direction, op.kind, op.entity, outcome.fate, outcome.code or "-")

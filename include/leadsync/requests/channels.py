@@ -6,16 +6,16 @@ written: consumed exactly once, wherever a run dies.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import FixConfiguration, LeadSyncError, RowFailed
+from include.leadsync.logs import logger
 from include.leadsync.settings.requests import Ask
 from include.leadsync.state import Metadata, Requests
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 LIST, FIELD = "list:", "field:"
 """How the source of a request of these channels begins; the name follows."""
