@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from leadsync_hooks.runs import engine_run_id
+
+log = logging.getLogger(__name__)
 
 DAG_IDS = ("lead_sync", "lead_sync_backfill", "lead_sync_reconcile", "sync_person_to_microsoft")
 
@@ -18,6 +21,7 @@ def dag_run_path(run_id: str) -> str | None:
     from airflow.models import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         begun = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -25,8 +29,11 @@ def dag_run_path(run_id: str) -> str | None:
         return None
     within = (DagRun.run_after >= begun) & (DagRun.run_after < begun + timedelta(seconds=1))
     candidates = select(DagRun.dag_id, DagRun.run_id, DagRun.run_after).where(DagRun.dag_id.in_(DAG_IDS), within)
-    with create_session() as session:
-        for dag_id, name, run_after in session.execute(candidates):
-            if engine_run_id(dag_id, name, run_after) == run_id:
-                return f"/dags/{dag_id}/runs/{quote(name, safe='')}"
-    return None
+    try:
+        with create_session() as session:
+            found = [(str(row[0]), str(row[1]), row[2]) for row in session.execute(candidates)]
+    except SQLAlchemyError as error:
+        log.warning("the DAG run of %s could not be looked for (%s)", run_id, type(error).__name__)
+        return None  # the page is worth showing without this link
+    names = ((dag_id, name) for dag_id, name, run_after in found if engine_run_id(dag_id, name, run_after) == run_id)
+    return next((f"/dags/{dag_id}/runs/{quote(name, safe='')}" for dag_id, name in names), None)

@@ -113,11 +113,27 @@ def test_a_run_leads_to_the_dag_run_that_it_was_and_to_no_other(
     assert dag_runs.dag_run_path(run_id) == "/dags/lead_sync/runs/scheduled__a%20b%2Bc"
     assert dag_runs.dag_run_path(run_id[:-1] + "x") is None
     assert dag_runs.dag_run_path("by-hand") is None
+    rows.clear()
+    assert dag_runs.dag_run_path(run_id) is None
     monkeypatch.setattr(runs, "dag_run_path", lambda _: "/dags/lead_sync/runs/a")
     assert 'href="/dags/lead_sync/runs/a"' in vic.get(f"/runs/{RUNS[1]}").text
     framed = vic.get(f"/runs/{RUNS[1]}", headers={"sec-fetch-dest": "iframe"}).text
     assert 'href="/dags' not in framed  # Airflow inside Airflow
     assert "/dags/lead_sync/runs/a" in framed
+
+
+def test_a_run_is_shown_when_airflows_database_does_not_answer(
+    vic: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.utils import session as sessions
+    from sqlalchemy.exc import OperationalError
+
+    def create_session() -> Any:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    monkeypatch.setattr(sessions, "create_session", create_session)
+    monkeypatch.setattr(runs, "dag_run_path", dag_runs.dag_run_path)
+    assert vic.get(f"/runs/{RUNS[1]}").status_code == 200
 
 
 def test_the_dags_whose_runs_are_looked_for_exist(project_root: Path) -> None:
