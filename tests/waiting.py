@@ -11,9 +11,9 @@ PATIENCE: Final = 60.0
 """Seconds after which something has not merely been slow: an upper bound, not a wait."""
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Until another thread or process has got there; fails after `PATIENCE`."""
-    limit = time.monotonic() + PATIENCE
+def wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Until another thread or process has got there; fails after `patience` seconds."""
+    limit = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < limit, "it did not happen"
         threading.Event().wait(0.005)

@@ -6,9 +6,11 @@ One start costs 15 s; `make test` gives a file to one worker, so there is one st
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -114,12 +116,25 @@ def test_the_test_button_works_on_a_connection_as_the_form_shows_it(airflow: Loc
     assert "answers" in answer["message"]
 
 
-def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_click_away(
-    airflow: LocalAirflow,
-) -> None:
+PLANTED = ["planted-person@example.com", "Plantedname", "planted title", "planted at nowhere"]
+
+
+@pytest.fixture(scope="module")
+def cycle(airflow: LocalAirflow, sandbox: SandboxProcess) -> tuple[DagRun, str]:
+    """A run of `lead_sync` that carries one new record and refuses another, and how it ended."""
+    dynamics = Dynamics(sandbox.dynamics_url)
+    address, name, title, no_address = PLANTED
+    for given in (address, no_address):
+        dynamics.add("lead", subject="s", lastname=name, emailaddress1=given, jobtitle=title)
     airflow.rest.wait_for_dags({"lead_sync"})
     run = airflow.rest.trigger("lead_sync")
-    state = airflow.rest.wait(run)
+    return run, airflow.rest.wait(run)
+
+
+def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_click_away(
+    airflow: LocalAirflow, cycle: tuple[DagRun, str]
+) -> None:
+    run, state = cycle
     states = airflow.rest.task_states(run)
     failed = [task for task, end in states.items() if end == "failed"]
     assert state == "success", [airflow.rest.log(run, task) for task in failed if "[" not in task] or states
@@ -135,6 +150,20 @@ def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_cl
             f'href="/dags/lead_sync/runs/{quote(run.run_id, safe="")}"'
             in airflow.rest.page(f"/leadsync/runs/{engine_run}").text
         )  # and back from there to the DAG run
+
+
+def test_what_airflow_keeps_of_a_run_has_no_secret_and_no_value_of_a_person_in_it(
+    airflow: LocalAirflow, sandbox: SandboxProcess, cycle: tuple[DagRun, str]
+) -> None:
+    """XCom, rendered templates, configurations of runs, logs: the whole metadata database and every file (P10)."""
+    assert Marketo(sandbox.marketo_url).by_email(PLANTED[0])  # it was carried
+    assert airflow.rest.xcom(cycle[0], "enqueue")["failures_logged"] == 1  # and the other refused, by its address
+    kept = {path.name: path.read_bytes() for path in airflow.airflow_home.rglob("*") if path.is_file()}
+    with closing(sqlite3.connect(airflow.airflow_home / "airflow.db")) as connection:
+        kept["airflow.db"] = "\n".join(connection.iterdump()).encode()
+    assert cycle[0].run_id.encode() in kept["airflow.db"]  # what is there is found
+    markers = [WEBHOOK_SECRET, *PLANTED]
+    assert [(name, marker) for name, content in kept.items() for marker in markers if marker.encode() in content] == []
 
 
 def test_a_webhook_gets_a_record_made_and_sent_again_makes_no_second_one(
