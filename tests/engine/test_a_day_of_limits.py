@@ -12,6 +12,8 @@ from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import RetryLater
 from include.leadsync.forecast import forecasts
 from include.leadsync.model import System
+from tests.engine.play import column, linked_lead, shown
+from tests.faults.switchboard import misbehaving
 from tests.world import MARKETO, World
 
 QUOTA, SHARE = 120, 60
@@ -64,6 +66,35 @@ def test_more_than_fits_into_a_day_is_finished_the_next_and_nobody_hears_607(lim
     assert set(ended[6:]) == {"done"}
     assert [world.persons_by("microsoftId", lead)[0]["id"] and title(world, lead) for lead in leads] == ["job 4"] * 8
     assert heard == []
+
+
+EVERYTHING = {
+    "marketo": {"service": "marketo", "path": "^/rest/"},
+    "dynamics": {"service": "dynamics", "path": "^/api/"},
+}
+REFUSALS = [
+    {**EVERYTHING["marketo"], "effect": {"error": "606"}},
+    {**EVERYTHING["marketo"], "effect": {"error": "607"}},
+    {**EVERYTHING["marketo"], "effect": {"error": "615"}},
+    {**EVERYTHING["dynamics"], "effect": {"error": "0x80072322", "retry_after": 300}},
+]
+
+
+def test_a_day_on_which_every_call_is_too_much_is_one_failure_a_run_and_nothing_is_lost(world: World) -> None:
+    person, lead = linked_lead(world)
+    calls = []
+    for number in range(8):
+        world.edit_person(person, title=f"job {number}")
+        world.edit_row("lead", lead, address1_city=f"city {number}")
+        world.transport.log.clear()
+        with misbehaving(world, [REFUSALS[number % 4]]), pytest.raises(RetryLater):
+            world.run()
+        calls.append(len(world.transport.log))
+        world.movable.advance(3 * 3600)
+    assert max(calls) < 30  # no loop
+    world.movable.advance(86_400)
+    world.settle()
+    assert (shown(world, person, "city"), column(world, "lead", lead, "jobtitle")) == ("city 7", "job 7")
 
 
 def title(world: World, lead: str) -> object:

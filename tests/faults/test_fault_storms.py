@@ -34,9 +34,17 @@ def plan(dice: random.Random) -> list[Rule]:
     return [{**known[name], "name": name, "probability": dice.choice((0.2, 0.4, 0.8))} for name in names]
 
 
+def feeds(world: World, seed: int) -> None:
+    """Some of Marketo's activities come late, out of order, or many pages long."""
+    dice = random.Random(f"feeds {seed}")
+    late = {"late_every": dice.choice((0, 2, 3)), "late_seconds": dice.choice((30, 200)), "late_reordered": True}
+    world.marketo.control("set_options", {**late, "feed_block": dice.choice((0, 3))})
+
+
 def weather(world: World, rules: list[Rule], seed: int) -> Counter[str]:
     """Cycles under the storm, with an edit on each side before each; how many there were of what."""
     happened: Counter[str] = Counter()
+    feeds(world, seed)
     random.seed(seed)  # the waits between attempts have jitter
     with misbehaving(world, rules, seed) as board:
         for number in range(CYCLES):
@@ -54,6 +62,7 @@ def weather(world: World, rules: list[Rule], seed: int) -> Counter[str]:
 
 
 def assert_it_cleared_up(world: World) -> None:
+    world.marketo.control("set_options", {"late_every": 0, "feed_block": 0})
     world.movable.advance(86_400)  # the day's calls are there again
     world.settle()
     assert_as_it_should_be(world)

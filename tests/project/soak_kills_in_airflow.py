@@ -85,7 +85,7 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing_and_makes_nothing_twice(
     born = dynamics.add("lead", subject="s", lastname="Born", emailaddress1=f"born-{name}@example.com")
     marketo.control("faults/set", {"rules": [WRITES[service]]})
     run = airflow.rest.trigger("lead_sync")
-    wait_until(lambda: marketo.control("faults/list", {})["rules"][0]["paused"] == 1, LONG)
+    wait_until(lambda: marketo.control("faults/list", {})["result"]["rules"][0]["paused"] == 1, LONG)
     victims(airflow)[victim].kill()
     marketo.control("faults/release", {})
     marketo.control("faults/clear", {})
@@ -99,5 +99,7 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing_and_makes_nothing_twice(
     (made,) = marketo.by_email(f"born-{name}@example.com")
     assert marketo.person_of(born)["id"] == made["id"]
     cycle(airflow)
-    written = marketo.control("calls/list", {"path": "leads.json|batch", "intent": "POST", "limit": 50})["calls"]
+    written = marketo.control("calls/list", {"path": "leads.json|batch", "intent": "POST", "limit": 50})["result"][
+        "calls"
+    ]
     sys.stdout.write(f"seeds 0 to 0: {name} killed, its run ended as {ended}; {len(written)} writing calls so far\n")
