@@ -12,7 +12,7 @@ from include.leadsync.cli_commands import DONE, FAILED_ROWS, failed_rows, open_e
 from include.leadsync.clock import SystemClock
 from include.leadsync.context import Json, RunRequest, new_run_id
 from include.leadsync.cycle import run_cycle
-from include.leadsync.undoing import IN_MOTION, KIND, MEANING, undo_list
+from include.leadsync.undoing import IN_MOTION, KIND, MEANING, WAITS, undo_list
 
 _SAID = MEANING | {
     "refused": "not put back: the target would refuse the value; `errors` says why",
@@ -33,7 +33,7 @@ def run_undo(options: argparse.Namespace) -> int:
         print(json.dumps(report | {"failed": failed, "undo": rows}, default=str, ensure_ascii=False))
     else:
         _print(report, rows, options.run)
-    left = any(row["fate"] == IN_MOTION for row in rows)
+    left = any(row["fate"] in {IN_MOTION, WAITS} for row in rows)
     return FAILED_ROWS if failed or left else DONE
 
 

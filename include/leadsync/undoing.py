@@ -19,7 +19,7 @@ from include.leadsync.errors import FixConfiguration
 from include.leadsync.load.outcome import Fate
 from include.leadsync.model import OperationKind
 from include.leadsync.staging import Staging
-from include.leadsync.state import Ledger, Links, Runs
+from include.leadsync.state import Ledger, Links, Outbox, Runs
 
 KIND = "undo"
 CELLS, LISTED, BUSY = "undoing", "undo_list", "busy"
@@ -29,7 +29,8 @@ LISTED_SCHEMA = CELL_SCHEMA | {"present": pl.String, "fate": pl.String}
 
 RESTORED, EDITED, ALREADY, NEVER_LIFTED = "restored", "edited", "already", "never_lifted"
 GONE, IN_MOTION, UNMAPPED, KEPT_OUT = "gone", "in_motion", "unmapped", "kept_out"
-CREATED, STANDS = "created", "stands"
+CREATED, STANDS, WAITS = "created", "stands", "waits"
+LISTED_ONLY = (CREATED, STANDS, WAITS)
 MEANING = {
     RESTORED: "gets the value that it had before",
     ALREADY: "shows the value that it had before already",
@@ -41,6 +42,7 @@ MEANING = {
     IN_MOTION: "kept: another write of this record is under way; run a cycle, then undo again",
     CREATED: "a record that the run created; an undo deletes nothing",
     STANDS: "an id, flag, deletion or merge; an undo leaves it",
+    WAITS: "not written yet; run a cycle, then undo again",
 }
 """What becomes of each write of the run, in words."""
 
@@ -70,6 +72,9 @@ def stage_undo(engine: Engine, run: RunRequest) -> pl.DataFrame:
         .select(*_SUBJECT, pl.lit(None, pl.String).alias("field"), "direction", pl.lit(fate).alias("fate"))
         for fate, of_kind in kinds.items()
     ]
+    waiting: pl.DataFrame = pl.from_arrow(Outbox(engine.store).under_way(run.undoes or ""))  # type: ignore[assignment]
+    waiting = waiting.filter(pl.col("kind") != OperationKind.ACTIVITY.value)
+    parts.append(listed(waiting.with_columns(pl.lit(WAITS).alias("fate"))).select(parts[0].columns))
     staging = engine.staging(run)
     staging.write(CELLS, cells)
     staging.write(LISTED, listed(pl.concat(parts)))

@@ -103,20 +103,26 @@ def test_after_an_undo_the_next_edit_of_either_side_crosses(world: World, undone
     assert titles(world, undone.back) == ("of the marketer",) * 2
 
 
+def handed_over(world: World) -> dict[str, Json]:
+    """A cycle whose writes wait, because another loader is at work."""
+
+    def another_loader(request: HttpRequest) -> None:
+        if "leadchanges" in request.url:
+            Leases(world.engine.store).acquire(WRITER, "another loader", 60)
+
+    world.transport.before.append(another_loader)
+    report = world.run()
+    assert report["steps"]["load"] == {"handed_over": True}
+    world.transport.before.clear()
+    return report
+
+
 def test_an_edit_that_waits_after_an_undo_is_no_collision_with_what_the_other_side_kept(
     world: World, undone: Played
 ) -> None:
     out = undone.out
     world.edit_row("lead", out[1], jobtitle="of the salesperson")
-    leases = Leases(world.engine.store)
-
-    def another_loader(request: HttpRequest) -> None:
-        if "leadchanges" in request.url:
-            leases.acquire(WRITER, "another loader", 60)
-
-    world.transport.before.append(another_loader)
-    assert world.run()["steps"]["load"] == {"handed_over": True}
-    world.transport.before.clear()
+    handed_over(world)
     world.edit_person(out[0], city="Lund")  # the pair is planned once more before the first plan is written
     world.settle()
     assert titles(world, out) == ("of the salesperson",) * 2
@@ -176,6 +182,15 @@ def test_an_opt_out_that_was_lifted_comes_back_on_both_sides_and_an_opt_out_is_n
     world.settle()
     for person, lead in (lifted, out):
         assert (shown(world, person, "unsubscribed"), column(world, "lead", lead, "donotbulkemail")) == (True, True)
+
+
+def test_what_a_run_has_not_written_yet_is_said(world: World, crossed: Played) -> None:
+    world.edit_person(crossed.out[0], title="next")
+    waiting = handed_over(world)
+    assert [row["fate"] for row in listed(world, undo(world, waiting, dry_run=True))] == ["waits"]
+    world.run()
+    assert fates(undo(world, waiting)) == {"restored": 1}
+    assert titles(world, crossed.out) == ("next", "new")
 
 
 def test_an_address_is_not_put_back_on_a_person_who_has_opted_out(world: World) -> None:

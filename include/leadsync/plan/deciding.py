@@ -144,7 +144,7 @@ class Deciding:
         known = self._staging.read(undoing.LISTED)
         mine = pl.concat([undoing.listed(self._cells.clear()), *self._judged])
         rest = left_over(self._cells, mine, self._staging.read_json(undoing.BUSY), self._met)
-        rows = pl.concat([known.filter(pl.col("fate").is_in([undoing.CREATED, undoing.STANDS])), mine, rest])
+        rows = pl.concat([known.filter(pl.col("fate").is_in(list(undoing.LISTED_ONLY))), mine, rest])
         self._staging.write(undoing.LISTED, rows)
         return dict(rows.group_by("fate").len().sort("fate").iter_rows())
 

@@ -187,6 +187,12 @@ class Outbox:
         with self._store.look(tx) as connection:
             return fetch(connection, sa.select(*_COLUMNS).where(operation.c.state == IN_FLIGHT))
 
+    def under_way(self, run_id: str, tx: Transaction | None = None) -> pa.Table:
+        """Operations of a run that are still to be written, or being written."""
+        open_states = operation.c.state.in_([PENDING, IN_FLIGHT])
+        with self._store.look(tx) as connection:
+            return fetch(connection, sa.select(*_COLUMNS).where(open_states, operation.c.run_id == run_id))
+
     def of_links(
         self, link_ids: Sequence[int], tx: Transaction | None = None, states: Sequence[str] = OPEN
     ) -> pa.Table:
