@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import os
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -44,7 +43,6 @@ def test_the_model_knows_nothing_of_the_engine_nor_of_its_tools(module: object) 
 def test_every_history_ends_as_the_model_says(tmp_path: Path) -> None:
     numbers = [int(ONLY)] if ONLY else list(range(HISTORIES))
     happened: Counter[str] = Counter()
-    begun = time.process_time()
     for start in range(0, len(numbers), TOGETHER):
         scripts = [written(FIRST, number, ROUNDS) for number in numbers[start : start + TOGETHER]]
         try:
@@ -56,8 +54,7 @@ def test_every_history_ends_as_the_model_says(tmp_path: Path) -> None:
             again = f"HISTORIES_SEED={FIRST} HISTORIES_ROUNDS={ROUNDS} HISTORIES_ONLY={wrong.number}"
             wrong.add_note(f"alone, cut down: {again} .venv/bin/python -m pytest -s {Path(__file__).name}")
             raise
-    took = f"{time.process_time() - begun:.0f} s of CPU"
-    played = f"{len(numbers)} histories of {ROUNDS} rounds in {took}"
+    played = f"{len(numbers)} histories of {ROUNDS} rounds"
     sys.stdout.write(f"seeds {FIRST} to {FIRST}: {played}, {dict(happened)}\n")
     if not ONLY:
         assert all(100 * happened[name] >= least * len(numbers) for name, least in PER_HUNDRED.items()), happened
