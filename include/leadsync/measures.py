@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from include.leadsync.clock import Clock
 from include.leadsync.config import Settings
 from include.leadsync.model import System
-from include.leadsync.state import ActivityLog, Outbox, SharedBudget, StateStore
+from include.leadsync.state import ActivityLog, Outbox, SharedBudget, StateStore, Transaction
 from include.leadsync.state.arrow import from_micros
 from include.leadsync.state.schema import run
 
@@ -52,8 +52,7 @@ def of_state(store: StateStore, settings: Settings, clock: Clock) -> list[Measur
     with store.read() as tx:
         groups, held = Outbox(store).depth(tx).to_pylist(), Outbox(store).held(tx).num_rows
         failures = ActivityLog(store).open_count(tx)
-        done = sa.select(sa.func.max(run.c.finished_at)).where(run.c.kind == "cycle", run.c.outcome == "done")
-        last = tx.execute(done).scalar()
+        last = last_done(tx)
     measures = [Measure("gauge", "leadsync.failures.open", failures), Measure("gauge", "leadsync.plans.held", held)]
     for direction in ("inbound", "outbound"):
         for state in ("pending", "in_flight", "parked", "held"):
@@ -70,6 +69,13 @@ def of_state(store: StateStore, settings: Settings, clock: Clock) -> list[Measur
         since = (now - from_micros(last)) / timedelta(seconds=1)
         measures.append(Measure("gauge", "leadsync.last_cycle.seconds_ago", since))
     return measures
+
+
+def last_done(tx: Transaction) -> int | None:
+    """When the last whole cycle ended, in microseconds; read from the newest run on, for there may be a hundred thousand."""
+    done = sa.select(run.c.finished_at).where(run.c.kind == "cycle", run.c.outcome == "done")
+    last: int | None = tx.execute(done.order_by(run.c.started_at.desc()).limit(1)).scalar()
+    return last
 
 
 def _extracted(result: Mapping[str, Any]) -> Iterator[Measure]:

@@ -14,6 +14,7 @@ from include.leadsync.clock import Clock
 from include.leadsync.config import Settings
 from include.leadsync.field_memory import SET_ASIDE
 from include.leadsync.filter_memory import UNREADABLE
+from include.leadsync.measures import last_done
 from include.leadsync.model import Lane, OperationState, System
 from include.leadsync.state import Outbox, SharedBudget, StateStore
 from include.leadsync.state.arrow import from_micros
@@ -58,8 +59,9 @@ def troubles(store: StateStore, settings: Settings, clock: Clock) -> list[Troubl
 def _down(tx: Transaction, now: datetime, limit: timedelta) -> Iterator[Trouble]:
     """No cycle has come to its end for too long. A store without any cycle is not down: nobody has begun."""
     cycles = run.c.kind == "cycle"
-    done = sa.select(sa.func.max(run.c.finished_at)).where(cycles, run.c.outcome == "done")
-    last = tx.execute(done).scalar() or tx.execute(sa.select(sa.func.min(run.c.started_at)).where(cycles)).scalar()
+    last = last_done(tx)
+    if last is None:
+        last = tx.execute(sa.select(run.c.started_at).where(cycles).order_by(run.c.started_at).limit(1)).scalar()
     if not limit or last is None or now - from_micros(last) <= limit:
         return
     latest = _latest(tx, cycles)
