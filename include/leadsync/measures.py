@@ -72,7 +72,7 @@ def of_state(store: StateStore, settings: Settings, clock: Clock) -> list[Measur
 
 
 def last_done(tx: Transaction) -> int | None:
-    """When the last whole cycle ended, in microseconds; read from the newest run on, for there may be a hundred thousand."""
+    """When the last whole cycle ended, in microseconds; looked for from the newest run on, of a hundred thousand."""
     done = sa.select(run.c.finished_at).where(run.c.kind == "cycle", run.c.outcome == "done")
     last: int | None = tx.execute(done.order_by(run.c.started_at.desc()).limit(1)).scalar()
     return last

@@ -22,6 +22,6 @@ def describe(events: Any, outlets: list[Asset], run_id: str, counts: Mapping[str
 
     `events`: `outlet_events` of the task's context.
     """
-    plain = {name: count for name, count in counts.items() if isinstance(count, int)}
+    plain = {name: count for name, count in counts.items() if type(count) is int}
     for asset in outlets:
         events[asset].extra = {"run": run_id, **plain}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[StateStore]:
+def store(tmp_path: Path, clock: FakeClock, migrated_sqlite: Path) -> Iterator[StateStore]:
+    shutil.copy(migrated_sqlite, tmp_path / "state.db")
     opened = StateStore.open(f"sqlite:///{tmp_path / 'state.db'}", clock)
     yield opened
     opened.close()

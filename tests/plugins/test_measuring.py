@@ -80,5 +80,10 @@ def test_ids_that_the_engine_binds_are_in_airflows_log_context_while_they_hold()
 
 def test_the_event_of_an_asset_has_the_run_and_its_counts_and_nothing_else() -> None:
     events = {asset: SimpleNamespace(extra={}) for asset in assets.BOTH_SYSTEMS}
-    assets.describe(events, assets.BOTH_SYSTEMS, "r1", {"outbound_done": 3, "report": "/a/path", "person": {"read": 1}})
+    assets.describe(
+        events,
+        assets.BOTH_SYSTEMS,
+        "r1",
+        {"outbound_done": 3, "handed_over": False, "report": "/a/path", "person": {"read": 1}},
+    )
     assert [event.extra for event in events.values()] == [{"run": "r1", "outbound_done": 3}] * 3

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +30,7 @@ from leadsync_hooks.notifying import ChatNotifier
 from leadsync_hooks.watching import BLIND, WatchOperator
 from tests.alerts.receivers import Chat, Mailbox, chat_server, mail_server
 
+ROOT = Path(__file__).resolve().parents[2]
 HOOK, PASSWORD = "services/T0/B0/s3cr3t-of-the-hook", "s3cr3t-of-the-mail"
 CONSOLE = "https://airflow.example/leadsync"
 PLAN = "00112233445566aa"
@@ -45,6 +48,13 @@ def chat_on_loopback() -> Iterator[Chat]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Any]:
+    """The shipped configuration without a field map: reading the whole map takes longer than sending a mail."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "include/config/leadsync.yaml").read_text())
+    return config | {"fields": {"lead": {}, "contact": {}}}
+
+
 @pytest.fixture
 def mail(mail_on_loopback: Mailbox) -> Mailbox:
     mail_on_loopback.mails, mail_on_loopback.to, mail_on_loopback.refuse = [], [], False
@@ -59,10 +69,16 @@ def chat(chat_on_loopback: Chat) -> Chat:
 
 @pytest.fixture
 def store(
-    tmp_path: Path, mail: Mailbox, chat: Chat, monkeypatch: pytest.MonkeyPatch, project_root: Path
+    tmp_path: Path,
+    mail: Mailbox,
+    chat: Chat,
+    monkeypatch: pytest.MonkeyPatch,
+    migrated_sqlite: Path,
+    shipped: dict[str, Any],
 ) -> Iterator[StateStore]:
     """The state store that `engine.watch` opens; what is written through this one happened two hours ago."""
-    config = yaml.safe_load((project_root / "include/config/leadsync.yaml").read_text())
+    config = deepcopy(shipped)
+    shutil.copy(migrated_sqlite, tmp_path / "state.db")
     config["limits"]["marketo"] |= {"daily": 1, "share": 1.0}
     config["alerts"] |= {"email": {"to": ["ops@example.com", "ann@example.com"], "connection": "smtp_default"}}
     config["alerts"] |= {"chat": {"connection": "team_chat"}, "digest_hour": None}
