@@ -25,7 +25,8 @@ COLUMNS = (
 class PlanPage:
     """Some field writes of a plan.
 
-    `records`: one per operation, with its `writes`; `total`: field writes in all that fit; `shown` from `offset` on.
+    `records`: one per operation, with its `writes`, and `refused` where validation kept it out; `total`: field writes
+    in all that fit; `shown` from `offset` on.
     """
 
     records: list[dict[str, Any]]
@@ -75,7 +76,11 @@ class RunFiles:
             rows = rows.filter(pl.col("field") == field)
         total = int(rows.select(pl.len()).collect().item())
         shown = rows.slice(offset, ROWS).collect().to_dicts()
-        return PlanPage(_records(shown), total, offset, len(shown))
+        return PlanPage(_records(shown, self._refused()), total, offset, len(shown))
+
+    def _refused(self) -> set[str]:
+        content = self._bytes("refused.parquet")
+        return set() if content is None else set(pl.read_parquet(content, columns=["op_id"])["op_id"].to_list())
 
     def _bytes(self, name: str) -> bytes | None:
         try:
@@ -86,10 +91,11 @@ class RunFiles:
         return content
 
 
-def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _records(rows: list[dict[str, Any]], refused: set[str]) -> list[dict[str, Any]]:
     grouped: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(rows):
-        record = grouped.setdefault(str(row.get("op_id") or number), {**_about(row), "writes": []})
+        about = {**_about(row), "refused": row.get("op_id") in refused, "writes": []}
+        record = grouped.setdefault(str(row.get("op_id") or number), about)
         record["writes"].append({name: row.get(name) for name in COLUMNS})
     return list(grouped.values())
 

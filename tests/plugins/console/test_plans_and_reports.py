@@ -71,7 +71,9 @@ def test_a_plan_is_a_diff_whose_values_are_text_and_nothing_else(staging: Path, 
     )
     pq.write_table(plan, staging / RUN / "plan.parquet")
     (staging / RUN / "plan_summary.json").write_text(json.dumps({"operations": 2, "held": 0, "held_ops": ["o1"]}))
+    pq.write_table(pa.table({"op_id": ["o2"]}), staging / RUN / "refused.parquet")
     text = vic.get(f"/plans/{RUN}").text
+    assert text.count("Refused, waits for a change") == 1
     assert "2 field writes" in text
     assert "2 operations" in text
     assert "<script" not in text
