@@ -12,11 +12,12 @@ from include.leadsync.requests import request_persons
 from include.leadsync.state import Requests
 from tests.engine.lifecycle import Scene
 from tests.engine.play import column, shown
+from tests.engine.together import Story, together
 from tests.world_transport import ConnectionDropped
 
 
 def persons_of(scene: Scene, name: str) -> list[int]:
-    return [person["id"] for person in scene.world.persons_by("email", f"{name}@example.com")]
+    return [person["id"] for person in scene.world.persons_by("email", scene.address(name))]
 
 
 def contact_of(contact: str | None) -> dict[str, object]:
@@ -25,17 +26,18 @@ def contact_of(contact: str | None) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("cycle_between", [False, True], ids=["in one cycle", "one after another"])
-def test_a_lead_qualified_and_deleted_leaves_its_person_with_the_contact(scene: Scene, cycle_between: bool) -> None:
+@together()
+def test_a_lead_qualified_and_deleted_leaves_its_person_with_the_contact(scene: Scene, cycle_between: bool) -> Story:
     world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
     world.edit_person(person, unsubscribed=True)
-    world.settle()
+    yield
     contact = scene.qualify(lead)
     assert contact
     if cycle_between:
-        world.run()
+        yield
     world.delete_row("lead", lead)
     world.edit_person(person, city="typed meanwhile")
-    scene.settled()
+    yield
     assert persons_of(scene, "ann") == [person]
     assert scene.shown(person) == contact_of(contact)
     assert ("contact", person, contact) in scene.live()
@@ -45,30 +47,32 @@ def test_a_lead_qualified_and_deleted_leaves_its_person_with_the_contact(scene: 
 
 
 @pytest.mark.parametrize("cycle_between", [False, True], ids=["in one cycle", "one after another"])
-def test_a_lead_qualified_and_its_contact_deleted_leaves_one_person(scene: Scene, cycle_between: bool) -> None:
+@together()
+def test_a_lead_qualified_and_its_contact_deleted_leaves_one_person(scene: Scene, cycle_between: bool) -> Story:
     world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
     contact = scene.qualify(lead)
     assert contact
     if cycle_between:
-        world.run()
+        yield
     world.delete_row("contact", contact)
-    scene.settled()
+    yield
     assert persons_of(scene, "ann") == [person]
     told = scene.shown(person)
     stays = {"Id": lead, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
     assert told == ({**contact_of(contact), "IsDeleted": True} if cycle_between else stays)
     world.edit_row("lead", lead, jobtitle="still here")
-    scene.settled()
+    yield
     assert persons_of(scene, "ann") == [person]
 
 
-def test_a_lead_qualified_and_both_deleted_leaves_the_person_marked(scene: Scene) -> None:
+@together()
+def test_a_lead_qualified_and_both_deleted_leaves_the_person_marked(scene: Scene) -> Story:
     world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
     contact = scene.qualify(lead)
     assert contact
     world.delete_row("contact", contact)
     world.delete_row("lead", lead)
-    scene.settled()
+    yield
     assert persons_of(scene, "ann") == [person]
     told = scene.shown(person)
     assert told
@@ -76,33 +80,35 @@ def test_a_lead_qualified_and_both_deleted_leaves_the_person_marked(scene: Scene
 
 
 @pytest.mark.parametrize("name", ["ann", "cy"])
-def test_a_record_deleted_and_another_one_made_for_the_same_person_is_one_person(scene: Scene, name: str) -> None:
+@together()
+def test_a_record_deleted_and_another_one_made_for_the_same_person_is_one_person(scene: Scene, name: str) -> Story:
     world, person = scene.world, scene.person(name)
     old, new = ("lead", "contact") if name == "ann" else ("contact", "lead")
     world.delete_row(old, scene.record(name))
-    topic = {"subject": "Web form"} if new == "lead" else {}
-    made = world.add_row(new, lastname="Ax", emailaddress1=f"{name}@example.com", **topic)
-    scene.settled()
+    made = scene.add_row(new, lastname="Ax", emailaddress1=scene.address(name))
+    yield
     assert persons_of(scene, name) == [person]
     assert scene.shown(person) == {"Id": made, "Type": new.capitalize(), "IsDeleted": False, "MergedInto": None}
     assert (old, person, scene.record(name), "crm_deleted") in scene.links()
 
 
-def test_a_record_merged_away_and_deleted_leaves_its_person_with_the_winner_of_its_address(scene: Scene) -> None:
+@together()
+def test_a_record_merged_away_and_deleted_leaves_its_person_with_the_winner_of_its_address(scene: Scene) -> Story:
     world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
-    winner = world.add_row("lead", subject="s", lastname="Ax", emailaddress1="ann@example.com")
+    winner = scene.add_row("lead", lastname="Ax", emailaddress1=scene.address("ann"))
     scene.merge_rows("lead", winner, lead)
     world.delete_row("lead", lead)
-    scene.settled()
+    yield
     assert persons_of(scene, "ann") == [person]
     assert scene.shown(person) == {"Id": winner, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
 
 
-def test_who_is_asked_for_in_the_cycle_that_sees_the_deletion_gets_a_new_record(scene: Scene) -> None:
+@together()
+def test_who_is_asked_for_in_the_cycle_that_sees_the_deletion_gets_a_new_record(scene: Scene) -> Story:
     world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
     world.delete_row("lead", lead)
     (request_id,) = request_persons(world.engine, [person], "contact", source="test", token="1")
-    scene.settled()
+    yield
     (row,) = Requests(world.engine.store).get([request_id]).to_pylist()
     assert row["outcome"] == "created"
     told = scene.shown(person)
