@@ -37,7 +37,7 @@ def test_a_second_cycle_says_it_is_skipped_and_a_killed_one_is_replaced_when_its
     second = command_line.run("cycle", "--json")
     assert (second.status, second.report["outcome"]) == (0, "skipped")
     assert "another cycle is at work" in second.report["reason"]
-    planned = command_line.run("plan")  # it follows the cursors too
+    planned = command_line.run_here("plan")  # it follows the cursors too
     assert (planned.status, planned.err) == (0, "")
     assert planned.out.startswith("skipped: another cycle is at work")
 
@@ -51,7 +51,7 @@ def test_a_second_cycle_says_it_is_skipped_and_a_killed_one_is_replaced_when_its
     wait_until(lambda: paused(command_line))
     doomed.send_signal(signal.SIGKILL)
     doomed.communicate(timeout=PATIENCE)
-    assert command_line.run("cycle", "--json").report["outcome"] == "skipped"
+    assert command_line.run_here("cycle", "--json").report["outcome"] == "skipped"
     assert 0 < expiry(command_line) <= 60  # within a minute anybody may take over …
     with command_line.engine() as engine, engine.store.begin() as tx:
         tx.execute(sa.text("UPDATE lease SET expires_at = 1 WHERE name = 'cycle'"))  # … which is now
