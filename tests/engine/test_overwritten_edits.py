@@ -52,6 +52,27 @@ def test_an_edit_comes_back_when_the_write_that_ran_over_it_was_never_answered(w
     assert Echoes(world.engine.store).of_persons([person]).num_rows <= 1  # of the write that restored it
 
 
+def test_an_edit_made_after_an_unanswered_write_is_not_run_over_by_sending_it_again(world: World) -> None:
+    person, lead = linked_lead(world, jobtitle="Engineer")
+    world.edit_row("lead", lead, jobtitle="from Dynamics")
+    typed: list[int] = []
+
+    def drop(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if writes_persons(request) and not typed:
+            typed.append(1)
+            world.edit_person(person, title="typed meanwhile")  # our value stands there already
+            raise ConnectionDropped
+        return response
+
+    world.transport.after.append(drop)
+    with contextlib.suppress(LeadSyncError):
+        world.run()
+    world.transport.after.clear()
+    world.settle()
+    assert typed
+    assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == ("typed meanwhile",) * 2
+
+
 def test_an_edit_comes_back_although_another_run_changed_its_link_at_that_moment(world: World) -> None:
     person, lead = linked_lead(world, jobtitle="Engineer")
     world.edit_row("lead", lead, jobtitle="from Dynamics")

@@ -253,6 +253,9 @@ class Stage:
                 yield f"{record.kind} {record.id} is {'there' if shown else 'not there'}"
             if shown is None or record.state == "deleted":
                 continue
+            if f"{record.kind}id" not in shown:
+                yield f"{record.id} is no {record.kind}"
+                continue
             for spec in fields_of(record.kind):
                 got = spec.plain(shown[spec.column], from_dynamics=True)
                 if got != record.values[spec.name]:

@@ -109,8 +109,9 @@ class MarketoPersons(MarketoSession):
 
         `partition` names where created persons go; one that exists keeps its own (§6).
 
-        What is repeated after an unknown outcome: updateOnly always; createOrUpdate only when Marketo itself said that
-        nothing happened (604, 608, 611, 713); creations never (P4, DECISIONS 22).
+        What is repeated after an unknown outcome: createOrUpdate only when Marketo itself said that nothing happened
+        (604, 608, 611, 713); updateOnly never, because somebody may have edited the person since the first one (P2);
+        creations never (P4, DECISIONS 22).
 
         Raises:
             ConnectionBroken: with `maybe_committed`: look the records up before sending them again.
