@@ -35,6 +35,8 @@ PROOFS: Mapping[str, Proof] = {
         "HISTORIES_SEED",
         {"HISTORIES": "2500", "HISTORIES_ROUNDS": "3"},
     ),
+    "races": Proof("tests/properties/test_races.py", "RACES_SEED", {"RACES": "all"}),
+    "mutants": Proof("tests/properties/test_mutants.py", "MUTANTS_SEED", {"MUTANTS": "all"}),
     "storms": Proof("tests/faults/test_fault_storms.py", "STORM_SEED", {"STORMS": str(SEEDS)}),
     "faults": Proof("tests/faults/test_fault_kinds.py", "FAULTS_SEED", {"FAULTS": "15"}),
     "kills": Proof("tests/faults/test_kills.py", "KILLS_SEED", {"KILLS_AGAIN": "15"}),

@@ -194,7 +194,7 @@ class Race:
             if wrong:
                 yield f"{racer.name} (written by request {racer.written}): " + "; ".join(wrong)
 
-    def _wrong(
+    def _wrong(  # noqa: C901, PLR0912 - the rules one after another
         self,
         racer: Racer,
         persons: dict[int, dict[str, Any]],

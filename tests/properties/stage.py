@@ -423,8 +423,8 @@ def request(stage: Stage, story: Story, dice: random.Random, own: str) -> str | 
     if person is None:
         return None
     link = story.link_of(person)
-    if link is not None and link.record.state == "deleted":
-        return None
+    if link is not None and link.record.state != "open":
+        return None  # whether it asked before or after that, nobody can tell who sees both at once
     kind = dice.choice((LEAD, CONTACT))
     stage.world.movable.advance(1)  # of two requests the older one counts
     request_persons(stage.world.engine, [person.id or 0], kind, source="test", token=own)
@@ -483,7 +483,7 @@ def qualify(stage: Stage, story: Story, dice: random.Random, own: str) -> str | 
 
 def merge_records(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     """Two records of one kind become one."""
-    records = _open_ones(story)
+    records = _open_ones(story) if not story.requests else []
     pairs = [(a, b) for a in records for b in records if a is not b and a.kind == b.kind]
     pairs = [(a, b) for a, b in pairs if not _refused(stage, story, a) and not _refused(stage, story, b)]
     if not pairs:

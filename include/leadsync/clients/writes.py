@@ -41,7 +41,7 @@ _M, _D = System.MARKETO, System.DYNAMICS
 _BATCH: Final = "/api/data/v9.2/$batch"
 
 _ALL: Final = (
-    Write(_M, "updateOnly", "POST", _LEADS, Repeat.NEVER, "it would run unseen over what was typed after the first one"),
+    Write(_M, "updateOnly", "POST", _LEADS, Repeat.NEVER, "it would run over what was typed since the first"),
     Write(_M, "createOrUpdate", "POST", _LEADS, Repeat.ANSWERED, "a first call still running makes a second person"),
     Write(_M, "createOnly", "POST", _LEADS, Repeat.NEVER, "1005 would hide that the first call created the person"),
     Write(_M, "createDuplicate", "POST", _LEADS, Repeat.NEVER, "every call makes a person"),
