@@ -504,6 +504,8 @@ def merge_persons(stage: Stage, story: Story, dice: random.Random, own: str) -> 
     winner, loser = dice.sample(alive, 2)
     stage.world._marketo("POST", f"/rest/v1/leads/{winner.id}/merge.json", f"leadIds={loser.id}")
     loser.alive, loser.became = False, winner
+    if winner.marks[0] is None:
+        winner.marks = loser.marks  # Marketo fills what is empty
     winner.values = stage.person_values(winner)
     return f"person {loser.id} into {winner.id}"
 

@@ -18,15 +18,15 @@ from tests.properties import model, vocabulary
 from tests.properties.histories import alone, cut_down, play, written
 from tests.properties.stage import Wrong
 
-HISTORIES = int(os.environ.get("HISTORIES", "250"))
+HISTORIES = int(os.environ.get("HISTORIES", "200"))
 ROUNDS = int(os.environ.get("HISTORIES_ROUNDS", "2"))
 FIRST = int(os.environ.get("HISTORIES_SEED", "1"))
 ONLY = os.environ.get("HISTORIES_ONLY")
 TOGETHER = 500
 """Histories in one world."""
 PER_HUNDRED = {
-    "collision": 30, "qualify": 3, "merge_records": 2, "merge_persons": 2, "delete_record": 5, "delete_person": 5,
-    "restore_record": 1, "request": 5, "namesake": 1, "spoil_person": 15, "spoil_record": 10, "new_record": 3,
+    "collision": 30, "qualify": 3, "merge_records": 1, "merge_persons": 3, "delete_record": 3, "delete_person": 3,
+    "restore_record": 0.5, "request": 3, "namesake": 2, "spoil_person": 15, "spoil_record": 10, "new_record": 2,
 }  # fmt: skip
 """What a hundred histories must contain at least, or they prove nothing (DECISIONS 32)."""
 
