@@ -138,7 +138,8 @@ def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_cl
     states = airflow.rest.task_states(run)
     failed = [task for task, end in states.items() if end == "failed"]
     assert state == "success", [airflow.rest.log(run, task) for task in failed if "[" not in task] or states
-    assert set(states.values()) == {"success"}
+    others = {task: end for task, end in states.items() if end != "success"}
+    assert others in ({}, {"ask_approval": "skipped"})  # nothing is held, so nobody is asked
     for task, label, said in (("plan", "Plan", "field writes"), ("validate", "Validation report", "<html")):
         address = airflow.rest.links(run, task)[label]
         assert address is not None
