@@ -131,7 +131,7 @@ class Story:
         """One cycle."""
         for link in list(self.links):
             self._person_merged(link)
-        for link in list(self.links):
+        for link in sorted(self.links, key=_steps):  # who has fewer steps to go keeps what both come to
             self._record_became(link)
         for link in list(self.links):
             self._ended(link)
@@ -252,6 +252,14 @@ class Story:
 def nobody() -> Values:
     """The values of a person of whom nothing is known."""
     return {spec.name: spec.plain(None) for spec in BY_NAME.values()}
+
+
+def _steps(link: Link) -> int:
+    """How often its record became another one."""
+    record, steps = link.record, 0
+    while record.became is not None:
+        record, steps = record.became, steps + 1
+    return steps
 
 
 def _last(person: Person) -> Person:

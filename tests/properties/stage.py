@@ -329,10 +329,11 @@ def _open(story: Story, dice: random.Random) -> Record | None:
 
 
 def _refused(stage: Stage, story: Story, record: Record) -> bool:
-    """Whether its person shows what Dynamics cannot store."""
+    """Whether it or its person shows what the other side cannot store."""
     link = story.link_of(record)
     specs = fields_of(record.kind) if link else ()
-    return any(not stage.limits.dynamics_takes(spec, link.person.values[spec.name]) for spec in specs if link)
+    out = any(not stage.limits.dynamics_takes(spec, link.person.values[spec.name]) for spec in specs if link)
+    return out or not stage.limits.marketo_takes(BY_NAME["email"], record.values["email"])
 
 
 def edit_person(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
@@ -483,7 +484,8 @@ def qualify(stage: Stage, story: Story, dice: random.Random, own: str) -> str | 
 
 def merge_records(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     """Two records of one kind become one."""
-    records = _open_ones(story) if not story.requests else []
+    at_once = story.requests or any(link.person.became for link in story.links)
+    records = [] if at_once else _open_ones(story)
     pairs = [(a, b) for a in records for b in records if a is not b and a.kind == b.kind]
     pairs = [(a, b) for a, b in pairs if not _refused(stage, story, a) and not _refused(stage, story, b)]
     if not pairs:
@@ -499,7 +501,7 @@ def merge_records(stage: Stage, story: Story, dice: random.Random, own: str) -> 
 def merge_persons(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     """Two persons become one."""
     alive = [person for person in story.persons if person.alive and person.id]
-    if len(alive) < 2 or any(link.record.state == "deleted" for link in story.links):
+    if len(alive) < 2 or any(link.record.state in {"deleted", "merged"} for link in story.links):
         return None
     winner, loser = dice.sample(alive, 2)
     stage.world._marketo("POST", f"/rest/v1/leads/{winner.id}/merge.json", f"leadIds={loser.id}")
