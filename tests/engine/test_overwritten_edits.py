@@ -6,6 +6,7 @@ import contextlib
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.context import RunRequest
@@ -118,3 +119,14 @@ def test_a_write_that_never_happened_is_not_taken_for_a_later_edit(world: World)
         world.edit_person(person, title=title)
         world.settle()
         assert (shown(world, person, "title"), column(world, "lead", lead, "jobtitle")) == (title, title)
+
+
+def test_a_record_whose_version_is_not_known_is_read_before_it_is_written(world: World) -> None:
+    person, lead = linked_lead(world)
+    with world.engine.store.begin() as tx:
+        tx.execute(sa.text("UPDATE link SET crm_etag = NULL"))
+    world.edit_person(person, title="from Marketo")
+    world.run()
+    assert column(world, "lead", lead, "jobtitle") is None
+    world.settle()
+    assert column(world, "lead", lead, "jobtitle") == "from Marketo"

@@ -31,12 +31,16 @@ def send_to_dynamics(
 ) -> list[Outcome]:
     """Send operations in one batch; one outcome each, in order. `rules`: where duplicate rules are respected (D33).
 
-    An edit made since we read gives 412: the fields are merged again instead of being overwritten.
+    An edit made since we read gives 412: the fields are merged again instead of being overwritten. So are those of a
+    record whose version is not known.
     """
     writes: list[RowWrite] = []
     sent: list[Operation] = []
     outcomes: dict[str, Outcome] = {}
     for operation in operations:
+        if operation.kind == OperationKind.UPDATE and operation.etag is None:  # an edit made meanwhile would not show
+            outcomes[operation.op_id] = Outcome(operation, Fate.CONFLICT, "no_version", "read again for its version")
+            continue
         try:
             writes.append(_row_write(schema, rules, operation))
             sent.append(operation)
@@ -80,8 +84,8 @@ def _row_write(schema: Schema, rules: DuplicateRules, operation: Operation) -> R
         return RowWrite(entity=entity, id=str(operation.crm_id), kind="merge", body=loser)
     if operation.kind in _ENDS:
         closed = {write.field: int(write.after) for write in operation.writes if write.after}
-        kind, version = _ENDS[operation.kind], operation.etag or "*"
-        return RowWrite(entity=entity, id=str(operation.crm_id), kind=kind, body=closed, etag=version)
+        kind = _ENDS[operation.kind]
+        return RowWrite(entity=entity, id=str(operation.crm_id), kind=kind, body=closed, etag=operation.etag)
     fields = {field.name: field for field in schema.map(entity).fields}
     body: dict[str, Any] = {}
     for write in operation.writes:
@@ -100,7 +104,7 @@ def _row_write(schema: Schema, rules: DuplicateRules, operation: Operation) -> R
         id=str(operation.crm_id),
         kind="create" if create else "update",
         body=body,
-        etag=None if create else (operation.etag or "*"),
+        etag=None if create else operation.etag,
         returning=schema.row_columns(entity),
         detect=rules_look_at(operation, rules),
     )
