@@ -39,7 +39,7 @@ def empty_schema(server: str) -> Iterator[str]:
     """The URL of a schema of its own on a server, dropped at the end."""
     url = sa.engine.make_url(server)
     name = f"s_{uuid4().hex}"
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.execute(sa.text(f"CREATE SCHEMA {name}"))
     yield url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.context import RunRequest
 from include.leadsync.cycle import run_cycle
-from include.leadsync.errors import LeaseLost
+from include.leadsync.errors import LeaseLost, StateUnavailable
 from include.leadsync.requests import request_persons
 from tests.engine.play import column, linked_lead, linked_leads, linked_rows, shown
 from tests.postgresql import empty_schema, running_server
@@ -31,6 +32,17 @@ def world(server: str, tmp_path: Path) -> Iterator[World]:
     with empty_schema(server) as url, World(tmp_path, state_url=url) as made:
         assert made.engine.store.engine.dialect.name == "postgresql"
         yield made
+
+
+def let_in(server: str, *, allowed: bool) -> None:
+    """Whether the database takes connections; when it does not, those that are there end."""
+    url = sa.engine.make_url(server)
+    elsewhere = sa.create_engine(url.set(database="template1"), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with elsewhere.connect() as connection:
+        connection.execute(sa.text(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS {allowed}'))
+        if not allowed:
+            ours = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+            connection.execute(ours, {"name": url.database})
 
 
 def test_rules_winners_requests_failures_and_deletions_are_the_same(world: World) -> None:
@@ -154,6 +166,33 @@ def test_a_backfill_and_a_request_in_the_middle_of_a_cycle_make_nothing_twice(wo
     (row,) = world.rows("lead", "emailaddress1 eq 'asked@example.com'")
     (made,) = world.persons_by("email", "once@example.com")
     assert (shown(world, asked, "microsoftId"), shown(world, made["id"], "microsoftId")) == (row["leadid"], new)
+    assert column(world, "lead", lead, "jobtitle") == "outbound"
+
+
+@pytest.mark.parametrize("at", [b"leadchanges", b"$batch"])
+def test_a_server_that_goes_away_in_the_middle_of_a_run_is_one_clear_error_and_nothing_is_lost(
+    world: World, server: str, at: bytes
+) -> None:
+    person, lead = linked_lead(world)
+    world.edit_person(person, title="outbound")
+    new = world.add_row("lead", subject="s", lastname="Once", emailaddress1="once@example.com")
+
+    def away(request: HttpRequest) -> None:
+        if at in request.url.encode():
+            world.transport.before.clear()
+            let_in(server, allowed=False)
+
+    world.transport.before.append(away)
+    try:
+        with pytest.raises(StateUnavailable, match="nothing was lost"):
+            world.run()
+    finally:
+        let_in(server, allowed=True)
+    assert not world.transport.before
+    world.movable.advance(120)
+    world.settle()
+    (made,) = world.persons_by("email", "once@example.com")
+    assert shown(world, made["id"], "microsoftId") == new
     assert column(world, "lead", lead, "jobtitle") == "outbound"
 
 
