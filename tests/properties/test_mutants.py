@@ -86,9 +86,7 @@ if os.environ.get("MUTANTS") != "all":
 
 
 @pytest.mark.parametrize("broken", IN_HISTORIES)
-def test_histories_do_not_end_as_the_model_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break
-) -> None:
+def test_histories_do_not_end_as_the_model_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break) -> None:
     broken(monkeypatch)
     scripts = [written(SEED, number, 1) for number in range(150)]
     with pytest.raises(Wrong):
@@ -103,5 +101,3 @@ def test_races_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken:
         broken(monkeypatch)
         race.run()
         assert list(race.wrong())
-
-
