@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.properties.acts import ACTS, PLAIN
 from tests.properties.model import Story
-from tests.properties.stage import ACTS, PLAIN, Act, Stage, Wrong, open_world
+from tests.properties.stage import Act, Stage, Wrong, open_world
 from tests.properties.vocabulary import CONTACT, LEAD
 
 Half = tuple[Act, ...]
