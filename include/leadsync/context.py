@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
@@ -93,10 +93,6 @@ class RunRequest:
     def entities(self) -> tuple[Entity, ...]:
         """The tables this run looks at."""
         return (Entity(self.entity),) if self.entity else tuple(Entity)
-
-    def for_stream(self, stream: str) -> RunRequest:
-        """The same run, narrowed to one stream of the extract step."""
-        return replace(self, stream=stream)
 
     def to_json(self) -> dict[str, Json]:
         """Plain values for XCom and the run table."""

@@ -99,7 +99,7 @@ def timeline(
     """
     until = to_micros(before) if before else LARGEST
     with store.read() as tx:
-        events = _ledger(store, tx, subject, field, until) + _activities(store, tx, subject, field, until)
+        events = [row for table in (ledger, activity) for row in _newest(store, tx, table, subject, field, until)]
         if field is None:
             events += _requests(tx, subject, until)
         if field is None and before is None:
@@ -111,40 +111,27 @@ def timeline(
     return [event for event in events if event["at"] >= last], last
 
 
-def _ledger(
-    store: StateStore, tx: Transaction, subject: Subject, field: str | None, until: int
+def _newest(
+    store: StateStore, tx: Transaction, table: sa.Table, subject: Subject, field: str | None, until: int
 ) -> list[dict[str, Any]]:
-    """By person, and by link what was written before it had one."""
-    conditions = [ledger.c.person_id == subject.person_id] if subject.person_id is not None else []
+    """Rows of the ledger or the activity log, which their first column numbers.
+
+    By person, and by link what was written before it had one.
+    """
+    conditions = [table.c.person_id == subject.person_id] if subject.person_id is not None else []
     if subject.link_ids:
-        unnamed = ledger.c.person_id.is_(None) | (ledger.c.person_id != (subject.person_id or 0))
-        conditions.append(store.bulk.one_of(ledger.c.link_id, subject.link_ids) & unnamed)
-    elif subject.crm_id and subject.person_id is None:
+        unnamed = table.c.person_id.is_(None) | (table.c.person_id != (subject.person_id or 0))
+        conditions.append(store.bulk.one_of(table.c.link_id, subject.link_ids) & unnamed)
+    elif table is ledger and subject.crm_id and subject.person_id is None:  # only there it has an index
         conditions.append(ledger.c.crm_id == subject.crm_id)
+    number = table.columns[0]
     rows: list[dict[str, Any]] = []
     for condition in conditions:
-        statement = sa.select(*ledger.columns).where(condition, ledger.c.at < until)
+        statement = sa.select(*table.columns).where(condition, table.c.at < until)
         if field is not None:
-            statement = statement.where(ledger.c.field == field)
-        rows += fetch(tx, statement.order_by(ledger.c.at.desc(), ledger.c.entry_id.desc()).limit(_LATEST)).to_pylist()
-    return [row | {"source": "ledger"} for row in rows]
-
-
-def _activities(
-    store: StateStore, tx: Transaction, subject: Subject, field: str | None, until: int
-) -> list[dict[str, Any]]:
-    conditions = [activity.c.person_id == subject.person_id] if subject.person_id is not None else []
-    if subject.link_ids:
-        unnamed = activity.c.person_id.is_(None) | (activity.c.person_id != (subject.person_id or 0))
-        conditions.append(store.bulk.one_of(activity.c.link_id, subject.link_ids) & unnamed)
-    rows: list[dict[str, Any]] = []
-    for condition in conditions:
-        statement = sa.select(*activity.columns).where(condition, activity.c.at < until)
-        if field is not None:
-            statement = statement.where(activity.c.field == field)
-        ordered = statement.order_by(activity.c.at.desc(), activity.c.activity_id.desc())
-        rows += fetch(tx, ordered.limit(_LATEST)).to_pylist()
-    return [row | {"source": "activity"} for row in rows]
+            statement = statement.where(table.c.field == field)
+        rows += fetch(tx, statement.order_by(table.c.at.desc(), number.desc()).limit(_LATEST)).to_pylist()
+    return [row | {"source": table.name} for row in rows]
 
 
 def _operations(store: StateStore, tx: Transaction, subject: Subject) -> list[dict[str, Any]]:
