@@ -21,6 +21,7 @@ setup: ## install the pinned dependencies into .venv (does nothing the second ti
 
 setup-dev: ## the same, with the tools for tests and linting
 	@$(PYTHON) scripts/setup_environment.py dev
+	@$(PYTHON) scripts/setup_browser.py
 
 demo: setup ## play the story: Airflow, both systems, every rule; checks the outcome
 	@$(RUN) -m scripts.demo
