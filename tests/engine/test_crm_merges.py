@@ -149,6 +149,19 @@ def test_merged_and_then_qualified_the_person_goes_on_with_the_contact(scene: Sc
     assert [link for link in scene.live() if link[2] == contact] == [("contact", ann, contact)]
 
 
+@together(filter=FILTER)
+def test_merged_into_a_lead_that_is_qualified_at_once_the_losers_person_is_flagged_as_after_a_merge(
+    scene: Scene,
+) -> Story:
+    ann, bo, loser = scene.person("ann"), scene.person("bo"), scene.record("ann")
+    scene.merge_rows("lead", scene.record("bo"), loser)
+    contact = scene.qualify(scene.record("bo"))
+    yield
+    assert scene.shown(bo) == {"Id": contact, "Type": "Contact", "IsDeleted": False, "MergedInto": None}
+    assert scene.shown(ann) == {"Id": loser, "Type": "Lead", "IsDeleted": True, "MergedInto": contact}
+    assert [link for link in scene.live() if link[2] == contact] == [("contact", bo, contact)]
+
+
 def test_told_to_merge_the_sync_merges_the_persons_in_marketo(prepared: Path, tmp_path: Path) -> None:
     with copy_of(prepared, tmp_path / "scene", {"lifecycle": {"dynamics_merge": "merge_in_marketo"}}) as scene:
         ann, bo, winner = scene.person("ann"), scene.person("bo"), scene.record("bo")

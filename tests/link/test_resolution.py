@@ -38,6 +38,25 @@ def test_of_two_links_that_both_go_to_a_free_record_the_nearer_one_keeps_it() ->
     assert [(end.move.claim.link_id, end.record_taken, end.person_left) for end in ended] == [(1, True, True)]
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "links", "qualified"),
+    [
+        (to("b"), to("k", CONTACT), "b", False),  # merged into a linked lead that is qualified: merged (D42)
+        (to("b"), to("k", CONTACT), "k", True),  # merged into a free lead that is qualified into a linked contact (D37)
+        (to("k", CONTACT), to("l", CONTACT), "l", False),
+        (to("k", CONTACT), to("l", CONTACT), "k", True),
+    ],
+)
+def test_a_link_ends_by_the_step_that_led_to_another_one_however_many_follow_at_once(
+    first: Successor, then: Successor, links: str, qualified: bool
+) -> None:
+    last, _ = chains({"a": first, first.crm_id: then})
+    entity = LEAD if links == "b" else CONTACT
+    moved, (end,) = resolve([claim(1, 1, "a"), claim(2, 2, links, entity)], {}, last)
+    assert (end.move.claim.link_id, end.qualified) == (1, qualified)
+    assert [move.crm_id for move in moved] == ([] if links == then.crm_id else [then.crm_id])
+
+
 def test_an_open_link_goes_before_one_that_is_kept_out_and_the_oldest_of_equals_first() -> None:
     claims = [claim(3, 3, "c"), claim(2, 2, "b"), claim(1, 1, "a", status="suspended")]
     moved, _ = resolve(claims, {1: 9, 2: 9, 3: 9}, {})

@@ -196,7 +196,7 @@ def _end(fates: Fates, settings: Lifecycle) -> None:
         left, stays = end.move.claim.person_id, end.kept.person_id
         two_persons = end.record_taken and end.person_left and stays is not None
         kept_out = end.move.claim.status == LinkStatus.SUSPENDED  # by its filter: nobody is told (R119)
-        choice = settings.conversion_into_linked if end.move.converted else settings.dynamics_merge
+        choice = settings.conversion_into_linked if end.qualified else settings.dynamics_merge
         merging = two_persons and not kept_out and choice == "merge_in_marketo"
         flagged = end.record_taken and end.person_left and not kept_out and not merging
         duplicates = not end.record_taken and settings.marketo_merge == "merge_in_dynamics" and _of_a_kind(end)

@@ -43,12 +43,12 @@ def ended(end: End, *, flagged: bool, merging: bool = False) -> list[Event]:
     claim, about = end.move.claim, _about(end.move.claim)
     became: Event = {"became_crm": end.kept.crm_id, "became_person": end.kept.person_id}
     if end.record_taken and end.move.successor:
-        converted = end.move.converted
-        status = LinkStatus.CONVERTED if converted else LinkStatus.CRM_MERGED
-        what = "qualified into" if converted else "merged into"
+        status = LinkStatus.CONVERTED if end.move.converted else LinkStatus.CRM_MERGED  # where its record is found now
+        what = "qualified into" if end.qualified else "merged into"
         message = f"{claim.entity.value} {claim.crm_id} was {what} {_name(end.kept)}, which has a person of its own"
-        rule = "D37" if converted else "D42"
-        code = DELETED_UNTOLD if claim.status == LinkStatus.SUSPENDED else SUPERSEDED if converted else MERGED_AWAY
+        rule = "D37" if end.qualified else "D42"
+        superseded = SUPERSEDED if end.qualified else MERGED_AWAY
+        code = DELETED_UNTOLD if claim.status == LinkStatus.SUSPENDED else superseded
         flag = FLAGGED if flagged else None
         return [{**_event("ended", about, code, message, rule, status), **became, "outcome": flag}]
     status = LinkStatus.PERSON_MERGED
@@ -66,7 +66,7 @@ def proposal(end: End) -> Event:
     claim = end.move.claim
     ask = f"person {claim.person_id} has no CRM record any more: {_name(end.kept)} belongs to person"
     message = f"{ask} {end.kept.person_id}; merge the first into the second in Marketo"
-    rule = "D37" if end.move.converted else "D42"
+    rule = "D37" if end.qualified else "D42"
     return {
         "kind": "held",
         "entity": claim.entity.value,

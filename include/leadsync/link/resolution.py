@@ -6,6 +6,7 @@ follows both. Where two claims meet, one link stays and the others end: a person
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,11 +17,16 @@ _STATUSES = (LinkStatus.ACTIVE, LinkStatus.SUSPENDED, LinkStatus.CREATING)
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """The record that took another one's place, after so many merges and conversions."""
+    """The record that took another one's place. `through`: those in between, after so many merges and conversions."""
 
     entity: Entity
     crm_id: str
-    steps: int = 1
+    through: tuple[Successor, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """How many merges and conversions it took."""
+        return len(self.through) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,11 @@ class Move:
         return self.successor.entity if self.successor else self.claim.entity
 
     @property
+    def path(self) -> tuple[Successor, ...]:
+        """Every record that took the place of the one before, the last one included."""
+        return (*self.successor.through, self.successor) if self.successor else ()
+
+    @property
     def converted(self) -> bool:
         """Whether a lead's link has a contact now."""
         return self.entity is not self.claim.entity
@@ -66,12 +77,16 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A link that ends because `kept` has its record, its person, or both."""
+    """A link that ends because `kept` has its record, its person, or both.
+
+    `qualified`: its record met one with a link when it was qualified (D37), not when it was merged (D42).
+    """
 
     move: Move
     kept: Move
     record_taken: bool
     person_taken: bool
+    qualified: bool = False
 
     @property
     def person_left(self) -> bool:
@@ -91,6 +106,7 @@ def resolve(
         Move(claim, person_of.get(claim.person_id or 0, claim.person_id), record_of.get(claim.crm_id))
         for claim in claims
     ]
+    passed = Counter(crm_id for move in moves for crm_id in (move.claim.crm_id, *(step.crm_id for step in move.path)))
     kept_records: dict[str, Move] = {}
     kept_persons: dict[int, Move] = {}
     moved, ended = [], []
@@ -98,7 +114,8 @@ def resolve(
         by_record, by_person = kept_records.get(move.crm_id), kept_persons.get(move.person_id or 0)
         kept = by_record or by_person
         if kept is not None:
-            ended.append(End(move, kept, by_record is not None, by_person is not None))
+            qualified = by_record is not None and _qualified(move, passed)
+            ended.append(End(move, kept, by_record is not None, by_person is not None, qualified))
             continue
         kept_records[move.crm_id] = move
         if move.person_id is not None:
@@ -113,17 +130,29 @@ def _preference(move: Move) -> tuple[int, int, int, int]:
     return steps, move.entity is Entity.LEAD, _STATUSES.index(LinkStatus(move.claim.status)), move.claim.link_id
 
 
+def _qualified(move: Move, passed: Mapping[str, int]) -> bool:
+    """Whether the step that led to another link's way was a conversion: what counts had each step had its own cycle."""
+    before = move.claim.entity
+    for step in move.path:
+        if passed[step.crm_id] > 1:
+            return step.entity is not before
+        before = step.entity
+    return False
+
+
 def chains(direct: Mapping[str, Successor]) -> tuple[dict[str, Successor], set[str]]:
     """Each record's last successor; and the records whose successors lead round in a circle, which have none."""
     last: dict[str, Successor] = {}
     circular: set[str] = set()
     for crm_id, step in direct.items():
-        seen, here, count = {crm_id}, step, 1
+        seen, here = {crm_id}, step
+        through: list[Successor] = []
         while here.crm_id in direct and here.crm_id not in seen:
             seen.add(here.crm_id)
-            here, count = direct[here.crm_id], count + 1
+            through.append(here)
+            here = direct[here.crm_id]
         if here.crm_id in seen:
             circular.add(crm_id)
         else:
-            last[crm_id] = Successor(here.entity, here.crm_id, count)
+            last[crm_id] = Successor(here.entity, here.crm_id, tuple(through))
     return last, circular
