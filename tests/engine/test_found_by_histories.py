@@ -89,3 +89,18 @@ def test_what_is_open_for_a_person_is_open_for_the_one_it_is_merged_into(scene: 
     scene.world.edit_person(free, title="CTO")  # put right, though the other one holds the record back
     scene.settled()
     assert [row["field"] for row in scene.world.activities(open_only=True)] == ["mobilePhone"]
+
+
+def test_who_lost_the_contact_that_the_lead_became_gets_a_new_record_on_request(scene: Scene) -> None:
+    ann = scene.person("ann")
+    contact = scene.qualify(scene.record("ann"))
+    scene.settled()
+    assert contact
+    scene.world.delete_row("contact", contact)
+    scene.settled()
+    request_persons(scene.world.engine, [ann], "contact", source="test", token="again")
+    scene.settled()
+    shows = scene.shown(ann)
+    assert shows
+    assert (shows["Type"], shows["IsDeleted"]) == ("Contact", False)  # R79: the qualified lead stands in nobody's way
+    assert shows["Id"] != contact

@@ -103,6 +103,94 @@ def test_a_record_merged_away_and_deleted_leaves_its_person_with_the_winner_of_i
     assert scene.shown(person) == {"Id": winner, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
 
 
+@pytest.mark.parametrize("column_name", ["jobtitle", "fax"], ids=["a mapped column", "another column"])
+@pytest.mark.parametrize("name", ["ann", "cy"])
+@together()
+def test_a_record_updated_after_its_persons_deletion_gets_a_new_person_at_once(
+    scene: Scene, name: str, column_name: str
+) -> Story:
+    world, entity = scene.world, "lead" if name == "ann" else "contact"
+    world.delete_person(scene.person(name))
+    world.movable.advance(2)
+    world.edit_row(entity, scene.record(name), **{column_name: "later"})
+    yield
+    (new,) = persons_of(scene, name)
+    assert new != scene.person(name)
+    assert scene.shown(new) == {
+        "Id": scene.record(name),
+        "Type": entity.capitalize(),
+        "IsDeleted": False,
+        "MergedInto": None,
+    }
+    assert [link for link in scene.live() if link[2] == scene.record(name)] == [(entity, new, scene.record(name))]
+    assert (entity, scene.person(name), scene.record(name), "person_deleted") in scene.links()
+
+
+@pytest.mark.parametrize("name", ["ann", "cy"])
+@together()
+def test_a_record_updated_before_its_persons_deletion_gets_no_person(scene: Scene, name: str) -> Story:
+    world, entity = scene.world, "lead" if name == "ann" else "contact"
+    world.edit_row(entity, scene.record(name), jobtitle="before")
+    world.movable.advance(2)
+    world.delete_person(scene.person(name))
+    yield
+    assert persons_of(scene, name) == []
+    world.movable.advance(2)
+    world.edit_row(entity, scene.record(name), jobtitle="later")
+    yield
+    assert len(persons_of(scene, name)) == 1
+
+
+@together()
+def test_a_record_updated_after_the_survivor_of_its_person_was_deleted_gets_a_new_person_at_once(scene: Scene) -> Story:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    other = scene.add_person(email=scene.address("other"), lastName="Other")
+    scene.merge_persons(other, person)
+    world.delete_person(other)
+    world.movable.advance(2)
+    world.edit_row("lead", lead, jobtitle="later")
+    yield
+    (new,) = persons_of(scene, "ann")
+    assert new not in {person, other}
+    assert scene.shown(new) == {"Id": lead, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
+
+
+@pytest.mark.parametrize("first", ["the deletion", "the update"])
+@together()
+def test_the_record_of_a_merged_person_is_somebody_new_if_updated_after_the_survivor_was_deleted(
+    scene: Scene, first: str
+) -> Story:
+    world, lead = scene.world, scene.record("ann")
+    scene.merge_persons(scene.person("bo"), scene.person("ann"))
+    yield
+    for what in ("the deletion", "the update") if first == "the deletion" else ("the update", "the deletion"):
+        if what == "the deletion":
+            world.delete_person(scene.person("bo"))
+        else:
+            world.edit_row("lead", lead, jobtitle="later")
+        world.movable.advance(2)
+    yield
+    assert [link[2] for link in scene.live()].count(lead) == (first == "the deletion")
+    assert len(persons_of(scene, "ann")) == (first == "the deletion")
+
+
+@pytest.mark.parametrize("first", ["the deletion", "the qualification"])
+@together()
+def test_a_lead_qualified_while_its_person_is_deleted_gets_at_most_one_person(scene: Scene, first: str) -> Story:
+    world, person, lead = scene.world, scene.person("ann"), scene.record("ann")
+    if first == "the deletion":
+        world.delete_person(person)
+        world.movable.advance(2)
+    contact = scene.qualify(lead)
+    if first != "the deletion":
+        world.movable.advance(2)
+        world.delete_person(person)
+    yield
+    (new,) = persons_of(scene, "ann")
+    assert new != person
+    assert scene.shown(new) == contact_of(contact)
+
+
 @together()
 def test_who_is_asked_for_in_the_cycle_that_sees_the_deletion_gets_a_new_record(scene: Scene) -> Story:
     world, person, lead = scene.world, scene.person("ann"), scene.record("ann")

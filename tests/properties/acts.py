@@ -31,12 +31,8 @@ def _alive(story: Story, dice: random.Random) -> Person | None:
 
 
 def _open_ones(story: Story) -> list[Record]:
-    """Records that people can work with.
-
-    Whether an update came before or after its person was deleted, nobody can tell who sees both at once.
-    """
-    gone = [link.record for link in story.links if not link.person.alive]
-    return [record for record in story.records if record.state == "open" and record.id and record not in gone]
+    """Records that people can work with."""
+    return [record for record in story.records if record.state == "open" and record.id]
 
 
 def _open(story: Story, dice: random.Random) -> Record | None:
@@ -174,11 +170,11 @@ def restore_record(stage: Stage, story: Story, dice: random.Random, own: str) ->
 
 def delete_person(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     person = _alive(story, dice)
-    link = story.link_of(person) if person else None
-    if person is None or (link is not None and link.record.changed):  # as in `_open_ones`
+    if person is None:
         return None
     stage.world.delete_person(person.id or 0)
-    person.alive = False
+    stage.world.movable.advance(1)  # an update in the second of the deletion counts as before it
+    story.deleted(person)
     return f"person {person.id}"
 
 

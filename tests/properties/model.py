@@ -127,6 +127,15 @@ class Story:
         """The link that a person or CRM record is in."""
         return next((link for link in self.links if one in (link.person, link.record)), None)
 
+    def deleted(self, person: Person) -> None:
+        """Somebody deletes a person: what was changed in its record before that is no reason for a new one (R77)."""
+        person.alive = False
+        for link in self.links:
+            link.record.changed = link.record.changed and _last(link.person) is not person
+        for record in self.records:
+            if record.ignored and record.owner and _last(record.owner) is person:
+                record.changed = False
+
     def sync(self, limits: Limits) -> None:
         """One cycle."""
         for link in list(self.links):
@@ -158,7 +167,7 @@ class Story:
             link.person, link.merged = survivor, True
             return
         link.record.owner, link.record.ignored = survivor, True
-        link.record.changed = False
+        link.record.changed = link.record.changed and not survivor.alive
         self.links.remove(link)
 
     def _record_became(self, link: Link) -> None:
@@ -196,7 +205,6 @@ class Story:
         if link.record.state == "deleted":
             link.record.owner = link.person
             link.person.marks = (link.record, link.record.kind.capitalize(), True, None)
-        # An edit that nobody had seen before the person was deleted is an update like any other (R77).
 
     def _arrived(self, record: Record, limits: Limits) -> None:
         """R31, D13, D48, R77: the person it had, or the only one with its address, or a new one."""

@@ -1,7 +1,7 @@
 """Marketo → staging: which persons changed, their full current values, deletions.
 
 Datasets: `persons` id and every mapped and system column as Marketo spells it · `persons_missing`
-ids asked for that do not exist · `persons_deleted` id · `persons_merged` as `merges.MERGES_SCHEMA` ·
+ids asked for that do not exist · `persons_deleted` id, at · `persons_merged` as `merges.MERGES_SCHEMA` ·
 `overwritten` as `feed.OVERWRITTEN_SCHEMA` · `opt_outs` as `feed.OPT_OUTS_SCHEMA` ·
 `echoes` person_id, field, op_id of own writes found again · `activities_seen` guid, at, person_id.
 """
@@ -34,6 +34,7 @@ log = logger("leadsync.extract")
 CHANGES, DELETES, OVERLAP = "marketo:changes", "marketo:deletes", "marketo:overlap"
 MERGES = "marketo:merges"
 _START_MARGIN = timedelta(minutes=1)
+_DELETED: dict[str, pl.DataType | type[pl.DataType]] = {"id": pl.Int64, "at": pl.Datetime("us", "UTC")}
 _READ_CHUNK = 6_000  # persons held in memory at once: 20 calls
 
 
@@ -73,7 +74,7 @@ class PersonReader:
         wanted = set(self._selected())
         overwritten = pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
         opt_outs = pl.DataFrame(schema=OPT_OUTS_SCHEMA)
-        deleted: list[int] = []
+        deleted: dict[int, datetime] = {}
         merged = pl.DataFrame(schema=MERGES_SCHEMA)
         if self._run.incremental:
             rows = self._feed_rows()
@@ -84,12 +85,13 @@ class PersonReader:
             self._staging.write("echoes", pl.concat([explained.matched, self._never_written(echoes)]))
             merged = self._merged()
             # Losers are not listed as deleted (R173); where they are, the merge says more.
-            deleted = sorted(set(self._deleted()) - set(merged["loser"]))
+            losers = set(merged["loser"])
+            deleted = {person: at for person, at in self._deleted() if person not in losers}
             wanted -= {*deleted, *merged["loser"]}
         wanted |= self._survivors(merged)
         self._staging.write("overwritten", overwritten)
         self._staging.write("opt_outs", opt_outs)
-        self._staging.write("persons_deleted", pl.DataFrame({"id": deleted}, schema={"id": pl.Int64}))
+        self._staging.write("persons_deleted", pl.DataFrame(sorted(deleted.items()), schema=_DELETED, orient="row"))
         read = self._read(sorted(self._linked(wanted)))
         if self._run.kind == "request" and self._staging.read("persons_missing").height:
             merged = self._merged_lately()
@@ -193,9 +195,9 @@ class PersonReader:
         """
         return echoes.filter(pl.col("person_id").is_in(self._in_doubt())).select("person_id", "field", "op_id")
 
-    def _deleted(self) -> list[int]:
-        pages = self._follow(DELETES, self._cursors.get(DELETES))
-        return sorted({person for page in pages for person in page.rows["person_id"].to_pylist()})
+    def _deleted(self) -> Iterator[tuple[int, datetime]]:
+        for page in self._follow(DELETES, self._cursors.get(DELETES)):
+            yield from zip(page.rows["person_id"].to_pylist(), page.rows["at"].to_pylist(), strict=True)
 
     def _merged(self) -> pl.DataFrame:
         """Persons merged away since the cursor; those that come a second time with the overlap change nothing."""

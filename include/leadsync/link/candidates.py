@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine
 from include.leadsync.fields import Wire, canonical_rows
-from include.leadsync.model import Entity
+from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
@@ -69,16 +69,18 @@ class Candidates:
         for entity in Entity:
             raw = self._engine.dynamics.rows(entity, wanted, self._columns(entity)) if wanted else pa.table({})
             found |= {candidate.crm_id: candidate for _, candidate in self._read(entity, raw)}
-        return {crm_id: self._follow(candidate) for crm_id, candidate in found.items()}
+        followed = {crm_id: self._follow(candidate) for crm_id, candidate in found.items()}
+        return {crm_id: candidate for crm_id, candidate in followed.items() if candidate}
 
     def _columns(self, entity: Entity) -> dict[str, Wire]:
         return {**self._schema.row_columns(entity), **_EXTRA}
 
     def _followed(self, candidates: list[Candidate]) -> list[Candidate]:
-        followed = {candidate.crm_id: candidate for candidate in map(self._follow, candidates)}
+        followed = {candidate.crm_id: candidate for candidate in map(self._follow, candidates) if candidate}
         return list(followed.values())
 
-    def _follow(self, candidate: Candidate) -> Candidate:
+    def _follow(self, candidate: Candidate) -> Candidate | None:
+        """The record that took its place, in the end; None for a lead whose contact was deleted (R79)."""
         for _ in range(_HOPS):
             if candidate.master is None:
                 break
@@ -91,9 +93,16 @@ class Candidates:
             condition = f"_originatingleadid_value eq {candidate.crm_id}"
             pages = self._engine.dynamics.rows_where(Entity.CONTACT, condition, self._columns(Entity.CONTACT))
             contacts = [contact for page in pages for _, contact in self._read(Entity.CONTACT, page)]
-            if len(contacts) == 1:
-                return contacts[0]
+            return contacts[0] if len(contacts) == 1 else self._contact_known(candidate)
         return candidate
+
+    def _contact_known(self, lead: Candidate) -> Candidate | None:
+        """The contact that a link of ours went on with; the lead itself where there was none."""
+        last = self._links.last_by_crm([lead.crm_id]).get(lead.crm_id)
+        if last is None or last["status"] != LinkStatus.CONVERTED:
+            return lead
+        raw = self._engine.dynamics.rows(Entity.CONTACT, [last["became_crm"]], self._columns(Entity.CONTACT))
+        return next((contact for _, contact in self._read(Entity.CONTACT, raw)), None)
 
     def _read(self, entity: Entity, raw: pa.Table) -> Iterable[tuple[str, Candidate]]:
         if raw.num_rows == 0:

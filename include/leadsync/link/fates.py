@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import polars as pl
 
@@ -113,10 +114,10 @@ def decide(
     schema: Schema,
     rows: Mapping[Entity, pl.DataFrame],
     merged: pl.DataFrame,
-    deleted: Sequence[int],
+    deleted: Mapping[int, datetime],
     missing: Sequence[int],
 ) -> Fates:
-    """`merged`: `extract.merges.MERGES_SCHEMA`. `deleted`, `missing`: persons deleted, or asked for and not found."""
+    """`merged`: `extract.merges.MERGES_SCHEMA`. `deleted`: persons → when. `missing`: asked for and not found."""
     fates = Fates(survivors=survivors(merged))
     chained = Successors(engine, schema, rows)
     record_of = chained.find()
@@ -131,7 +132,7 @@ def decide(
     _end(fates, engine.settings.lifecycle)
     fates.events += [reports.persons_merged(loser) for loser in sorted(fates.survivors)]
     fates.events += [reports.circle(claim) for claim in claims if claim.crm_id in chained.circular]
-    returning = Returning(engine, rows, {move.crm_id for move in moved})
+    returning = Returning(engine, rows, {move.crm_id for move in moved}, deleted)
     fates.away |= returning.away | fates.left
     fates.restored = {crm_id: fates.survivors.get(who, who) for crm_id, who in returning.restored.items()}
     if engine.settings.lifecycle.marketo_merge == "write_to_survivor":

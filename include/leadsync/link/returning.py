@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import polars as pl
 
@@ -10,6 +11,7 @@ from include.leadsync.context import Engine
 from include.leadsync.erasing import Eraser
 from include.leadsync.extract.identity import OPEN, QUALIFIED
 from include.leadsync.link import reports
+from include.leadsync.link.outlived import updated_later
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state import Links, PersonMerges
 
@@ -25,8 +27,16 @@ class Returning:
     of records whose person was merged away, with the one that is left. `events`: what to say.
     """
 
-    def __init__(self, engine: Engine, rows: Mapping[Entity, pl.DataFrame], moved_to: set[str]) -> None:
-        """`moved_to`: records that got a link in this run."""
+    def __init__(
+        self,
+        engine: Engine,
+        rows: Mapping[Entity, pl.DataFrame],
+        moved_to: set[str],
+        deleted: Mapping[int, datetime],
+    ) -> None:
+        """`moved_to`: records that got a link in this run. `deleted`: persons that this run hears were deleted."""
+        self._engine, self._deleted = engine, deleted
+        self._orphans: dict[str, datetime] = {}  # records of merged persons → when the one that was left was deleted
         self._links = Links(engine.store)
         self._merges = PersonMerges(engine.store)
         self._eraser = Eraser(engine)
@@ -36,12 +46,13 @@ class Returning:
         self.of_survivors: list[dict[str, object]] = []
         self.events: list[dict[str, object]] = []
         unlinked = {entity: frame.filter(pl.col("link_id").is_null()) for entity, frame in rows.items()}
-        for frame in unlinked.values():
+        for entity, frame in unlinked.items():
             strangers = frame.filter(~pl.col("id").is_in(list(moved_to)))
             self._erased(strangers)
             self.away |= set(strangers.filter(pl.col("@master").is_not_null())["id"].to_list())
             for part in strangers.select("id", "etag", "@state", "@master").iter_slices(_SLICE):
                 self._met_before(part)
+            self._without_survivor(entity)
         reopened = rows[Entity.LEAD].filter(pl.col("@state") == OPEN)["id"].to_list()
         self._reopened(reopened, rows[Entity.CONTACT].filter(pl.col("id").is_in(list(moved_to))))
         self.away |= self._qualified_before(rows, unlinked[Entity.LEAD])
@@ -67,10 +78,22 @@ class Returning:
             elif status is LinkStatus.CRM_MERGED:
                 self.away.add(crm_id)
             elif status is LinkStatus.PERSON_MERGED and (survivor := self._survivor(last["became_person"])):
-                self.away.add(crm_id)
-                self.of_survivors.append({**last, "person_id": survivor})
+                self._of_merged(crm_id, survivor, last)
             if facts[crm_id]["@master"]:
                 self.events.append(_over(reports.DUPLICATES, crm_id))
+
+    def _of_merged(self, crm_id: str, survivor: int, last: Mapping[str, object]) -> None:
+        self.away.add(crm_id)
+        if survivor in self._deleted:
+            self._orphans[crm_id] = self._deleted[survivor]
+        else:
+            self.of_survivors.append({**last, "person_id": survivor})
+
+    def _without_survivor(self, entity: Entity) -> None:
+        """Nobody is left of a merge: what is updated later than that gets a new person (R77)."""
+        if self._orphans:
+            self.away -= updated_later(self._engine, entity, self._orphans)
+            self._orphans = {}
 
     def _erased(self, rows: pl.DataFrame) -> None:
         """Records of persons who were deleted and must stay so (D52)."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from itertools import count
 
 import polars as pl
@@ -21,6 +21,7 @@ from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
 from include.leadsync.link.landed import LANDED_SCHEMA, landed_entries, with_landed
+from include.leadsync.link.outlived import Outlived, ids_met, outlived
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import going_on, removed_persons, removed_rows
@@ -72,7 +73,7 @@ class _LinkStep:
     def stage(self) -> dict[str, Json]:
         raw_persons: pa.Table = self._staging.read("persons").to_arrow()
         selection = self._staging.read("selection")
-        deleted = self._staging.read("persons_deleted")["id"].to_list()
+        deleted = dict(self._staging.read("persons_deleted").iter_rows())
         missing = self._staging.read("persons_missing")["id"].to_list()
         read = {entity: self._rows(entity) for entity in Entity}
         merged = self._staging.read("persons_merged")
@@ -83,19 +84,20 @@ class _LinkStep:
         self._paired |= {move.crm_id: move.person_id for move in self._fates.moves.values()}
         removed = [self._removed(entity, self._fates.rows(read[entity])["id"].to_list()) for entity in Entity]
         self._freed = {person for frame in removed for person in frame.filter(_DELETED)["person_id"].drop_nulls()}
+        without_person = removed_persons(self._engine, [*deleted], missing)
+        unwanted, said = unwanted_records(self._engine, self._schema, without_person)
+        self._outlived = self._updated_later(read, deleted, unwanted)
         for entity in Entity:
-            rows = self._fates.rows(read[entity])
+            rows = self._outlived.arriving(entity, self._fates.rows(read[entity]))
             self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
             new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
             self._arrived(entity, rows.filter(new))
         self._requested(raw_persons)
         gone = pl.concat(removed)
         self._events += [going_on(gone, self._renewed), vanished_requests(self._engine.store, gone)]
-        without_person = removed_persons(self._engine, deleted, missing)
-        unwanted, said = unwanted_records(self._engine, self._schema, without_person)
         self._staging.write("unwanted", unwanted)
-        self._events += [without_person, events(said)]
-        self._events.append(events([*self._fates.events, *told]))
+        self._events += [self._outlived.told(without_person), events(said)]
+        self._events.append(self._outlived.told(events([*self._fates.events, *told])))
         begun = {i: end.kept.person_id for i, end in self._fates.ends.items() if end.move.claim.status == _CREATING}
         self._events.append(ended_requests(self._engine.store, begun))
         all_events = pl.concat([events([]), *self._events])
@@ -119,6 +121,16 @@ class _LinkStep:
         gone = self._staging.read(f"crm_deleted.{entity.value}")["id"].to_list()
         return rows.filter(~pl.col("id").is_in(gone))
 
+    def _updated_later(
+        self, read: Mapping[Entity, pl.DataFrame], deleted: Mapping[int, datetime], unwanted: pl.DataFrame
+    ) -> Outlived:
+        """Records of deleted persons that were updated afterwards, and are not to be closed or deleted for it."""
+        if not deleted:
+            return Outlived()
+        ends = {*self._fates.touched, *self._without_row, *unwanted["link_id"].to_list()}
+        met = ids_met(self._staging, self._links, read)
+        return outlived(self._engine, self._schema, deleted, self._fates.survivors, met, besides=ends)
+
     def _known(self, entity: Entity, rows: pl.DataFrame, raw_persons: pa.Table, selection: pl.DataFrame) -> None:
         by_person = self._links.by_person(raw_persons["id"].to_pylist())
         by_person_frame: pl.DataFrame = pl.from_arrow(by_person)  # type: ignore[assignment]
@@ -128,7 +140,8 @@ class _LinkStep:
         told = [i for name in ("overwritten", "opt_outs") for i in self._staging.read(name)["person_id"].to_list()]
         again = [*told, *self._fates.survivors.values()]
         gone = [i for name in ("persons_missing", "persons_deleted") for i in self._staging.read(name)["id"].to_list()]
-        nowhere = pl.col("person_id").is_in(gone) | pl.col("link_id").is_in(list(self._without_row))
+        nowhere = pl.col("person_id").is_in(gone)
+        nowhere |= pl.col("link_id").is_in([*self._without_row, *self._outlived.link_ids])
         forced = set(chosen["link_id"].to_list())
         forced |= set(by_person_frame.filter(pl.col("person_id").is_in(again))["link_id"].to_list())
         changed = self._fates.changed(entity) | self._surviving.links[entity]
