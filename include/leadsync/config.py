@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from include.leadsync.settings.environment import Paths, connection_from_parts, connections_from_environment
 from include.leadsync.settings.filter_resolution import SyncFilter, resolve_filters
-from include.leadsync.settings.loading import load_settings
+from include.leadsync.settings.loading import load_settings, parse_settings
 from include.leadsync.settings.partition_resolution import Partitions, resolve_partitions
 from include.leadsync.settings.resolution import field_warnings, resolve_fields, shape_of
 from include.leadsync.settings.setup import setup_fields
@@ -21,6 +21,7 @@ __all__ = [
     "connections_from_environment",
     "field_warnings",
     "load_settings",
+    "parse_settings",
     "resolve_fields",
     "resolve_filters",
     "resolve_partitions",

@@ -86,10 +86,10 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
         else:
             tables[entity] = msgspec.json.decode(body, type=list[DynamicsAttribute])
     seen, proven = columns_seen(engine.store), shapes_proven(engine.store)
-    return _resolved(engine.settings, fields, without_hidden(engine, tables), seen, proven)
+    return resolve(engine.settings, fields, without_hidden(engine, tables), seen, proven)
 
 
-def _resolved(
+def resolve(
     settings: Settings,
     fields: list[MarketoField],
     tables: dict[Entity, list[DynamicsAttribute]],
@@ -97,6 +97,10 @@ def _resolved(
     proven: Mapping[Entity, Mapping[str, str]],
     only: Mapping[Entity, Collection[str]] | None = None,
 ) -> Schema:
+    """What settings mean on these fields and columns. Raises `ConfigurationInvalid` when they do not fit.
+
+    `only`: the fields that stay in the map; None: all.
+    """
     maps = resolve_fields(settings, fields, tables, proven)
     if only is not None:
         maps = {
@@ -115,7 +119,7 @@ def refresh_staged(engine: Engine, run: RunRequest) -> Schema:
     before = staged_schema(engine, run)
     now = current_schema(engine, refresh=True)
     only = {entity: before.map(entity).names for entity in Entity}
-    narrowed = _resolved(engine.settings, now.marketo, now.dynamics, now.seen, now.proven, only)
+    narrowed = resolve(engine.settings, now.marketo, now.dynamics, now.seen, now.proven, only)
     stage_schema(engine, run, narrowed)
     return narrowed
 
@@ -148,7 +152,7 @@ def staged_schema(engine: Engine, run: RunRequest) -> Schema:
     seen = {Entity(name): columns for name, columns in document["seen"].items()}
     proven = {Entity(name): shapes for name, shapes in document["proven"].items()}
     only = {Entity(name): names for name, names in document["fields"].items()}
-    schema = _resolved(engine.settings, fields, tables, seen, proven, only)
+    schema = resolve(engine.settings, fields, tables, seen, proven, only)
     engine.opened[DATASET] = (run.run_id, schema)
     return schema
 

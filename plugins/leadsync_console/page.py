@@ -124,7 +124,7 @@ class Page:
         return self.say(f"done.{done}", **counts)
 
 
-DONE = frozenset({"retried", "approved", "rejected", "requested", "known"})
+DONE = frozenset({"retried", "approved", "rejected", "requested", "known", "map_saved"})
 """What a notice may say."""
 
 

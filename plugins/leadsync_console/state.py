@@ -36,6 +36,18 @@ def settings() -> Settings:
     return _settings(path, found.st_mtime_ns, found.st_size)
 
 
+def config_body() -> bytes:
+    """leadsync.yaml as it is. Raises `ConfigurationInvalid` when it cannot be read."""
+    from include.leadsync.config import Paths
+    from include.leadsync.errors import ConfigurationInvalid, Problem
+
+    try:
+        return Paths.from_environment().config.read_bytes()
+    except OSError as error:
+        problem = Problem("leadsync.yaml", "(whole file)", f"cannot be read: {error.strerror}", "a readable YAML file")
+        raise ConfigurationInvalid([problem]) from error
+
+
 @lru_cache(maxsize=2)
 def _settings(path: Path, changed: int, size: int) -> Settings:  # noqa: ARG001 - by these the cache knows the file
     from include.leadsync.config import load_settings

@@ -207,6 +207,9 @@ def _require_shared_storage() -> None:
     from include.leadsync.state import assert_fits
 
     paths = Paths.from_environment()
-    # The Astro CLI runs scheduler, API server and triggerer in containers of their own.
-    executor = "containers" if os.environ.get("ASTRONOMER_ENVIRONMENT") else conf.get("core", "executor")
-    assert_fits(paths.state_url, paths.staging_url, executor)
+    assert_fits(paths.state_url, paths.staging_url, executor())
+
+
+def executor() -> str:
+    """Where tasks run, as `assert_fits` takes it: the Astro CLI has containers of their own for every component."""
+    return "containers" if os.environ.get("ASTRONOMER_ENVIRONMENT") else str(conf.get("core", "executor"))

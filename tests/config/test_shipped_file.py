@@ -121,4 +121,4 @@ def test_the_reference_names_every_variable(project_root: Path) -> None:
     variables = set(re.findall(r"LEADSYNC_[A-Z_]+", source))
     assert variables == set(re.findall(r"LEADSYNC_[A-Z_]+", page))
     places = {"LEADSYNC_HOME", "LEADSYNC_CONFIG", "LEADSYNC_STATE_URL", "LEADSYNC_STAGING"}
-    assert places | {"LEADSYNC_ERASURE_KEY"} == variables
+    assert places | {"LEADSYNC_ERASURE_KEY", "LEADSYNC_CONFIG_SHARED"} == variables

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from include.leadsync.clock import FakeClock
-from include.leadsync.state import ActivityLog, Ledger, Links, Outbox, Requests, Runs, StateStore
+from include.leadsync.model import DynamicsAttribute, Entity, MarketoField
+from include.leadsync.state import ActivityLog, Ledger, Links, Metadata, Outbox, Requests, Runs, StateStore
 from tests.state.rows import guid
 
 HELD = "00112233445566aa"
@@ -49,10 +52,31 @@ def fill(store: StateStore) -> None:
     _ledger(store)
     _failures(store)
     _operations(store)
+    keep_metadata(store)
     requests = Requests(store)
     first = requests.add(900, "lead", source="webhook", token="t1", owner="team:Sales", reason="asked " + CHINESE)
     requests.add(901, "contact", source="cli", token="t2")
     requests.finish(first.request_id, "failed", "person 900 does not exist")
+
+
+def keep_metadata(store: StateStore) -> None:
+    """What both systems say of themselves: a few of the shipped fields, and some that could join."""
+    texts = ("email", "title", "favouriteColour", "nickname")
+    fields = [MarketoField(n, name, name.title(), "string", 50) for n, name in enumerate(texts, 1)]
+    fields += [
+        MarketoField(8, "optIn", "Opt In", "boolean"),
+        MarketoField(9, "urgency", "Urgency", "integer", read_only=True),
+        MarketoField(10, "microsoftId", "Microsoft Id", "string"),
+    ]
+    kept = Metadata(store)
+    kept.put("marketo", "person", msgspec.json.encode(fields).decode())
+    for entity in Entity:
+        kinds = {"emailaddress1": "String", "jobtitle": "String", "new_colour": "String", "new_flag": "Boolean"}
+        kinds |= {"ownerid": "Owner", "new_count": "Integer", "entityimage": "Image"}
+        columns = [DynamicsAttribute(entity, name, kind, f"The {name}", max_length=20) for name, kind in kinds.items()]
+        columns[3] = replace(columns[3], label="Opt in")
+        columns.append(DynamicsAttribute(entity, "new_sum", "String", "Sum", creatable=False, updatable=False))
+        kept.put("dynamics", entity.value, msgspec.json.encode(columns).decode())
 
 
 def _runs(store: StateStore) -> None:

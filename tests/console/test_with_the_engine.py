@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from include.leadsync import approval
-from include.leadsync.console import failures, held_plans, lookup, persons
+from include.leadsync.config import load_settings
+from include.leadsync.console import failures, held_plans, lookup, map_impact, map_saving, persons
 from include.leadsync.console.failures import Wanted
+from include.leadsync.console.map_proposal import MapChange, propose
 from include.leadsync.errors import Throttled
-from include.leadsync.model import System
+from include.leadsync.model import Entity, System
 from include.leadsync.state import Outbox
-from tests.engine.play import column, linked_contact, linked_lead
+from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
 from tests.world import World
 
 _PARTS = {"settings", "paths", "connections", "store", "clock", "transport"}
@@ -81,3 +83,27 @@ def test_an_address_is_looked_up_in_both_systems_and_a_name_where_it_can_be(worl
     assert [row["system"] for row in found] == ["marketo"]
     assert (system, type(reason)) == ("dynamics", Throttled)
     assert sum(world.clock.slept) - slept <= lookup.PATIENCE  # nobody waits at a page for ten minutes
+
+
+def test_what_a_new_field_is_said_to_write_is_what_the_next_run_writes(world: World) -> None:
+    pairs = linked_leads(
+        world, *({"websiteurl": url} for url in ("https://a.example", None, "https://c.example", None))
+    )
+    persons_of = [person for person, _ in pairs]
+    world.edit_person(persons_of[1], website="https://only-here.example")
+    world.edit_person(persons_of[2], website="https://other.example")
+    change = MapChange("add", Entity.LEAD, "website", "websiteurl")
+    asked = propose(world.engine.store, world.config, world.config.read_bytes(), change)
+    assert asked.problems == []
+    found = map_impact.of_added(world.engine, asked)
+    assert (found["links"], found["looked"], found["exact"], found["equal"]) == (4, 4, True, 1)
+    assert found["into_marketo"] == {"filled": 1, "overwritten": 1, "emptied": 1}
+    assert sum(found["into_dynamics"].values()) == 0
+
+    map_saving.save(world.config, asked.was, asked.body)
+    assert load_settings(world.config).fields.lead["website"].type == asked.change.type
+    world.reopen()
+    world.run()
+    assert [shown(world, person, "website") for person in persons_of] == [
+        "https://a.example", None, "https://c.example", None,
+    ]  # fmt: skip

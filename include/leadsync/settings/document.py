@@ -51,7 +51,12 @@ class Document:
 
 def read_document(path: Path) -> Document:
     """Read a file. Raises `ConfigurationInvalid` with everything that keeps it from being read."""
-    text = _text(path)
+    return parse_document(path, _body(path))
+
+
+def parse_document(path: Path, body: bytes) -> Document:
+    """What a file would say if it had this content; raises as `read_document`."""
+    text = _text(path, body)
     _refuse_oddities(path, text)
     reader = _Reader(str(path))
     try:
@@ -65,13 +70,16 @@ def read_document(path: Path) -> Document:
     return Document(data, reader.lines, reader.problems)
 
 
-def _text(path: Path) -> str:
+def _body(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            body = stream.read(LARGEST + 1)
+            return stream.read(LARGEST + 1)
     except OSError as error:
         problem = Problem(str(path), "(whole file)", f"cannot be read: {error.strerror}", "a readable YAML file")
         raise ConfigurationInvalid([problem]) from error
+
+
+def _text(path: Path, body: bytes) -> str:
     if len(body) > LARGEST:
         problem = Problem(str(path), "(whole file)", f"more than {LARGEST:,} bytes", f"at most {LARGEST:,} bytes")
         raise ConfigurationInvalid([problem])

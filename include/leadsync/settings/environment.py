@@ -16,6 +16,7 @@ from include.leadsync.model import Connection
 ENVIRONMENT = "environment"
 MICROSOFT_LOGIN = "https://login.microsoftonline.com"
 _ROOT = Path(__file__).resolve().parents[3]
+_YES = ("1", "true", "yes", "on")
 _SHAPE = '{"conn_type": …, "host": "https://…", "login": CLIENT_ID, "password": CLIENT_SECRET}'
 
 
@@ -28,12 +29,14 @@ class Paths:
     state_url: str = field(repr=False)
     staging_url: str = field(repr=False)
     erasure_key: str | None = field(default=None, repr=False)
+    config_shared: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Paths:
         """LEADSYNC_HOME, LEADSYNC_CONFIG, LEADSYNC_STATE_URL, LEADSYNC_STAGING, each with its default.
 
-        LEADSYNC_ERASURE_KEY has none (see `erasing`).
+        LEADSYNC_ERASURE_KEY has none (see `erasing`); LEADSYNC_CONFIG_SHARED says that tasks on other hosts read the
+        very file at LEADSYNC_CONFIG.
 
         Raises `ConfigurationInvalid` when the state URL is no URL.
         """
@@ -45,7 +48,8 @@ class Paths:
             expected = "a SQLAlchemy URL: sqlite:////path/state.db or postgresql+psycopg://user@host/database"
             raise ConfigurationInvalid([Problem(ENVIRONMENT, "LEADSYNC_STATE_URL", "a text without ://", expected)])
         staging_url = known.get("LEADSYNC_STAGING") or str(home / "staging")
-        return cls(home, config, state_url, staging_url, known.get("LEADSYNC_ERASURE_KEY") or None)
+        shared = known.get("LEADSYNC_CONFIG_SHARED", "").strip().lower() in _YES
+        return cls(home, config, state_url, staging_url, known.get("LEADSYNC_ERASURE_KEY") or None, shared)
 
 
 def connections_from_environment(environment: Mapping[str, str] | None = None) -> tuple[Connection, Connection]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from include.leadsync.errors import ConfigurationInvalid, Problem
 from include.leadsync.settings.cross_checks import contradictions
-from include.leadsync.settings.document import Lines, Plain, read_document
+from include.leadsync.settings.document import Document, Lines, Plain, parse_document, read_document
 from include.leadsync.settings.tree import Settings
 
 _LONGEST_SHOWN = 60
@@ -43,7 +43,15 @@ def load_settings(path: Path | str) -> Settings:
     found and what belongs there. Whether the fields exist is checked later, by `resolve_fields`.
     """
     path = Path(path)
-    document = read_document(path)
+    return _checked(path, read_document(path))
+
+
+def parse_settings(path: Path, body: bytes) -> Settings:
+    """What `load_settings` would make of a file with this content."""
+    return _checked(path, parse_document(path, body))
+
+
+def _checked(path: Path, document: Document) -> Settings:
     data, lines, problems = document.data, document.lines, list(document.problems)
     settings = None
     try:

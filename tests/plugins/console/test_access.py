@@ -17,7 +17,11 @@ PAGES = [
     "/", "/errors", "/errors/causes", "/errors.csv", "/collisions", "/persons", "/persons/1", "/runs", "/requests",
     "/fields", f"/held/{HELD}",
 ]  # fmt: skip
-CHANGES = ["/errors/retry", f"/held/{HELD}/approve", f"/held/{HELD}/reject", "/requests"]
+WRITERS = [
+    "/fields/new", "/fields/entry?entity=lead&field=title",
+    "/fields/proposal?action=remove&entity=lead&field=fax", "/fields/leadsync.yaml?action=remove&entity=lead&field=fax",
+]  # fmt: skip
+CHANGES = ["/errors/retry", f"/held/{HELD}/approve", f"/held/{HELD}/reject", "/requests", "/fields"]
 
 
 def _routes() -> list[Any]:
@@ -35,7 +39,7 @@ def test_every_route_asks_for_the_right_to_read_and_every_change_for_the_right_t
 
 def test_without_a_login_there_is_nothing_to_see(home: Path) -> None:
     stranger = TestClient(built())
-    for path in PAGES:
+    for path in PAGES + WRITERS:
         answer = stranger.get(path)
         assert answer.status_code == 401
         assert "example.com" not in answer.text
@@ -43,7 +47,7 @@ def test_without_a_login_there_is_nothing_to_see(home: Path) -> None:
 
 def test_a_user_without_the_right_to_the_dag_is_sent_away(home: Path) -> None:
     with signed_in("eve") as eve:
-        for path in PAGES:
+        for path in PAGES + WRITERS:
             answer = eve.get(path)
             assert answer.status_code == 403
             assert "may not see" in answer.text
@@ -54,6 +58,14 @@ def test_a_viewer_sees_every_page_and_no_button_that_changes_something(vic: Test
         answer = vic.get(path)
         assert answer.status_code == 200, path
         assert 'method="post"' not in answer.text
+
+
+def test_forms_that_prepare_a_change_are_for_those_who_may_make_it(vic: TestClient) -> None:
+    for path in WRITERS:
+        answer = vic.get(path)
+        assert answer.status_code == 403, path
+        assert "the right to trigger lead_sync" in answer.text
+    assert "/fields/new" not in vic.get("/fields").text
 
 
 def test_a_viewer_changes_nothing(vic: TestClient, audit_log: list[Any]) -> None:
@@ -98,7 +110,7 @@ def test_a_bearer_token_needs_no_origin_because_no_browser_adds_it(ada: TestClie
 
 
 def test_a_page_may_load_nothing_from_elsewhere_and_run_no_script(ada: TestClient) -> None:
-    for path in set(PAGES) - {"/errors.csv"}:
+    for path in {*PAGES, *WRITERS[:3]} - {"/errors.csv"}:
         answer = ada.get(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
