@@ -31,6 +31,24 @@ def test_reading_everything_again_is_no_update_of_a_record_whose_person_was_dele
     assert people(scene) == before  # R77
 
 
+@pytest.mark.parametrize("merged", [False, True], ids=["deleted", "merged into one that was deleted"])
+def test_what_was_changed_before_its_person_was_deleted_is_no_update_when_it_is_read_again(
+    scene: Scene, merged: bool
+) -> None:
+    person = scene.person("bo" if merged else "ann")
+    if merged:
+        scene.merge_persons(person, scene.person("ann"))
+        scene.settled()
+    scene.world.edit_row("lead", scene.record("ann"), jobtitle="before")
+    scene.world.movable.advance(2)
+    scene.world.delete_person(person)
+    scene.settled()
+    left = people(scene)
+    scene.world.dynamics.control("age_delta_tokens", {"entity": "lead"})
+    scene.settled()
+    assert people(scene) == left  # R78
+
+
 def test_a_lead_whose_person_was_refused_goes_on_as_a_contact_and_comes_to_rest(scene: Scene) -> None:
     lead = scene.world.add_row("lead", subject="s", lastname="L", emailaddress1="no address")
     scene.world.settle()

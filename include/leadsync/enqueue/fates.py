@@ -7,7 +7,9 @@ from datetime import datetime
 
 import polars as pl
 
-from include.leadsync.model import Direction
+from include.leadsync.model import Direction, Entity
+from include.leadsync.staging import Staging
+from include.leadsync.state import Links, Transaction
 
 KINDS = ("moved", "ended")
 
@@ -24,6 +26,13 @@ def ended_links(events: pl.DataFrame, waiting: Collection[int], now: datetime) -
         pl.lit(None, pl.String).alias("dirty"),
         pl.lit(now).alias("changed_at"),
     )
+
+
+def keep_versions(staging: Staging, links: Links, ended: Collection[int], tx: Transaction) -> None:
+    """Store what the records of ended links were at in this run: read again, they are no updates (R78)."""
+    for entity in Entity:
+        rows = staging.read(f"crm.{entity.value}").select("link_id", pl.col("etag").alias("crm_etag"))
+        links.update(rows.filter(pl.col("link_id").is_in(list(ended))).unique("link_id", keep="last").to_arrow(), tx)
 
 
 def history_links(events: pl.DataFrame, stored: Collection[int], run_id: str, now: datetime) -> pl.DataFrame:

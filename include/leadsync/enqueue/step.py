@@ -12,7 +12,7 @@ from include.leadsync.backfills import note_progress
 from include.leadsync.baseline import encode_base
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.enqueue.erasure import erase, welcome
-from include.leadsync.enqueue.fates import ended_links, fate_ledger, history_links
+from include.leadsync.enqueue.fates import ended_links, fate_ledger, history_links, keep_versions
 from include.leadsync.enqueue.links import link_rows
 from include.leadsync.enqueue.operations import (
     decision_ledger,
@@ -196,6 +196,7 @@ class _Enqueue:
         if rows.height:
             self._links.update(_arrow(rows), tx)
             Outbox(self._store).retire(rows["link_id"].to_list(), tx)
+            keep_versions(self._staging, self._links, rows["link_id"].to_list(), tx)
         self._touched = rows["link_id"].to_list()
 
     def _moved_links(self, events: pl.DataFrame, tx: Transaction) -> None:
@@ -237,6 +238,7 @@ class _Enqueue:
                 )
                 self._touched += ids
                 if status is LinkStatus.PERSON_DELETED:
+                    keep_versions(self._staging, self._links, ids, tx)
                     erase(self._engine, ids, tx)
         closed = [i for i in events.filter(pl.col("kind") == "ended")["link_id"].to_list() if i in waiting]
         if closed:  # merged away, and waiting to be flagged: nothing is written to them meanwhile
@@ -266,12 +268,12 @@ class _Enqueue:
         staging = self._staging
         if self._run.incremental:
             caught_up(self._engine, tx)
-        for entity in ("lead", "contact"):
-            if staging.exists(f"crm_seen.{entity}"):
-                seen = staging.read(f"crm_seen.{entity}").rename({"etag": "crm_etag"})
-                if seen.height:
-                    self._links.update(_arrow(seen), tx)
-        # Of a link that another run changed nothing was decided here: its feed rows come again with the overlap.
+        if staging.exists("versions"):
+            self._links.update(_arrow(staging.read("versions")), tx)
+        for name in ("crm_seen.lead", "crm_seen.contact"):
+            if staging.exists(name):
+                self._links.update(_arrow(staging.read(name).rename({"etag": "crm_etag"})), tx)
+        # Of a link that another run changed nothing was decided: its feed rows come again with the overlap.
         undecided = self._links.by_id(sorted(self._lost), tx)["person_id"].to_pylist() if self._lost else []
         decided = ~pl.col("person_id").is_in(undecided)
         if staging.exists("echoes"):

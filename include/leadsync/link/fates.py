@@ -38,6 +38,7 @@ class Fates:
     away: set[str] = field(default_factory=set)
     restored: dict[str, int] = field(default_factory=dict)  # CRM record that was deleted → the person it had (D48)
     of_survivors: list[Event] = field(default_factory=list)  # ended links whose record's changes go to survivors
+    versions: Mapping[int, str] = field(default_factory=dict)  # ended links → what their records are at now
     survivors: Mapping[int, int] = field(default_factory=dict)  # persons merged away → who is left of them
     events: list[Event] = field(default_factory=list)
     merging: list[tuple[int, int, int]] = field(default_factory=list)  # link, person that stays, person to be merged
@@ -103,6 +104,10 @@ class Fates:
         schema = {"link_id": pl.Int64, "entity": pl.String, "crm_id": pl.String, "loser": pl.String}
         return pl.DataFrame(self.merging_rows, schema=schema, orient="row")
 
+    def versions_frame(self) -> pl.DataFrame:
+        """Ended links whose records changed and are left alone: link_id, crm_etag."""
+        return pl.DataFrame([*self.versions.items()], schema={"link_id": pl.Int64, "crm_etag": pl.String}, orient="row")
+
     @property
     def touched(self) -> set[int]:
         """Links that are not what the store says they are."""
@@ -137,6 +142,7 @@ def decide(
     fates.restored = {crm_id: fates.survivors.get(who, who) for crm_id, who in returning.restored.items()}
     if engine.settings.lifecycle.marketo_merge == "write_to_survivor":
         fates.of_survivors = returning.of_survivors
+    fates.versions = returning.versions
     fates.events += returning.events
     return fates
 

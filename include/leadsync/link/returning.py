@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -24,7 +25,8 @@ class Returning:
 
     `away`: records to leave alone: merged away, turned into a contact, or of a person that was merged away.
     `restored`: records that were deleted and are back, with the person they had (D48). `of_survivors`: ended links
-    of records whose person was merged away, with the one that is left. `events`: what to say.
+    of records whose person was merged away, with the one that is left. `versions`: those ended links, with what their
+    records are at now: read again, these are no updates (R78). `events`: what to say.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Returning:
         self.away: set[str] = set()
         self.restored: dict[str, int] = {}
         self.of_survivors: list[dict[str, object]] = []
+        self.versions: dict[int, str] = {}
         self.events: list[dict[str, object]] = []
         unlinked = {entity: frame.filter(pl.col("link_id").is_null()) for entity, frame in rows.items()}
         for entity, frame in unlinked.items():
@@ -77,16 +80,21 @@ class Returning:
                 self.away.add(crm_id)  # read again, not updated (R78)
             elif status is LinkStatus.CRM_MERGED:
                 self.away.add(crm_id)
-            elif status is LinkStatus.PERSON_MERGED and (survivor := self._survivor(last["became_person"])):
-                self._of_merged(crm_id, survivor, last)
+            elif status is LinkStatus.PERSON_MERGED:
+                self._of_merged(crm_id, facts[crm_id]["etag"], last)
             if facts[crm_id]["@master"]:
                 self.events.append(_over(reports.DUPLICATES, crm_id))
 
-    def _of_merged(self, crm_id: str, survivor: int, last: Mapping[str, object]) -> None:
+    def _of_merged(self, crm_id: str, version: str, last: Mapping[str, Any]) -> None:
+        """A record whose person was merged away: what changes in it is ignored as long as somebody is left (D44)."""
+        survivor = self._survivor(last["became_person"])
+        if survivor is None and version != last["crm_etag"]:
+            return
         self.away.add(crm_id)
-        if survivor in self._deleted:
+        self.versions[last["link_id"]] = version
+        if survivor is not None and survivor in self._deleted:
             self._orphans[crm_id] = self._deleted[survivor]
-        else:
+        elif survivor is not None:
             self.of_survivors.append({**last, "person_id": survivor})
 
     def _without_survivor(self, entity: Entity) -> None:

@@ -107,6 +107,7 @@ class _LinkStep:
             self._staging.write(f"survivor_bases.{entity.value}", bases)
         self._staging.write("closed", pl.concat([closed_pairs(), *self._closed]))
         self._staging.write("landed", pl.concat(self._landed))
+        self._staging.write("versions", self._fates.versions_frame())
         self._staging.write("merging", self._fates.merging_frame())
         self._staging.write("merging_rows", self._fates.merging_rows_frame())
         self._staging.write_json("look_again", sorted(self._fates.again))
