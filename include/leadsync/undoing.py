@@ -130,6 +130,11 @@ def _moment(run_id: str) -> datetime | None:
 
 def undo_list(staging: Staging) -> list[dict[str, Json]]:
     """What becomes of each write of the run, as rows of `LISTED_SCHEMA`, with what validation or the brake says."""
+    return undo_frame(staging).to_dicts()
+
+
+def undo_frame(staging: Staging) -> pl.DataFrame:
+    """`undo_list` as a frame."""
     rows = staging.read(LISTED)
     where = ["link_id", "direction", "field"]
     planned = staging.read("plan").select(*where, "op_id").unique(where)
@@ -145,4 +150,4 @@ def undo_list(staging: Staging) -> list[dict[str, Json]]:
         .alias("fate")
     )
     told = rows.join(planned, on=where, how="left", maintain_order="left").with_columns(fate).drop("op_id")
-    return told.sort("entity", "link_id", "field", nulls_last=True).to_dicts()
+    return told.sort("entity", "link_id", "field", nulls_last=True)

@@ -10,7 +10,7 @@ from leadsync_hooks.runs import engine_run_id
 
 log = logging.getLogger(__name__)
 
-DAG_IDS = ("lead_sync", "lead_sync_backfill", "lead_sync_reconcile", "sync_person_to_microsoft")
+DAG_IDS = ("lead_sync", "lead_sync_backfill", "lead_sync_reconcile", "lead_sync_undo", "sync_person_to_microsoft")
 
 
 def dag_run_path(run_id: str) -> str | None:

@@ -54,6 +54,7 @@ def _overtaken(error: LeadSyncError, say: Words) -> tuple[int, str, str, str] | 
     from include.leadsync.console.asking import QuestionInvalid
     from include.leadsync.console.map_saving import NotWritable
     from include.leadsync.console.map_text import CannotEdit
+    from include.leadsync.console.undos import NotUndone
 
     if isinstance(error, QuestionInvalid):
         detail = say("problem.question_detail", name=error.name, expected=error.expected)
@@ -62,6 +63,8 @@ def _overtaken(error: LeadSyncError, say: Words) -> tuple[int, str, str, str] | 
         return 409, say("problem.stale"), say("problem.stale_detail"), say("problem.stale_hint")
     if isinstance(error, CannotEdit):
         return 409, say("problem.cannot_edit"), str(error), say("problem.cannot_edit_hint")
+    if isinstance(error, NotUndone):
+        return 409, say("problem.not_undone"), say(f"undo.{error.reason}"), error.detail
     if isinstance(error, NotWritable):
         return 409, say("problem.not_writable"), say(f"fields.{error.reason}"), ""
     return None

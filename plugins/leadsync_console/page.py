@@ -124,7 +124,7 @@ class Page:
         return self.say(f"done.{done}", **counts)
 
 
-DONE = frozenset({"retried", "approved", "rejected", "requested", "known", "map_saved"})
+DONE = frozenset({"retried", "approved", "rejected", "requested", "known", "map_saved", "undo_looking", "undo_begun"})
 """What a notice may say."""
 
 

@@ -60,15 +60,21 @@ def how_to_fill() -> dict[str, Param]:
     }
 
 
-def dry_run() -> dict[str, Param]:
+def dry_run(*, default: bool = False) -> dict[str, Param]:
     """`dry_run`: stop after the plan."""
-    return {"dry_run": Param(False, type="boolean", title="Dry run", description="Plan and validate, write nothing.")}
+    return {"dry_run": Param(default, type="boolean", title="Dry run", description="Plan and validate, write nothing.")}
 
 
 def approval() -> dict[str, Param]:
     """`approve`: hash of a held plan."""
     about = "Hash of a plan that the brake holds; this run may write it. The hash is in the held run's report."
     return {"approve": _text("Approve plan", about, pattern="^[0-9a-f]{8,64}$")}
+
+
+def undone_run() -> dict[str, Param]:
+    """`run`: the engine's id of the run that is taken back."""
+    about = "Id of the run to take back, as the console and `status` show it: 20260301T100500Z-1a2b3c."
+    return {"run": Param(type="string", pattern="^[0-9A-Za-z][0-9A-Za-z-]{0,79}$", title="Run", description=about)}
 
 
 def sync_as() -> dict[str, Param]:

@@ -27,7 +27,7 @@ class StepOperator(BaseOperator):
 
     Args:
         step: name of the step, as `include.leadsync.cycle.run_step` knows it.
-        kind: "cycle", "backfill", "request" or "reconcile".
+        kind: "cycle", "backfill", "request", "reconcile" or "undo".
         stream: of the extract step: "person", "lead" or "contact".
     """
 

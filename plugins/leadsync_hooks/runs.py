@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from include.leadsync.context import RunRequest
 
-RECONCILE = "reconcile"
+RECONCILE, UNDO = "reconcile", "undo"
 BOTH, CONFIGURED = "both", "configured"
 """What forms say for no choice."""
 _WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
@@ -41,7 +41,7 @@ def run_values(
     leaves the cursors alone.
 
     Args:
-        kind: "cycle", "backfill", "request" or "reconcile".
+        kind: "cycle", "backfill", "request", "reconcile" or "undo".
         params: the form of the DAG; missing keys mean their defaults.
         run_id: from `engine_run_id`.
         dry_run: plan only, whatever the form says.
@@ -68,6 +68,8 @@ def run_values(
         "direction": None if direction in {None, CONFIGURED} else direction,
         "window_on": params.get("window_on") or "modified",
     }
+    if kind == UNDO:
+        values["undoes"] = params["run"]
     selected = any(values[name] for name in ("since", "until", "entity", "persons"))
     return {"kind": "backfill" if kind == "cycle" and selected else kind, **values}
 

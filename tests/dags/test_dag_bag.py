@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-CYCLES = {"lead_sync", "lead_sync_backfill", "lead_sync_reconcile"}
+CYCLES = {"lead_sync", "lead_sync_backfill", "lead_sync_reconcile", "lead_sync_undo"}
 EXPECTED = {*CYCLES, "sync_person_to_microsoft", "lead_sync_approval", "lead_sync_watch"}
 STEPS = ["recover", "link", "merge", "plan", "validate", "enqueue", "load", "activity", "finish"]
 

@@ -21,6 +21,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         {"fields": ["firstName", "mktoPersonNotes"], "direction": "outbound", "window_on": "created"},
     ],
     "lead_sync_reconcile": [{}, {"dry_run": True}],
+    "lead_sync_undo": [{"run": "20260301T100500Z-1a2b3c", "dry_run": False, "approve": "0123456789abcdef"}],
     "sync_person_to_microsoft": [
         {"persons": [1001]},
         {"persons": [1001], "sync_as": "contact", "owner": "ada@example.com", "reason": "met at the fair"},
@@ -47,6 +48,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"window_on": "deleted"},
     ],
     "lead_sync_reconcile": [{"dry_run": "maybe"}],
+    "lead_sync_undo": [{}, {"run": ""}, {"run": "../../etc"}, {"run": "r", "approve": "yes"}],
     "sync_person_to_microsoft": [
         {},
         {"persons": []},
@@ -71,6 +73,10 @@ def test_a_sensible_form_is_taken(dags: Mapping[str, Any], dag_id: str, conf: di
 def test_nonsense_is_refused(dags: Mapping[str, Any], dag_id: str, conf: dict[str, Any]) -> None:
     with pytest.raises(ParamValidationError):
         _filled(dags[dag_id], conf)
+
+
+def test_an_undo_only_looks_unless_it_is_told_otherwise(dags: Mapping[str, Any]) -> None:
+    assert _filled(dags["lead_sync_undo"], {"run": "r"})["dry_run"] is True
 
 
 def test_every_field_of_a_form_has_a_title_and_says_what_it_is_for(dags: Mapping[str, Any]) -> None:

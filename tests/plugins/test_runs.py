@@ -48,6 +48,11 @@ def test_a_full_compare_stays_one_when_airflows_backfill_starts_it() -> None:
     assert (values["kind"], values["since"]) == ("reconcile", None)
 
 
+def test_an_undo_names_the_run_that_it_takes_back() -> None:
+    request = request_of(run_values("undo", {"run": "20260301T100500Z-1a2b3c", "dry_run": True}, run_id="r"))
+    assert request == RunRequest("r", "undo", undoes="20260301T100500Z-1a2b3c", dry_run=True)
+
+
 def test_a_dry_cycle_is_still_a_cycle() -> None:
     values = run_values("cycle", {"dry_run": True}, run_id="r")
     assert values["kind"] == "cycle"

@@ -1,22 +1,28 @@
-"""Runs: the list, one run, its plan as a diff, its validation report."""
+"""Runs: the list, one run, its plan as a diff, its validation report; and taking a run back."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query
-from fastapi.responses import HTMLResponse
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query
+from fastapi.responses import HTMLResponse, RedirectResponse
 
-from include.leadsync.console import held_plans, run_history
+from include.leadsync.console import held_plans, run_history, undos
 from include.leadsync.console.asking import choice_of, number_of, text_of
 from include.leadsync.console.planned import RunFiles
+from include.leadsync.console.undos import NotUndone
+from include.leadsync.undoing import KIND as UNDO
+from leadsync_console.access import may_write
+from leadsync_console.audit import audited
 from leadsync_console.dag_runs import dag_run_path
 from leadsync_console.page import HEADERS, PageDep
+from leadsync_console.starting import start_undo
 from leadsync_console.state import staging_url, store
 
 router = APIRouter()
 RunId = Annotated[str, Path(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,79}$", description="the engine's run id")]
-_KINDS = ("cycle", "backfill", "request")
+_KINDS = ("cycle", "backfill", "request", "reconcile", "undo")
 _OUTCOMES = ("done", "failed", "skipped", "planned", "running")
 _Text = Annotated[str, Query(max_length=500)]
 _REPORT = {
@@ -46,10 +52,12 @@ def run(page: PageDep, run_id: RunId) -> HTMLResponse:
         found = run_history.of_id(state, run_id)
         held = {row["plan_hash"] for row in held_plans.waiting(state)}
         written = run_history.written(state, run_id)
-    if found is None:
-        raise HTTPException(404, page.say("runs.unknown"))
+        if found is None:
+            raise HTTPException(404, page.say("runs.unknown"))
+        obstacle, taken_back = undos.obstacle(state, found), undos.undos_of(state, found)
     files = RunFiles(staging_url(), run_id)
     plan, report = files.plan(), files.has_report()
+    listed, fates = undos.listed(staging_url(), run_id) if found["kind"] == UNDO else ([], {})
     return page.show(
         "run.html",
         run=found,
@@ -58,7 +66,37 @@ def run(page: PageDep, run_id: RunId) -> HTMLResponse:
         has_report=report,
         written=written,
         dag_run=dag_run_path(run_id),
+        obstacle=obstacle,
+        undos=taken_back,
+        looked=next((one for one in taken_back if one["dry_run"] and one["outcome"] == "planned"), None),
+        listed=listed,
+        fates=fates,
     )
+
+
+@router.post("/runs/{run_id}/undo", dependencies=[Depends(may_write)])
+def undo(
+    page: PageDep,
+    run_id: RunId,
+    user: GetUserDep,
+    looked: Annotated[str, Form(max_length=80)] = "",
+    approve: Annotated[str, Form(pattern="^([0-9a-f]{16})?$")] = "",
+) -> RedirectResponse:
+    """Without `looked` list what taking this run back would do, as a dry run; with the id of that one, do it."""
+    with store() as state:
+        found = run_history.of_id(state, run_id)
+        if found is None:
+            raise HTTPException(404, page.say("runs.unknown"))
+        if reason := undos.obstacle(state, found):
+            raise NotUndone(reason)
+        if looked:
+            seen = undos.looked(undos.undos_of(state, found), looked)
+            if approve and seen["plan_hash"] != approve:
+                raise NotUndone("not_looked")
+    asked = {"run": run_id, "dry_run": not looked, "looked": looked or None, "approve": approve or None}
+    with audited(user, "undo", {**asked, "before": "written", "after": "listed" if not looked else "put back"}):
+        start_undo(run_id, dry_run=not looked, approve=approve or None, user=user.get_name(), now=page.now)
+    return page.back_to(f"/runs/{run_id}", "undo_begun" if looked else "undo_looking")
 
 
 @router.get("/plans/{run_id}")

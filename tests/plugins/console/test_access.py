@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from leadsync_console.access import from_here, may_read, may_write
-from tests.console.stored import HELD
+from tests.console.stored import HELD, RUNS
 from tests.plugins.console.conftest import HERE, built, signed_in
 
 PAGES = [
@@ -21,7 +21,8 @@ WRITERS = [
     "/fields/new", "/fields/entry?entity=lead&field=title",
     "/fields/proposal?action=remove&entity=lead&field=fax", "/fields/leadsync.yaml?action=remove&entity=lead&field=fax",
 ]  # fmt: skip
-CHANGES = ["/errors/retry", f"/held/{HELD}/approve", f"/held/{HELD}/reject", "/requests", "/fields"]
+CHANGES = ["/errors/retry", f"/held/{HELD}/approve", f"/held/{HELD}/reject", "/requests", "/fields",
+           f"/runs/{RUNS[1]}/undo"]  # fmt: skip
 
 
 def _routes() -> list[Any]:
