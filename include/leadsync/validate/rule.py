@@ -78,6 +78,20 @@ class Rule:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule says of one column: positions that fail, or the error inside the rule.
+
+    `error` is the class of the error only: its text may hold values (P10). With an error, every
+    position fails.
+    """
+
+    rule: Rule
+    checked: int
+    failing: Sequence[int]
+    error: str | None = None
+
+
 def _shown(parameter: Parameter) -> str:
     if not isinstance(parameter, tuple):
         return str(parameter)

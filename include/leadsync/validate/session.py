@@ -19,12 +19,12 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from include.leadsync.validate.rule import Rule, digest
+from include.leadsync.validate.memory import Memory
+from include.leadsync.validate.rule import Finding, Rule, digest
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -35,20 +35,6 @@ FAST = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 KEPT_SUITES = 1024
 
 _RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one rule says of one column: positions that fail, or the error inside the rule.
-
-    `error` is the class of the error only: its text may hold values (P10). With an error, every
-    position fails.
-    """
-
-    rule: Rule
-    checked: int
-    failing: Sequence[int]
-    error: str | None = None
 
 
 class Session:
@@ -74,6 +60,7 @@ class Session:
         source = self._context.data_sources.add_pandas("writes")
         self._batches = source.add_dataframe_asset("column").add_batch_definition_whole_dataframe("all")
         self._suites: OrderedDict[str, ExpectationSuite] = OrderedDict()
+        self._memory = Memory(KEPT_SUITES)
 
     def suite(self, rules: Sequence[Rule]) -> ExpectationSuite:
         """The suite of these rules, built once per digest: unchanged metadata builds nothing."""
@@ -89,6 +76,9 @@ class Session:
 
     def judge(self, rules: Sequence[Rule], values: pa.ChunkedArray) -> list[Finding]:
         """Let the suite of one field judge one column of canonical texts; one finding per rule."""
+        return self._memory.judge(rules, values, self._ask)
+
+    def _ask(self, rules: Sequence[Rule], values: pa.ChunkedArray) -> list[Finding]:
         import pandas as pd
 
         from include.leadsync.validate.suites import VALUE

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.leadsync.model import Canonical, Direction, FieldMap, OperationKind
-from include.leadsync.validate.rule import Rule, RuleKind
+from include.leadsync.validate.rule import Finding, Rule, RuleKind
 from include.leadsync.validate.rules import rules_for
-from include.leadsync.validate.session import Finding, judge_columns
+from include.leadsync.validate.session import judge_columns
 
 OnInvalid: TypeAlias = Literal["record", "field"]
 
