@@ -7,6 +7,7 @@ import pytest
 from include.leadsync.requests import request_persons
 from tests.engine.lifecycle import Scene
 from tests.engine.play import column, shown
+from tests.engine.together import Story, together
 
 
 def people(scene: Scene) -> int:
@@ -49,18 +50,19 @@ def test_what_was_changed_before_its_person_was_deleted_is_no_update_when_it_is_
     assert people(scene) == left  # R78
 
 
-def test_a_lead_whose_person_was_refused_goes_on_as_a_contact_and_comes_to_rest(scene: Scene) -> None:
-    lead = scene.world.add_row("lead", subject="s", lastname="L", emailaddress1="no address")
-    scene.world.settle()
+@together()
+def test_a_lead_whose_person_was_refused_goes_on_as_a_contact_and_comes_to_rest(scene: Scene) -> Story:
+    lead = scene.add_row("lead", lastname="L", emailaddress1="no address")
+    yield
     contact = scene.qualify(lead)
     assert contact
-    scene.settled()
-    assert [row["field"] for row in scene.world.activities(open_only=True)] == ["email"]
-    scene.world.edit_row("contact", contact, emailaddress1="good@example.com")
-    scene.settled()
-    (person,) = scene.world.persons_by("email", "good@example.com")
+    yield
+    assert [row["field"] for row in scene.activities(open_only=True)] == ["email"]
+    scene.world.edit_row("contact", contact, emailaddress1=scene.address("good"))
+    yield
+    (person,) = scene.world.persons_by("email", scene.address("good"))
     assert shown(scene.world, person["id"], "microsoftId") == contact
-    assert scene.world.activities(open_only=True) == []
+    assert scene.activities(open_only=True) == []
 
 
 def test_a_record_that_returns_while_another_is_refused_for_its_person_stops_nobody(scene: Scene) -> None:
@@ -84,40 +86,92 @@ def test_a_record_that_returns_while_another_is_refused_for_its_person_stops_nob
     assert shown(scene.world, ann, "microsoftType") == "Contact"
 
 
-def test_a_record_deleted_while_its_person_is_merged_into_another_is_flagged_on_that_one(scene: Scene) -> None:
-    free = scene.world.add_person(email="free@example.com", lastName="Free", title="x" * 101)
-    scene.world.settle()
+@together()
+def test_a_record_deleted_while_its_person_is_merged_into_another_is_flagged_on_that_one(scene: Scene) -> Story:
+    free = scene.add_person(email=scene.address("free"), lastName="Free", title="x" * 101)
+    yield
     scene.world.delete_row("contact", scene.record("cy"))
     scene.merge_persons(free, scene.person("cy"))
-    scene.settled()
+    yield
     shows = scene.shown(free)
     assert shows
     assert (shows["Id"], shows["IsDeleted"]) == (scene.record("cy"), True)  # R75
-    assert scene.world.activities(open_only=True) == []
+    assert scene.activities(open_only=True) == []
 
 
-def test_what_is_open_for_a_person_is_open_for_the_one_it_is_merged_into(scene: Scene) -> None:
+@together()
+def test_what_is_open_for_a_person_is_open_for_the_one_it_is_merged_into(scene: Scene) -> Story:
     scene.world.edit_person(scene.person("ann"), title="x" * 101, mobilePhone="0" * 65)
-    scene.settled()
-    free = scene.world.add_person(email="free@example.com", lastName="Free")
+    yield
+    free = scene.add_person(email=scene.address("free"), lastName="Free")
     scene.merge_persons(free, scene.person("ann"))
-    scene.settled()
-    failed = [(row["person_id"], row["field"]) for row in scene.world.activities(open_only=True)]
+    yield
+    failed = [(row["person_id"], row["field"]) for row in scene.activities(open_only=True)]
     assert sorted(failed) == [(free, "mobilePhone"), (free, "title")]
     scene.world.edit_person(free, title="CTO")  # put right, though the other one holds the record back
-    scene.settled()
-    assert [row["field"] for row in scene.world.activities(open_only=True)] == ["mobilePhone"]
+    yield
+    assert [row["field"] for row in scene.activities(open_only=True)] == ["mobilePhone"]
 
 
-def test_who_lost_the_contact_that_the_lead_became_gets_a_new_record_on_request(scene: Scene) -> None:
+@together()
+def test_of_two_qualified_leads_whose_contacts_are_merged_the_person_of_the_winner_goes_on(scene: Scene) -> Story:
+    first, second = scene.qualify(scene.record("ann")), scene.qualify(scene.record("bo"))
+    assert first
+    assert second
+    scene.merge_rows("contact", second, first)  # moves what points to the loser, the lead it came from too
+    yield
+    assert {link[1:] for link in scene.live() if link[2] in {first, second}} == {(scene.person("bo"), second)}  # D42
+    flags = scene.shown(scene.person("ann"))
+    assert flags
+    assert (flags["IsDeleted"], flags["MergedInto"]) == (True, second)
+
+
+@together()
+def test_a_survivor_keeps_its_own_link_also_while_its_lead_is_qualified(scene: Scene) -> Story:
+    scene.qualify(scene.record("ann"))
+    yield
+    scene.merge_persons(scene.person("bo"), scene.person("ann"))
+    contact = scene.qualify(scene.record("bo"))
+    yield
+    assert [link for link in scene.live() if link[1] == scene.person("bo")] == [  # D44
+        ("contact", scene.person("bo"), contact)
+    ]
+
+
+@together()
+def test_what_a_marketer_clears_on_the_survivor_of_a_merge_is_cleared(scene: Scene) -> Story:
+    scene.world.edit_person(scene.person("cy"), title="CTO", mobilePhone="+46 8")
+    yield
+    free = scene.add_person(email=scene.address("free"), lastName="Free")
+    scene.merge_persons(free, scene.person("cy"))  # what is empty there is filled (M49)
+    scene.world.edit_person(free, title=None)
+    yield
+    assert column(scene.world, "contact", scene.record("cy"), "jobtitle") is None  # D9
+    assert column(scene.world, "contact", scene.record("cy"), "mobilephone") == "+46 8"
+
+
+@together()
+def test_a_flag_of_a_first_link_that_was_refused_has_the_winner_of_a_first_link_later_on(scene: Scene) -> Story:
+    person = scene.add_person(email=scene.address("free"), lastName="Free", title="x" * 101, doNotCall=False)
+    lead = scene.add_row("lead", lastname="Other", emailaddress1=scene.address("free"), donotphone=True)
+    yield
+    assert [row["field"] for row in scene.activities(open_only=True) if row["person_id"] == person] == ["title"]
+    scene.world.edit_person(person, title="CTO")
+    yield
+    assert column(scene.world, "lead", lead, "donotphone") is False  # D4: of a lead the person's value
+    assert shown(scene.world, person, "doNotCall") is False
+
+
+@together()
+def test_who_lost_the_contact_that_the_lead_became_gets_a_new_record_on_request(scene: Scene) -> Story:
     ann = scene.person("ann")
     contact = scene.qualify(scene.record("ann"))
-    scene.settled()
+    yield
     assert contact
     scene.world.delete_row("contact", contact)
-    scene.settled()
+    yield
     request_persons(scene.world.engine, [ann], "contact", source="test", token="again")
-    scene.settled()
+    yield
     shows = scene.shown(ann)
     assert shows
     assert (shows["Type"], shows["IsDeleted"]) == ("Contact", False)  # R79: the qualified lead stands in nobody's way

@@ -217,8 +217,10 @@ def merge_persons(stage: Stage, story: Story, dice: random.Random, own: str) -> 
     winner, loser = dice.sample(alive, 2)
     stage.world._marketo("POST", f"/rest/v1/leads/{winner.id}/merge.json", f"leadIds={loser.id}")
     loser.alive, loser.became = False, winner
-    if winner.marks[0] is None:
-        winner.marks = loser.marks  # Marketo fills what is empty
+    mine, others = winner.marks, loser.marks  # Marketo fills what is empty (M49)
+    winner.marks = (mine[0] or others[0], mine[1] or others[1], mine[2] or others[2], mine[3] or others[3])
+    for name, said in loser.said.items():  # what was done with either of them is its history now (R73)
+        winner.said[name] = max(said, winner.said.get(name, said))
     winner.values = stage.person_values(winner)
     return f"person {loser.id} into {winner.id}"
 

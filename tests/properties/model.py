@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.properties.vocabulary import BY_NAME, LEAD, Field, Limits, Value, Values, fields_of
+from tests.properties.vocabulary import BY_NAME, CONTACT, LEAD, Field, Limits, Value, Values, fields_of
 
 IN, OUT = "in", "out"
 ANY = "*"
@@ -27,6 +27,8 @@ class Person:
     became: Person | None = None  # merged away into
     # What the sync says on it: record, kind, is deleted, merged into.
     marks: tuple[Record | None, str | None, bool, Record | None] = (None, None, False, None)
+    # Consent fields that somebody has changed since the last cycle: when, and to what.
+    said: dict[str, tuple[int, Value]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -69,6 +71,9 @@ class Link:
         """Compare both sides field by field, and write what can be written."""
         writes: dict[tuple[str, bool], list[Field]] = {}
         self.refused = set()
+        for name, (_, said) in self.person.said.items():
+            if said == "true":
+                yield from self._opt_out(name)
         for spec in fields_of(self.record.kind):
             person, record = self.person.values[spec.name], self.record.values[spec.name]
             if person == record:
@@ -82,6 +87,15 @@ class Link:
         self.moved = self.merged = False
         for (direction, _), specs in writes.items():
             self._write(direction, specs, limits)
+
+    def _opt_out(self, name: str) -> Iterator[Lost]:
+        """Somebody has just opted out: it stands against whatever else was done meanwhile (D86)."""
+        if self.person.values[name] == "true" != self.base.get(name):
+            return  # a change like any other
+        for shown in (self.person.values, self.record.values):
+            if shown[name] != "true":
+                yield Lost(self.person, name, "true", shown[name])
+            shown[name] = self.base[name] = "true"
 
     def _direction(self, spec: Field, person: Value, record: Value) -> tuple[str, bool]:
         """Where a difference is settled, and whether a value is lost over it."""
@@ -157,6 +171,8 @@ class Story:
             self.lost += link.agree(limits) if not link.made else ()
             link.record.changed, link.made = False, False
             link.person.marks = (link.record, link.record.kind.capitalize(), False, None)
+        for person in self.persons:
+            person.said.clear()
 
     def _person_merged(self, link: Link) -> None:
         """R73, D44: the link goes to the survivor, unless that one has a record of its own."""
@@ -172,9 +188,7 @@ class Story:
 
     def _record_became(self, link: Link) -> None:
         """R66, R71, D42, D43: the link goes on with the contact, or the winner of a merge, unless that has one."""
-        record = link.record
-        while record.became is not None:
-            record = record.became
+        record = _successor(link.record)
         if record is link.record:
             return
         winner = self.link_of(record)
@@ -229,16 +243,24 @@ class Story:
             self.links.append(Link(person, record, dict(record.values)))
 
     def _requested(self, person: Person, kind: str) -> None:
-        """R46-R48, D24: nothing for who has a record; the only free one with the address; else a new one."""
+        """R46-R48, D24: nothing for who has a record; the only free one with the address; else a new one.
+
+        What was merged or qualified gives way to the record that took its place (D25). A record that somebody else has
+        is not taken, and nothing is made beside it (D14).
+        """
         if not person.alive or self.link_of(person) is not None or person in self.wanted:
             return
         address = (person.values["email"] or "").lower()
-        open_ones = [record for record in self.records if record.state == "open" and self.link_of(record) is None]
-        same = [record for record in open_ones if address and (record.values["email"] or "").lower() == address]
-        if same:
-            self.links.append(Link(person, same[0], {}))
-        else:
+        there = [record for record in self.records if record.state != "deleted" and address]
+        same = [record for record in there if (record.values["email"] or "").lower() == address]
+        contacts = [record for record in same if record.kind == CONTACT]  # looked for first
+        found = list(dict.fromkeys(_successor(record) for record in contacts or same))
+        if not found:
             self.wanted[person] = kind
+            return
+        free = [record for record in found if record.state == "open" and self.link_of(record) is None]
+        if len(free) == 1:
+            self.links.append(Link(person, free[0], {}))
 
     def _make(self, person: Person, kind: str, limits: Limits) -> None:
         """A record of what the person shows; nothing while Dynamics cannot store all of it (R49, R110)."""
@@ -260,6 +282,13 @@ class Story:
 def nobody() -> Values:
     """The values of a person of whom nothing is known."""
     return {spec.name: spec.plain(None) for spec in BY_NAME.values()}
+
+
+def _successor(record: Record) -> Record:
+    """What a record is in the end, after merges and conversions."""
+    while record.became is not None:
+        record = record.became
+    return record
 
 
 def _steps(link: Link) -> int:

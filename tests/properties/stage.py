@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -63,6 +64,7 @@ class Stage:
     limits: Limits = field(default_factory=Limits)
     happened: Counter[str] = field(default_factory=Counter)
     told: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    moments: Iterator[int] = field(default_factory=count)
 
     # --- what people do ---------------------------------------------------------------------------
 
@@ -104,7 +106,10 @@ class Stage:
 
     def edit_person(self, person: Person, spec: Field, value: Any) -> str:
         self.world.edit_person(person.id or 0, **{spec.name: value})
-        person.values[spec.name] = spec.plain(value)
+        meant = spec.plain(value)
+        if spec.consent and meant != person.values[spec.name]:
+            person.said[spec.name] = next(self.moments), meant
+        person.values[spec.name] = meant
         return f"person {person.id}: {spec.name} = {str(value)[:30]!r}"
 
     def edit_record(self, record: Record, spec: Field, value: Any) -> str:

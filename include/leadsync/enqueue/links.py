@@ -24,9 +24,7 @@ def link_rows(
     """
     names = field_map.names
     decisions = decisions.filter(pl.col("change") != Change.OVERWRITTEN.value)
-    based = _with_converged(pairs, decisions, names).with_columns(
-        pl.col(f"b.{f.name}").fill_null("false") for f in field_map.fields if f.rule.type is FieldType.BOOLEAN
-    )  # no third state (D62)
+    based = _with_flags(_with_converged(pairs, decisions, names), decisions, field_map)
     rows = based.select(
         "link_id",
         pl.lit(field_map.entity.value).alias("entity"),
@@ -80,6 +78,18 @@ def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[s
             cells = agreed.filter(pl.col("field") == name)
             columns.append(pairs[f"b.{name}"].scatter(cells["row"], cells["after"]))
     return pairs.with_columns(columns)
+
+
+def _with_flags(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+    """Flags have no third state (D62): agreed on false where nothing else is known.
+
+    Not where a first link has yet to write one: refused, it would look as if the side that says true had changed (D4).
+    """
+    due = decisions.filter((pl.col("change") == Change.FIRST_LINK.value) & pl.col("direction").is_not_null())
+    rows = {name: part["row"] for (name,), part in due.group_by("field")}
+    flags = [field.name for field in field_map.fields if field.rule.type is FieldType.BOOLEAN]
+    agreed = {name: pairs[f"b.{name}"].fill_null("false") for name in flags}
+    return pairs.with_columns(b.scatter(rows[name], None) if name in rows else b for name, b in agreed.items())
 
 
 def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: str) -> pl.DataFrame:

@@ -103,8 +103,9 @@ def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pa.Table:
 def exchanged(pairs: pl.DataFrame, records: Sequence[int], persons: Sequence[int], field_map: FieldMap) -> pl.DataFrame:
     """Pairs of which one side is another record now keep their baseline, with two exceptions (D36, D43, D44).
 
-    What the new record leaves empty is nobody's clearing, and an opt-out on either side stands: these fields are
+    What the new CRM record leaves empty is nobody's clearing, and an opt-out on either side stands: these fields are
     treated as on a first link, also when their write fails and they are looked at again: their baseline is forgotten.
+    What a surviving person leaves empty was cleared: a merge in Marketo fills it from the person merged away (M49).
     `records`, `persons`: links whose CRM record or person was exchanged.
     """
     if not records and not persons:
@@ -113,7 +114,7 @@ def exchanged(pairs: pl.DataFrame, records: Sequence[int], persons: Sequence[int
     columns = []
     for field in field_map.fields:
         name = field.name
-        blank = (by_record & pl.col(f"c.{name}").is_null()) | (by_person & pl.col(f"p.{name}").is_null())
+        blank = by_record & pl.col(f"c.{name}").is_null()
         new = (by_record | by_person) if field.rule.consent else blank
         columns.append((pl.col(f"n.{name}") | new).alias(f"n.{name}"))
         nothing = pl.lit("false" if field.rule.type is FieldType.BOOLEAN else None, pl.String)  # no third state (D62)

@@ -99,35 +99,71 @@ def resolve(
 ) -> tuple[list[Move], list[End]]:
     """Links that move, and links that end; the others stay as they are.
 
-    `claims` must hold every live link of every person and record involved. Preferred are links that need not move
-    (D37, D42, D44: who has a link keeps it), then those with fewer steps to go, contacts before leads, the oldest.
+    `claims` must hold every live link of every person and record involved. A person keeps the link that it had itself
+    before one that came with a merge (D44); a record goes on with the link that has the fewest steps to it (D37, D42:
+    who has a link keeps it). After that contacts go before leads, then the oldest. What loses its record to another
+    link leaves its person to the next one.
     """
     moves = [
         Move(claim, person_of.get(claim.person_id or 0, claim.person_id), record_of.get(claim.crm_id))
         for claim in claims
     ]
     passed = Counter(crm_id for move in moves for crm_id in (move.claim.crm_id, *(step.crm_id for step in move.path)))
-    kept_records: dict[str, Move] = {}
-    kept_persons: dict[int, Move] = {}
+    taken = _matched(moves)
+    persons = {move.person_id: move for move in taken.values() if move.person_id is not None}
     moved, ended = [], []
-    for move in sorted(moves, key=_preference):
-        by_record, by_person = kept_records.get(move.crm_id), kept_persons.get(move.person_id or 0)
+    for move in sorted(moves, key=_of_record):
+        by_record, by_person = taken.get(move.crm_id), persons.get(move.person_id or 0)
         kept = by_record or by_person
-        if kept is not None:
+        if kept is not None and kept is not move:
             qualified = by_record is not None and _qualified(move, passed)
             ended.append(End(move, kept, by_record is not None, by_person is not None, qualified))
-            continue
-        kept_records[move.crm_id] = move
-        if move.person_id is not None:
-            kept_persons[move.person_id] = move
-        if move.successor is not None or move.person_moved:
+        elif move.successor is not None or move.person_moved:
             moved.append(move)
     return moved, ended
 
 
-def _preference(move: Move) -> tuple[int, int, int, int]:
-    steps = (move.successor.steps if move.successor else 0) + move.person_moved
-    return steps, move.entity is Entity.LEAD, _STATUSES.index(LinkStatus(move.claim.status)), move.claim.link_id
+def _matched(moves: Iterable[Move]) -> dict[str, Move]:
+    """Record → the link it goes on with: no person and record that both prefer another link are left with these.
+
+    Every person asks for the record of its best link, and for the next one when a better link takes that away.
+    """
+    wishes: dict[int, list[Move]] = {}
+    for move in sorted(moves, key=_of_person, reverse=True):
+        wishes.setdefault(_who(move), []).append(move)
+    taken: dict[str, Move] = {}
+    asking = list(wishes)
+    while asking:
+        mine = wishes[asking[-1]]
+        if not mine:
+            asking.pop()
+            continue
+        move = mine.pop()
+        other = taken.get(move.crm_id)
+        if other is None or _of_record(move) < _of_record(other):
+            taken[move.crm_id] = move
+            asking.pop()
+            asking += [_who(other)] if other is not None else []
+    return taken
+
+
+def _who(move: Move) -> int:
+    """The person; one that is still to be made is like no other."""
+    return move.person_id if move.person_id is not None else -move.claim.link_id
+
+
+def _of_person(move: Move) -> tuple[bool, int, tuple[bool, int, int]]:
+    """Which of its links a person prefers."""
+    return move.person_moved, move.successor.steps if move.successor else 0, _rank(move)
+
+
+def _of_record(move: Move) -> tuple[int, bool, tuple[bool, int, int]]:
+    """Which of its links a record prefers."""
+    return move.successor.steps if move.successor else 0, move.person_moved, _rank(move)
+
+
+def _rank(move: Move) -> tuple[bool, int, int]:
+    return move.entity is Entity.LEAD, _STATUSES.index(LinkStatus(move.claim.status)), move.claim.link_id
 
 
 def _qualified(move: Move, passed: Mapping[str, int]) -> bool:

@@ -112,11 +112,12 @@ class Successors:
         """Linked lead → contacts that it may have become, likeliest first."""
         contacts, leads = self._rows[Entity.CONTACT], self._rows[Entity.LEAD]
         named: dict[str, list[str]] = {}
-        into = leads.filter(pl.col("@contact").is_not_null())
-        for lead, contact in into.select("id", "@contact").iter_rows():
-            named.setdefault(lead, []).append(contact)
         born = contacts.filter(pl.col("origin").is_not_null()).sort("id")
         for contact, lead in born.select("id", "origin").iter_rows():
+            named.setdefault(lead, []).append(contact)
+        # A merge points leads to the contact that is left; the one born from a lead says more of where it went.
+        into = leads.filter(pl.col("@contact").is_not_null())
+        for lead, contact in into.select("id", "@contact").iter_rows():
             named.setdefault(lead, []).append(contact)
         matter = pl.col("link_id").is_not_null() | pl.col("id").is_in(list(masters))
         qualified = leads.filter((pl.col("@state") == QUALIFIED) & matter)["id"].to_list()
