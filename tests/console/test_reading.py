@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -262,3 +264,16 @@ def test_what_a_step_noted_is_shown_flat_and_without_paths() -> None:
         ("fields added", "lead.city; lead.fax"),
         ("backfill", "entity lead, records 5"),
     ]
+
+
+def test_the_page_of_a_run_needs_nobody_to_have_imported_the_engine_first() -> None:
+    # A process of its own: here the order of imports is that of the other tests.
+    told = subprocess.run(
+        [sys.executable, "-c", "import include.leadsync.console.undos"],
+        cwd=SHIPPED.parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert told.returncode == 0, told.stderr[-500:]

@@ -10,6 +10,7 @@ from itertools import count
 import polars as pl
 import pyarrow as pa
 
+from include.leadsync import undoing
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.extract.crm import stream_name
 from include.leadsync.extract.identity import PLACE
@@ -32,7 +33,6 @@ from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.quiet import note_quiet
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursors, Links, Metadata, PersonMerges
-from include.leadsync.undoing import BUSY
 
 SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
@@ -113,7 +113,8 @@ class _LinkStep:
         self._staging.write_json("look_again", sorted(self._fates.again))
         self._staging.write_json("slices", self._slices)
         if self._moved_on:
-            self._staging.write_json(BUSY, [*(self._staging.read_json(BUSY) or []), *self._moved_on])
+            busy = self._staging.read_json(undoing.BUSY) or []
+            self._staging.write_json(undoing.BUSY, [*busy, *self._moved_on])
         return {**self._counts, "events": all_events.height}
 
     def _rows(self, entity: Entity) -> pl.DataFrame:
