@@ -16,10 +16,13 @@ import polars as pl
 from include.leadsync.clock import iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.field_memory import new_job
+from include.leadsync.logs import logger
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.schema import Schema
 from include.leadsync.state import FieldJob, FieldJobs, Links, StateStore, Transaction
 from include.leadsync.state.fields import OPEN
+
+log = logger(__name__)
 
 DATASET = "stretch"
 REASON = "backfill of fields"
@@ -117,6 +120,8 @@ def note_progress(store: StateStore, document: Json, tx: Transaction) -> bool:
     numbers = ("position", "total", "done")
     job = FieldJob(**{name: document[name] for name in (*names, *numbers)})
     links = document["links"]
+    names_of = ", ".join(job.fields)
+    log.info("backfill of %s %s: %d of %d", job.entity, names_of, job.done + len(links), job.total)
     last = links[-1] if links else job.position
     FieldJobs(store).advance(job, last, len(links), finished=document["finished"], tx=tx)
     return bool(document["finished"])

@@ -37,6 +37,11 @@ def about(**ids: str | int | None) -> Iterator[None]:
         _ABOUT.reset(token)
 
 
+def bound(name: str) -> str | int | None:
+    """One of the ids that are bound now."""
+    return _ABOUT.get().get(name)
+
+
 class _Logger(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         return msg, {**kwargs, "extra": {**_ABOUT.get(), **(kwargs.get("extra") or {})}}

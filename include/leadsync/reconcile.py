@@ -26,6 +26,7 @@ from include.leadsync.extract.identity import QUALIFIED, record_columns
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursors, Links
 
@@ -87,11 +88,14 @@ class _Compare:
         reference = self._engine.settings.lifecycle.conversion_reference
         columns = {**record_columns(self._schema, entity, reference), "modifiedon": "text"}
         fine = [[pl.Series("link_id", [], dtype=pl.Int64)] for _ in range(2)]
+        all_of = once(lambda: self._engine.dynamics.record_count(entity))
+        progress = Progress(self._engine, self._run.run_id, f"records of {entity.value}", all_of)
         for page in self._engine.dynamics.track(entity, columns, None):
             if page.rows.num_rows == 0:
                 continue
             rows = reader.compared(page.rows)
             self._counts["records"] += rows.height
+            progress.advance(rows.height)
             for place, allowed in enumerate((pl.col("allowed"), ~pl.col("allowed"))):
                 fine[place].append(rows.filter(pl.col("same") & allowed)["link_id"])
             self._unlinked(entity, rows.filter(pl.col("link_id").is_null()), page.rows)
@@ -112,8 +116,11 @@ class _Compare:
 
     def _entity(self, entity: Entity, allowed: pl.Series, kept_out: pl.Series) -> None:
         """Hold the links of an entity against what was read of its records, and against their persons."""
+        standing = sum(self._links.count(entity, status) for status in _STANDING)
+        progress = Progress(self._engine, self._run.run_id, f"links of {entity.value}", standing)
         for links in self._pages(entity):
             self._counts["links"] += links.height
+            progress.advance(links.height)
             wide = decode_links(links, self._layouts, self._schema.map(entity).layout_names)
             persons = self._persons(entity, links).rename(lambda name: f"now.{name}" if name != "id" else name)
             wide = wide.join(persons, left_on="person_id", right_on="id", how="left", maintain_order="left")

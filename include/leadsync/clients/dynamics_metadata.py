@@ -40,6 +40,15 @@ _DEPTHS: Final = ("0", "Basic", "1", "Local", "2", "Deep", "3", "Global")
 _NO_READ: Final = {"403", "0x80040220", "0x80048306", "0x80040256"}
 
 
+class _Counted(msgspec.Struct, rename="pascal"):
+    keys: list[str] = []
+    values: list[int] = []
+
+
+class _Counts(msgspec.Struct):
+    collection: _Counted = msgspec.field(name="EntityRecordCountCollection")
+
+
 class _Text(msgspec.Struct):
     value: str | None = msgspec.field(name="Value", default=None)
 
@@ -197,6 +206,12 @@ class DynamicsMetadata(DynamicsBatch):
             return bool(self._get(address, lambda answer: decoded(answer.body, _Rows)).value)
         except AccessRefused:
             return False
+
+    def record_count(self, entity: Entity) -> int | None:
+        """How many rows a table has, as the service counted within the last day; None when it does not say."""
+        address = f"RetrieveTotalRecordCount(EntityNames=@p1)?@p1=%5B%22{entity.value}%22%5D"
+        counted = self._get(address, lambda answer: decoded(answer.body, _Counts)).collection
+        return dict(zip(counted.keys, counted.values, strict=False)).get(entity.value)
 
     def change_tracking_enabled(self, entity: Entity) -> bool:
         """Whether the table can be read by `track` (§4.1)."""

@@ -24,7 +24,8 @@ def backlog(store: StateStore) -> dict[str, Any]:
 
     `groups`: direction, lane, state, count, oldest – counted in the index, exact. `objects`: entity, direction,
     state, inserts, updates, oldest_insert, oldest_update, of the `DETAILED` oldest of each group; `partial` says
-    whether any group has more. `requests`: how many wait; `jobs`: open backfills of fields.
+    whether any group has more. `requests`: how many wait; `jobs`: open backfills of fields, with `per_hour` and
+    `seconds_left` at their pace so far (None before the first stretch is done).
     """
     with store.read() as tx:
         groups: list[dict[str, Any]] = Outbox(store).depth(tx).to_pylist()
@@ -39,8 +40,15 @@ def backlog(store: StateStore) -> dict[str, Any]:
             "objects": sorted(objects.values(), key=lambda row: (row["state"], row["entity"], row["direction"])),
             "partial": any(group["count"] > DETAILED for group in groups),
             "requests": int(tx.execute(waiting).scalar_one()),
-            "jobs": fetch(tx, jobs).to_pylist(),
+            "jobs": [_paced(job) for job in fetch(tx, jobs).to_pylist()],
         }
+
+
+def _paced(job: dict[str, Any]) -> dict[str, Any]:
+    seconds = (job["changed_at"] - job["created_at"]).total_seconds()
+    pace = job["done"] / seconds if seconds > 0 else 0.0
+    left = round((job["total"] - job["done"]) / pace) if pace and job["total"] >= job["done"] else None
+    return job | {"per_hour": round(pace * 3600) if pace else None, "seconds_left": left}
 
 
 def _detailed(tx: Transaction, group: dict[str, Any]) -> list[dict[str, Any]]:

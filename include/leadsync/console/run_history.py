@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.leadsync.clock import parse_iso
 from include.leadsync.console.asking import LARGEST, PAGE, QuestionInvalid, Slice
 from include.leadsync.model import System
 from include.leadsync.state import StateStore
@@ -75,7 +76,7 @@ def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
     run_id, kind, started_at, finished_at, outcome ("" while at work), seconds, window (what was asked for, set
     members only), steps (name → what it noted), counts (name → the same, flat, as `counts_of`), error, task (of
     Airflow, that failed), written {inbound, outbound}, failed, calls {marketo, dynamics}, planned, held,
-    held_because, plan_hash.
+    held_because, plan_hash, progress (of a run at work: step → see `progress`, steps that have ended left out).
     """
     report = json.loads(row["report_json"] or "{}")
     noted: dict[str, dict[str, Any]] = report.get("steps", {})
@@ -102,7 +103,13 @@ def shaped(row: Mapping[str, Any]) -> dict[str, Any]:
         "held": plan.get("held", 0),
         "held_because": plan.get("held_because", []),
         "plan_hash": plan.get("plan_hash"),
+        "progress": {} if finished else _underway(report, steps),
     }
+
+
+def _underway(report: Mapping[str, Any], steps: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    told_of = {name: row for name, row in report.get("progress", {}).items() if name not in steps}
+    return {name: {**row, "at": parse_iso(row["at"])} for name, row in told_of.items()}
 
 
 def counts_of(step: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from include.leadsync.extract.identity import IDENTITY_SCHEMA, canonical_records
 from include.leadsync.extract.older import unchanged_under_older_map
 from include.leadsync.fields import hash_tag
 from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Cursors, Links
@@ -79,6 +80,8 @@ class CrmReader:
         """Follow change tracking from `token` (None: read in full) and stage the next delta link."""
         started = self._engine.now()
         full = token is None
+        all_of = once(lambda: self._engine.dynamics.record_count(self._entity)) if full else None
+        progress = Progress(self._engine, self._run.run_id, f"records of {self._entity.value}", all_of)
         with ExitStack() as stack:
             changed = stack.enter_context(self._staging.writer(self._name("crm"), self._row_schema()))
             seen = stack.enter_context(self._staging.writer(self._name("crm_seen"), _SEEN))
@@ -93,6 +96,7 @@ class CrmReader:
                 if every is not None:
                     every.write(page.rows.select(["id"]).cast(_IDS))
                 self._stage_cursor(page, version, iso(started))
+                progress.advance(page.rows.num_rows)
                 take_turn(self._engine, self._run)
             changed.write(self._asked_for())
         return dict(self._counts)
@@ -107,9 +111,11 @@ class CrmReader:
 
     def selected(self) -> dict[str, Json]:
         """Stage the rows a backfill or request selects, all of them, changed or not."""
+        progress = Progress(self._engine, self._run.run_id, f"records of {self._entity.value}")
         with self._staging.writer(self._name("crm"), self._row_schema()) as changed:
             for table in self._window_rows():
                 changed.write(self._with_links(table, keep_unchanged=True)[0])
+                progress.advance(table.num_rows)
             changed.write(self._asked_for())
         self._staging.write(self._name("crm_seen"), _SEEN.empty_table())
         self._staging.write(self._name("crm_deleted"), _IDS.empty_table())

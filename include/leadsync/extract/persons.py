@@ -25,6 +25,7 @@ from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
 from include.leadsync.logs import logger
 from include.leadsync.model import SyncField, Window
+from include.leadsync.progress import Progress
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, PersonMerges, SeenActivities
 from include.leadsync.turn import take_turn
@@ -244,16 +245,19 @@ class PersonReader:
             [("id", pa.int64()), *((name, _ARROW[wire]) for name, wire in columns.items() if name != "id")]
         )
         found: set[int] = set()
+        progress = Progress(self._engine, self._run.run_id, "persons", len(ids))
         with self._staging.writer("persons", schema) as writer:
             if window is not None:
                 for table in self._extracted(window, columns, set(ids), found):
                     writer.write(table.select(schema.names))
+                    progress.advance(table.num_rows)
             left = [person for person in ids if person not in found]
             for start in range(0, len(left), _READ_CHUNK):
                 chunk = [str(person) for person in left[start : start + _READ_CHUNK]]
                 table = self._engine.marketo.persons("id", chunk, columns)
                 found.update(table["id"].to_pylist())
                 writer.write(table.select(schema.names))
+                progress.advance(len(chunk))
                 take_turn(self._engine, self._run)
         missing = [person for person in ids if person not in found]
         self._staging.write("persons_missing", pl.DataFrame({"id": missing}, schema={"id": pl.Int64}))

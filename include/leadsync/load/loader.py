@@ -14,7 +14,8 @@ from include.leadsync.load.rechecking import still_due
 from include.leadsync.load.settle import Settling
 from include.leadsync.load.telling import Teller
 from include.leadsync.logs import about, logger
-from include.leadsync.model import Direction, OperationKind
+from include.leadsync.model import Direction, OperationKind, OperationState
+from include.leadsync.progress import Progress
 from include.leadsync.schema import staged_schema
 from include.leadsync.state import Lease, Leases, Outbox
 
@@ -56,6 +57,7 @@ class _Loader:
         self._settling = Settling(engine, self._schema, run.run_id, lease)
         self._teller = Teller(engine.marketo, engine.settings.marketo.activity_type, engine.clock)
         self._open = {Direction.OUTBOUND, Direction.INBOUND}
+        self._progress = Progress(engine, run.run_id, "writes", self._whole)
         self.counts: Counter[tuple[str, str]] = Counter()
         self.stopped_by: str | None = None
 
@@ -63,6 +65,11 @@ class _Loader:
         """Until nothing can be claimed, or both services stopped us."""
         while self._open and sum(self._batch(direction) for direction in sorted(self._open, reverse=True)):
             self._lease = self._leases.renew(self._lease)
+
+    def _whole(self, done: int) -> int:
+        """What this loader has dealt with, and what waits: others may add to it meanwhile."""
+        depth = self._outbox.depth().to_pylist()
+        return done + sum(int(row["count"]) for row in depth if row["state"] == OperationState.PENDING.value)
 
     def _batch(self, direction: Direction) -> bool:
         batches = self._engine.settings.batches
@@ -74,6 +81,7 @@ class _Loader:
         outcomes = self._send(direction, operations)
         self._settling.settle(outcomes)
         self.counts.update((direction.value, outcome.fate.value) for outcome in outcomes)
+        self._progress.advance(len(outcomes))
         _log_refusals(outcomes)
         put_off = [outcome for outcome in outcomes if outcome.fate is Fate.LATER]
         if put_off:

@@ -52,15 +52,23 @@ class Runs:
         with self._store.within(tx) as connection:
             known = connection.execute(sa.select(run.c.report_json).where(run.c.run_id == run_id)).scalar()
             whole = json.loads(known or "{}") | dict(report or {})
+            whole.pop("progress", None)
             values = {"finished_at": self._store.micros(), "outcome": outcome, "report_json": _dump(whole)}
             connection.execute(sa.update(run).where(run.c.run_id == run_id).values(values))
 
     def note(self, run_id: str, step: str, result: Mapping[str, Json], tx: Transaction | None = None) -> None:
         """Add what one step did to a run's report; steps that run side by side do not overwrite each other."""
+        self._add(run_id, "steps", step, result, tx)
+
+    def tell_progress(self, run_id: str, step: str, row: Mapping[str, Json], tx: Transaction | None = None) -> None:
+        """How far a step is, in place of what it said before (`progress`); gone when the run ends."""
+        self._add(run_id, "progress", step, row, tx)
+
+    def _add(self, run_id: str, part: str, step: str, row: Mapping[str, Json], tx: Transaction | None) -> None:
         with self._store.within(tx) as connection:
             known = sa.select(run.c.report_json).where(run.c.run_id == run_id)
             report = json.loads(connection.execute(known.with_for_update()).scalar() or "{}")
-            report.setdefault("steps", {})[step] = dict(result)
+            report.setdefault(part, {})[step] = dict(row)
             connection.execute(sa.update(run).where(run.c.run_id == run_id).values(report_json=_dump(report)))
 
     def get(self, run_id: str, tx: Transaction | None = None) -> Run | None:

@@ -21,6 +21,7 @@ from include.leadsync.extract.identity import MASTER, MERGED, PLACE, STATE_SEEN,
 from include.leadsync.fields import Wire
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Window
+from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema
 from include.leadsync.staging import DatasetWriter, Staging
 
@@ -76,8 +77,10 @@ class Reading:
             claims = stack.enter_context(self._staging.writer("survey.claims", _arrow_schema(CLAIMS)))
             if self._since is not None:
                 window = Window(self._since, None)
+                progress = Progress(self._engine, self._staging.run_id, "persons")
                 for page in self._engine.marketo.extract_persons(self._columns, window, filter="createdAt"):
                     self._keep(page, persons, claims)
+                    progress.advance(page.num_rows)
             for entity in Entity:
                 counts[entity.value] = self._table(entity, persons, claims, by_email=by_email)
         return {"rows": counts, "persons": len(self._seen)}
@@ -92,6 +95,8 @@ class Reading:
                 )
             )
             keys = stack.enter_context(self._staging.writer(f"survey.row_keys.{entity.value}", _arrow_schema(ROW_KEYS)))
+            all_of = once(lambda: self._engine.dynamics.record_count(entity))
+            progress = Progress(self._engine, self._staging.run_id, f"records of {entity.value}", all_of)
             for raw in self._pages(entity):
                 records = canonical_records(raw, self._schema, entity, self._reference)
                 rows.write(records.select("id", "etag", "allowed", STATE_SEEN, *names).to_arrow())
@@ -102,6 +107,7 @@ class Reading:
                 if self._since is None:
                     for page in self._led_to(known, by_email=by_email):
                         self._keep(page, persons, claims)
+                progress.advance(raw.num_rows)
         return keys.rows
 
     def _pages(self, entity: Entity) -> Iterator[pa.Table]:
