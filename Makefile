@@ -11,7 +11,7 @@ export LEADSYNC_HOME ?= $(CURDIR)/.leadsync
 # Byte code is wanted: without it every Airflow command takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test soak lint format up bench lock clean
+.PHONY: help setup setup-dev demo test soak pictures lint format up bench lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: setup-dev ## the whole test suite
 
 soak: setup-dev ## the proofs in their long form, with fresh seeds: SOAK_ARGS="--minutes 60 --seed 1"
 	@$(RUN) -m scripts.soak $(SOAK_ARGS)
+
+pictures: setup-dev ## take the pictures of docs/images anew, in the course of the browser tests
+	@PICTURES=$(CURDIR)/docs/images $(RUN) -m pytest -q tests/local_airflow/test_console_in_a_browser.py
 
 lint: setup-dev ## ruff and mypy
 	@$(VENV)/bin/ruff check .

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -44,7 +45,7 @@ settings.load_profile("project")
 
 
 # Rooms whose files take longest, longest first: begun last, one of them would keep a single worker busy at the end.
-_SLOW = ("project/test_local_airflow", "faults", "properties", "validate", "engine", "cli", "survey", "bench", "dags")
+_SLOW = ("local_airflow", "faults", "properties", "validate", "engine", "cli", "survey", "bench", "dags")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,6 +56,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, room in enumerate(_SLOW) if path.startswith(room)), len(_SLOW))
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile`, but the tests that share a running Airflow count as one file: a worker starts it once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getoption("dist") != "loadfile":
+        return None
+    shared, scheduling = "tests/local_airflow/", LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda nodeid: shared if nodeid.startswith(shared) else file_of(nodeid)
+    return scheduling
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

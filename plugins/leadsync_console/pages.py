@@ -18,14 +18,8 @@ _STYLE_HEADERS = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Opt
 
 
 def build() -> FastAPI:
-    """The app; all its routes are guarded."""
-    app = FastAPI(
-        title="Lead Sync",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        dependencies=[Depends(may_read), Depends(from_here)],
-    )
+    """The app; all its routes are guarded but the stylesheet, which the page that asks for a login needs as well."""
+    app = FastAPI(title="Lead Sync", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/style.css")
     def style() -> Response:
@@ -33,6 +27,6 @@ def build() -> FastAPI:
         return Response(STYLE, media_type="text/css", headers=_STYLE_HEADERS)
 
     for view in (status, errors, collisions, person, runs, held, requests, fields):
-        app.include_router(view.router)
+        app.include_router(view.router, dependencies=[Depends(may_read), Depends(from_here)])
     failing.install(app)
     return app

@@ -30,7 +30,7 @@ def _routes() -> list[Any]:
 
 
 def test_every_route_asks_for_the_right_to_read_and_every_change_for_the_right_to_write() -> None:
-    routes = _routes()
+    routes = [route for route in _routes() if route.path != "/style.css"]  # shows nothing of anybody
     assert len(routes) > 15
     for route in routes:
         calls = [dependency.call for dependency in route.dependant.dependencies]
