@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -73,15 +75,37 @@ def _engine(state: StateStore) -> tuple[WebEngine | None, str]:
     return WebEngine(load_settings(paths.config), paths, reached, state, SystemClock()), ""
 
 
-def record_address(entity: str, crm_id: str) -> str | None:
-    """Where Dynamics shows a record; None when the connection is not set up."""
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where people open both systems; None where that is not known."""
+
+    marketo: str | None
+    dynamics: str | None
+
+    def person(self, person_id: int | None) -> str | None:
+        """Where Marketo shows a person: the detail page of its lead database."""
+        if self.marketo is None or person_id is None:
+            return None
+        return f"{self.marketo}/leadDatabase/loadLeadDetail?{urlencode({'leadId': person_id})}"
+
+    def record(self, entity: str | None, crm_id: str | None) -> str | None:
+        """Where Dynamics shows a record."""
+        if self.dynamics is None or not entity or not crm_id:
+            return None
+        return f"{self.dynamics}/main.aspx?{urlencode({'pagetype': 'entityrecord', 'etn': entity, 'id': crm_id})}"
+
+
+def addresses() -> Addresses:
+    """Marketo's as leadsync.yaml says: its REST host does not tell; Dynamics' is that of the connection."""
     from airflow.sdk.exceptions import AirflowException
 
     from include.leadsync.errors import LeadSyncError
+    from leadsync_console.state import settings
     from leadsync_hooks.dynamics import DynamicsHook
 
-    try:
-        host = DynamicsHook().get_conn().host
-    except (LeadSyncError, AirflowException):
-        return None
-    return f"{host.rstrip('/')}/main.aspx?{urlencode({'pagetype': 'entityrecord', 'etn': entity, 'id': crm_id})}"
+    marketo = dynamics = None
+    with suppress(LeadSyncError):  # a page is worth showing without its links
+        marketo = settings().marketo.web_address
+    with suppress(LeadSyncError, AirflowException):
+        dynamics = DynamicsHook().get_conn().host.rstrip("/")
+    return Addresses(marketo, dynamics)

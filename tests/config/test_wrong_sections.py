@@ -56,6 +56,15 @@ from tests.config.files import FIELDS, mistakes, write
         ),
         ("batches: {marketo: 301}", ":7: batches.marketo: found 301; expected at most 300"),
         ("batches: null", ":7: batches: found null; expected keys with values"),
+        *(
+            (
+                f"marketo: {{web_address: '{address}'}}",
+                f":7: marketo.web_address: found '{address}'; expected https:// and a host, nothing behind it:"
+                " https://app-sj01.marketo.com",
+            )
+            for address in ("javascript:alert(1)", "http://app.example", "https://app.example/x", "https://a@b.example")
+        ),
+        ("alerts: {email: {to: [ann]}}", ":7: alerts.email.to.0: found 'ann'; expected an e-mail address"),
         ("marketo: {overlap_hours: 1}", ":7: marketo.overlap_hours: found 1; expected at least 24"),
         (
             "marketo: {overlap_hours: 240}\nretention: {echo_days: 20}",

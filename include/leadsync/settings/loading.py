@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from include.leadsync.errors import ConfigurationInvalid, Problem
 from include.leadsync.settings.cross_checks import contradictions
 from include.leadsync.settings.document import Document, Lines, Plain, parse_document, read_document
+from include.leadsync.settings.section import WEB_ADDRESS
 from include.leadsync.settings.tree import Settings
 
 _LONGEST_SHOWN = 60
@@ -106,6 +107,10 @@ def _expected(detail: Mapping[str, typing.Any]) -> str:
 
 
 def _name_wanted(pattern: str) -> str:
+    if pattern == WEB_ADDRESS:
+        return "https:// and a host, nothing behind it: https://app-sj01.marketo.com"
+    if "@" in pattern:
+        return "an e-mail address"
     lower = "A-Z" not in pattern
     what = "a Dynamics logical name: lower-case" if lower else "a Marketo REST name:"
     return f"{what} letters, digits and underscores, a letter first"

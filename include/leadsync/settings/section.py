@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 REST_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 ATTRIBUTE = r"^[a-z][a-z0-9_]*$"
+WEB_ADDRESS = r"^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?$"
 
 RestName = Annotated[str, Field(pattern=REST_NAME, max_length=255)]
 

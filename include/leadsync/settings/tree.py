@@ -15,7 +15,7 @@ from include.leadsync.settings.duplicates import DuplicateRules
 from include.leadsync.settings.filters import Filters
 from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.settings.requests import RequestSettings
-from include.leadsync.settings.section import ATTRIBUTE, REST_NAME, RestName, Section
+from include.leadsync.settings.section import ATTRIBUTE, REST_NAME, WEB_ADDRESS, RestName, Section
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Days = Annotated[int, Field(ge=1, le=3660)]
@@ -88,6 +88,7 @@ class MarketoSettings(Section):
     activity_type: Annotated[str, Field(pattern=REST_NAME, max_length=50)] = "leadSyncOutcome"
     overlap_hours: Annotated[int, Field(ge=24, le=720)] = 24
     overlap_every_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
+    web_address: Annotated[str, Field(pattern=WEB_ADDRESS, max_length=255)] | None = None
 
 
 class SystemLimits(Section):

@@ -16,6 +16,7 @@ from include.leadsync.state import ActivityLog
 from leadsync_console.access import may_write
 from leadsync_console.audit import audited
 from leadsync_console.page import HEADERS, PageDep
+from leadsync_console.services import addresses
 from leadsync_console.state import store
 
 router = APIRouter()
@@ -68,6 +69,7 @@ def errors(page: PageDep, wanted: WantedDep, before: _Text = "") -> HTMLResponse
             directions=_DIRECTIONS,
             entities=_ENTITIES,
             outcomes=_OUTCOMES,
+            there=addresses(),
         )
 
 

@@ -12,7 +12,7 @@ from include.leadsync.clock import parse_iso
 from include.leadsync.console import persons
 from include.leadsync.console.asking import LARGEST, QuestionInvalid, guid_of, is_guid, text_of
 from leadsync_console.page import Page, PageDep
-from leadsync_console.services import looked_up, record_address
+from leadsync_console.services import addresses, looked_up
 from leadsync_console.state import store
 
 router = APIRouter()
@@ -68,7 +68,7 @@ def _shown(page: Page, state: Any, subject: persons.Subject, field: str, before:
     events, older = persons.timeline(state, subject, wanted, _moment(before))
     if not subject.links and not events and not wanted and not before:
         raise HTTPException(404, page.say("person.unknown", id=subject.person_id or subject.crm_id))
-    live = subject.live
+    live, there = subject.live, addresses()
     return page.show(
         "person.html",
         subject=subject,
@@ -76,7 +76,8 @@ def _shown(page: Page, state: Any, subject: persons.Subject, field: str, before:
         events=events,
         older=older.isoformat() if older else None,
         field=wanted,
-        record=record_address(live["entity"], live["crm_id"]) if live and live["crm_id"] else None,
+        record=there.record(live["entity"], live["crm_id"]) if live else None,
+        marketo=there.person(subject.person_id),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import sqlite3
 from pathlib import Path
@@ -177,3 +178,25 @@ def test_before_the_first_run_every_page_says_what_to_do_next(vic: TestClient, h
         answer = vic.get(address)
         assert answer.status_code == 200, address
         assert said in answer.text, address
+
+
+def test_a_person_and_a_failure_lead_to_both_systems_where_their_addresses_are_known(
+    vic: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("/errors?person=2", "/persons/2"):
+        assert "https://" not in vic.get(path).text  # nothing is guessed
+    shipped = (Path(__file__).resolve().parents[3] / "include" / "config" / "leadsync.yaml").read_text("utf-8")
+    own = shipped.replace("web_address: null", "web_address: https://app-sj01.marketo.com")
+    (home / "own.yaml").write_text(own, "utf-8")
+    monkeypatch.setenv("LEADSYNC_CONFIG", str(home / "own.yaml"))
+    connection = {"conn_type": "dynamics", "host": "https://org.crm.dynamics.com", "login": "c", "password": "s"}
+    monkeypatch.setenv("AIRFLOW_CONN_DYNAMICS_DEFAULT", json.dumps(connection | {"extra": {"tenant_id": "t"}}))
+    for path in ("/errors?person=2", "/persons/2"):
+        text = vic.get(path).text
+        assert 'href="https://app-sj01.marketo.com/leadDatabase/loadLeadDetail?leadId=2"' in text
+        assert (
+            f'href="https://org.crm.dynamics.com/main.aspx?pagetype=entityrecord&amp;etn=lead&amp;id={guid(2)}"' in text
+        )
+    framed = vic.get("/persons/2", headers={"sec-fetch-dest": "iframe"}).text
+    assert "loadLeadDetail?leadId=2" in framed
+    assert 'href="https://' not in framed  # Airflow's frame opens no other site
