@@ -59,8 +59,10 @@ from tests.config.files import FIELDS, mistakes, write
         *(
             (
                 f"marketo: {{web_address: '{address}'}}",
-                f":7: marketo.web_address: found '{address}'; expected https:// and a host, nothing behind it:"
-                " https://app-sj01.marketo.com",
+                (
+                    f":7: marketo.web_address: found '{address}'; expected https:// and a host, nothing behind it:"
+                    " https://app-sj01.marketo.com"
+                ),
             )
             for address in ("javascript:alert(1)", "http://app.example", "https://app.example/x", "https://a@b.example")
         ),
