@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -69,6 +70,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     file_of = scheduling._split_scope
     scheduling._split_scope = lambda nodeid: shared if nodeid.startswith(shared) else file_of(nodeid)
     return scheduling
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives to the end: Airflow, Great Expectations, thousands of tests.
+
+    It took a tenth of the time of the engine's tests, and a test leaves little behind.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
