@@ -176,3 +176,16 @@ def test_who_lost_the_contact_that_the_lead_became_gets_a_new_record_on_request(
     assert shows
     assert (shows["Type"], shows["IsDeleted"]) == ("Contact", False)  # R79: the qualified lead stands in nobody's way
     assert shows["Id"] != contact
+
+
+@together()
+def test_a_qualified_lead_gets_nobody_when_its_person_and_its_contact_are_deleted(scene: Scene) -> Story:
+    scene.world.delete_person(scene.person("ann"))
+    contact = scene.qualify(scene.record("ann"))
+    yield
+    assert contact
+    scene.world.delete_person(scene.person_of(contact))  # the new one of the contact (R77)
+    scene.world.delete_row("contact", contact)  # which leaves the lead without its parent contact: no update of anybody
+    left = scene.count()
+    yield
+    assert scene.count() == left  # R80

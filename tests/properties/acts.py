@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from include.leadsync.requests import request_persons
 from tests.properties.model import Link, Person, Record, Story
-from tests.properties.vocabulary import BY_NAME, CONTACT, FIELDS, LEAD, fields_of
+from tests.properties.vocabulary import BY_NAME, CONTACT, LEAD, Field, fields_of
 
 if TYPE_CHECKING:
     from tests.properties.stage import Stage
@@ -47,12 +47,16 @@ def _refused(stage: Stage, story: Story, record: Record) -> bool:
     return out or not stage.limits.marketo_takes(BY_NAME["email"], record.values["email"])
 
 
+def _fields(story: Story, kind: str) -> list[Field]:
+    return [spec for spec in fields_of(kind) if not (story.twins and spec.name == "unsubscribed")]
+
+
 def edit_person(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     person = _alive(story, dice)
     if person is None:
         return None
     link = story.link_of(person)
-    spec = dice.choice(fields_of(link.record.kind) if link else FIELDS)
+    spec = dice.choice(_fields(story, link.record.kind if link else LEAD))
     return stage.edit_person(person, spec, spec.make(dice, own))
 
 
@@ -68,7 +72,7 @@ def edit_record(stage: Stage, story: Story, dice: random.Random, own: str) -> st
     record = _open(story, dice)
     if record is None:
         return None
-    spec = dice.choice(fields_of(record.kind))
+    spec = dice.choice(_fields(story, record.kind))
     return stage.edit_record(record, spec, spec.for_dynamics(stage.fitting(spec, dice, own)))
 
 
@@ -83,7 +87,7 @@ def edit_both(stage: Stage, story: Story, dice: random.Random, own: str) -> str 
     link = _linked(story, dice)
     if link is None:
         return None
-    spec = dice.choice(fields_of(link.record.kind))
+    spec = dice.choice(_fields(story, link.record.kind))
     first = stage.edit_person(link.person, spec, stage.fitting(spec, dice, own))
     value = spec.for_dynamics(stage.fitting(spec, dice, f"{own}r"))
     return f"{first}; {stage.edit_record(link.record, spec, value)}"
@@ -94,7 +98,7 @@ def edit_alike(stage: Stage, story: Story, dice: random.Random, own: str) -> str
     link = _linked(story, dice)
     if link is None:
         return None
-    spec = dice.choice(fields_of(link.record.kind))
+    spec = dice.choice(_fields(story, link.record.kind))
     value = stage.fitting(spec, dice, own)
     first = stage.edit_person(link.person, spec, value)
     return f"{first}; {stage.edit_record(link.record, spec, spec.for_dynamics(value))}"
@@ -129,6 +133,36 @@ def namesake(stage: Stage, story: Story, dice: random.Random, own: str) -> str |
     return f"{record.kind} {record.id} with the address of {free[0].id}"
 
 
+def _with_address(story: Story, dice: random.Random) -> Link | None:
+    """A pair with an address of its own that nobody has unsubscribed."""
+    link = _linked(story, dice)
+    if link is None or {link.person.values["unsubscribed"], link.record.values["unsubscribed"]} != {"false"}:
+        return None
+    address = link.person.values["email"]
+    return link if address and "@" in address and address == link.record.values["email"] else None
+
+
+def twin_record(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
+    """A new record with the address of a person who has one: it gets a person of its own (D14)."""
+    link = None if len(story.records) > 3 else _with_address(story, dice)
+    if link is None:
+        return None
+    given = {"email": link.person.values["email"], "unsubscribed": False}
+    record = stage.add_record(story, dice.choice((LEAD, CONTACT)), dice, own, **given)
+    story.twins = True
+    return f"{record.kind} {record.id} with the address of {link.person.id}"
+
+
+def twin_person(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
+    """Somebody with the address of a record that has a person asks for one: that record is not taken (D14)."""
+    link = None if len(story.persons) > 3 else _with_address(story, dice)
+    if link is None:
+        return None
+    person = stage.add_person(story, dice, own, email=link.record.values["email"], unsubscribed=False)
+    story.twins = True
+    return f"person {person.id} with the address of {link.record.id}, {_ask(stage, story, person, dice, own)}"
+
+
 def request(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
     """Sync Person to Microsoft, for whoever it is."""
     person = _alive(story, dice)
@@ -137,6 +171,10 @@ def request(stage: Stage, story: Story, dice: random.Random, own: str) -> str | 
     link = story.link_of(person)
     if link is not None and link.record.state != "open":
         return None  # whether it asked before or after that, nobody can tell who sees both at once
+    return _ask(stage, story, person, dice, own)
+
+
+def _ask(stage: Stage, story: Story, person: Person, dice: random.Random, own: str) -> str:
     kind = dice.choice((LEAD, CONTACT))
     stage.world.movable.advance(1)  # of two requests the older one counts
     request_persons(stage.world.engine, [person.id or 0], kind, source="test", token=own)
@@ -163,6 +201,7 @@ def restore_record(stage: Stage, story: Story, dice: random.Random, own: str) ->
         return None
     record = dice.choice(gone)
     values = {spec.column: spec.for_dynamics(stage.fitting(spec, dice, own)) for spec in fields_of(record.kind)}
+    values |= {BY_NAME["unsubscribed"].column: False} if story.twins else {}
     stage.world.add_row(record.kind, **{f"{record.kind}id": record.id}, **values)
     record.state, record.changed, record.values = "open", True, stage.row_values(record)
     return f"{record.kind} {record.id}"
@@ -229,7 +268,8 @@ ACTS: dict[str, Doing] = {
     act.__name__: act
     for act in (
         edit_person, spoil_person, edit_record, spoil_record, edit_both, edit_alike, new_record, new_person, namesake,
-        request, delete_record, restore_record, delete_person, qualify, merge_records, merge_persons,
+        twin_record, twin_person, request, delete_record, restore_record, delete_person, qualify, merge_records,
+        merge_persons,
     )
 }  # fmt: skip
 PLAIN: Sequence[str] = ("edit_person", "edit_record", "edit_both", "edit_alike", "spoil_person", "spoil_record")

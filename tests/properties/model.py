@@ -136,6 +136,7 @@ class Story:
     wanted: dict[Person, str] = field(default_factory=dict)  # records that cannot be made yet, and as what
     refused: set[tuple[Person, str]] = field(default_factory=set)  # what keeps a record from being made
     lost: list[Lost] = field(default_factory=list)
+    twins: bool = False  # several have one address: nobody unsubscribes, for Marketo unsubscribes all of them (R146)
 
     def link_of(self, one: Person | Record) -> Link | None:
         """The link that a person or CRM record is in."""
@@ -162,8 +163,9 @@ class Story:
             if record.state == "open" and record.changed and self.link_of(record) is None:
                 self._arrived(record, limits)
         waiting, self.requests = self.requests, []
+        asked = set[str]()
         for person, kind in waiting:
-            self._requested(_last(person), kind)
+            self._requested(_last(person), kind, asked)
         self.refused = set()
         for person, kind in list(self.wanted.items()):
             self._make(person, kind, limits)
@@ -242,11 +244,11 @@ class Story:
             self.persons.append(person)
             self.links.append(Link(person, record, dict(record.values)))
 
-    def _requested(self, person: Person, kind: str) -> None:
+    def _requested(self, person: Person, kind: str, asked: set[str]) -> None:
         """R46-R48, D24: nothing for who has a record; the only free one with the address; else a new one.
 
         What was merged or qualified gives way to the record that took its place (D25). A record that somebody else has
-        is not taken, and nothing is made beside it (D14).
+        is not taken, and nothing is made beside it (D14), nor beside one that is about to be made (addresses `asked`).
         """
         if not person.alive or self.link_of(person) is not None or person in self.wanted:
             return
@@ -255,8 +257,9 @@ class Story:
         same = [record for record in there if (record.values["email"] or "").lower() == address]
         contacts = [record for record in same if record.kind == CONTACT]  # looked for first
         found = list(dict.fromkeys(_successor(record) for record in contacts or same))
-        if not found:
+        if not found and address not in asked:
             self.wanted[person] = kind
+            asked |= {address} if address else set()
             return
         free = [record for record in found if record.state == "open" and self.link_of(record) is None]
         if len(free) == 1:

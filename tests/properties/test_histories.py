@@ -27,6 +27,7 @@ TOGETHER = 500
 PER_HUNDRED = {
     "collision": 30, "qualify": 3, "merge_records": 1, "merge_persons": 3, "delete_record": 3, "delete_person": 3,
     "restore_record": 0.5, "request": 3, "namesake": 2, "spoil_person": 15, "spoil_record": 10, "new_record": 2,
+    "twin_record": 0.5, "twin_person": 0.5,
 }  # fmt: skip
 """What a hundred histories must contain at least, or they prove nothing (DECISIONS 32)."""
 

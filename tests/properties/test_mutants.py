@@ -1,4 +1,4 @@
-"""An engine with one rule broken does not get through: histories and races are proofs that can fail (DECISIONS 32).
+"""An engine with one rule broken does not get through: histories, races and kills can fail (DECISIONS 32).
 
 `MUTANTS=all` breaks every rule that is listed, `MUTANTS_SEED=17` plays other histories.
 """
@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from include.leadsync import merge
+from include.leadsync import judge, merge
 from include.leadsync.clients.dynamics import RowWrite
+from include.leadsync.enqueue.step import STREAMS, _Enqueue
 from include.leadsync.link import fates, step
 from include.leadsync.link.by_email import ByEmail, Matches
+from include.leadsync.link.candidates import Candidate, Candidates
 from include.leadsync.link.frames import events
 from include.leadsync.load import outbound
 from include.leadsync.model import Entity, FieldMap, System
 from include.leadsync.plan import concurrent
+from include.leadsync.state.errors import LinkTaken
+from tests.faults.images import Images
+from tests.faults.test_kills import assert_as_it_should_be, prepare
 from tests.properties.histories import play, written
 from tests.properties.racing import EDITS, Race, Racer
 from tests.properties.stage import Wrong, open_world
+from tests.world import World
 
 SEED = int(os.environ.get("MUTANTS_SEED", "1"))
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -76,28 +83,103 @@ def overwritten_edits_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("include.leadsync.plan.deciding.restored_edits", wrong)
 
 
-IN_HISTORIES: list[Break] = [
-    winners_swapped, nothing_is_cleared, last_one_read_wins, conversions_are_not_followed, deletions_are_not_flagged,
-    addresses_are_not_looked_for,
-]  # fmt: skip
-IN_RACES: list[Break] = [versions_are_not_compared, overwritten_edits_are_forgotten]
-if os.environ.get("MUTANTS") != "all":
-    IN_HISTORIES, IN_RACES = IN_HISTORIES[:1], IN_RACES[:1]
+def nothing_is_validated(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(judge, "_collected", lambda _: (pl.DataFrame(schema=judge.FAILURE_SCHEMA), []))
 
 
-@pytest.mark.parametrize("broken", IN_HISTORIES)
-def test_histories_do_not_end_as_the_model_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break) -> None:
-    broken(monkeypatch)
-    scripts = [written(SEED, number, 1) for number in range(150)]
-    with pytest.raises(Wrong):
-        play(tmp_path, scripts)
+def persons_are_taken_from_their_records(patch: pytest.MonkeyPatch) -> None:
+    right = ByEmail._decide
+
+    def wrong(
+        self: ByEmail, record: str, place: int | None, group: pl.DataFrame, _: set[int], matches: Matches
+    ) -> None:
+        right(self, record, place, group, set(), matches)
+
+    patch.setattr(ByEmail, "_decide", wrong)
 
 
-@pytest.mark.parametrize("broken", IN_RACES)
-def test_races_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break) -> None:
-    with open_world(tmp_path) as world:
+def records_are_taken_from_their_persons(patch: pytest.MonkeyPatch) -> None:
+    right = Candidates._follow
+
+    def wrong(self: Candidates, candidate: Candidate) -> Candidate | None:
+        found = right(self, candidate)
+        return found and replace(found, owner=None)
+
+    patch.setattr(Candidates, "_follow", wrong)
+
+
+def cursors_move_before_the_data(patch: pytest.MonkeyPatch) -> None:
+    store, advance = _Enqueue.store, _Enqueue._advance_cursors
+
+    def wrong(self: _Enqueue) -> object:
+        with self._store.begin() as tx:
+            advance(self, STREAMS, tx)
+        return store(self)
+
+    patch.setattr(_Enqueue, "store", wrong)
+    patch.setattr(_Enqueue, "_advance_cursors", lambda *_: None)
+
+
+def caught_by_histories(folder: Path, broken: Callable[[], None]) -> bool:
+    """Histories do not end as the model says; what takes somebody's link away, the store refuses in the end."""
+    broken()
+    try:
+        play(folder, [written(SEED, number, 1) for number in range(150)])
+    except (Wrong, LinkTaken):
+        return True
+    return False
+
+
+def caught_by_races(folder: Path, broken: Callable[[], None]) -> bool:
+    """Edits made between two requests are lost, or the wrong one wins."""
+    with open_world(folder) as world:
         race = Race(world, [Racer(*case, position) for position in range(15) for case in EDITS])
         race.prepare()
-        broken(monkeypatch)
+        broken()
         race.run()
-        assert list(race.wrong())
+        return bool(list(race.wrong()))
+
+
+def caught_by_kills(folder: Path, broken: Callable[[], None]) -> bool:
+    """A run that dies at some moment loses something."""
+    broken()
+    images = Images(folder / "images")
+    (folder / "world").mkdir()
+    with World(prepare(folder / "world"), fresh=False) as world, images.taken_of(world):
+        world.run()
+    return any(_lost(image) for image in images.taken)
+
+
+def _lost(image: Path) -> bool:
+    with World(image, fresh=False) as world:
+        world.movable.advance(120)
+        world.settle()
+        try:
+            assert_as_it_should_be(world)
+        except AssertionError:
+            return True
+    return False
+
+
+MUTANTS: dict[Break, Callable[[Path, Callable[[], None]], bool]] = {
+    winners_swapped: caught_by_histories,
+    versions_are_not_compared: caught_by_races,
+    nothing_is_cleared: caught_by_histories,
+    last_one_read_wins: caught_by_histories,
+    conversions_are_not_followed: caught_by_histories,
+    deletions_are_not_flagged: caught_by_histories,
+    addresses_are_not_looked_for: caught_by_histories,
+    nothing_is_validated: caught_by_histories,
+    persons_are_taken_from_their_records: caught_by_histories,
+    records_are_taken_from_their_persons: caught_by_histories,
+    overwritten_edits_are_forgotten: caught_by_races,
+    cursors_move_before_the_data: caught_by_kills,
+}
+PLAYED = list(MUTANTS) if os.environ.get("MUTANTS") == "all" else [winners_swapped, versions_are_not_compared]
+
+
+@pytest.mark.parametrize("broken", PLAYED)
+def test_an_engine_with_one_rule_broken_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break
+) -> None:
+    assert MUTANTS[broken](tmp_path, lambda: broken(monkeypatch))

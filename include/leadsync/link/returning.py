@@ -71,19 +71,24 @@ class Returning:
                 self.away.add(crm_id)
                 is_open = facts[crm_id]["@state"] == OPEN
                 self.events.append(reports.reactivated(crm_id, last) if is_open else _over(reports.REACTIVATED, crm_id))
-            elif status is LinkStatus.PERSON_DELETED and self._closes and facts[crm_id]["@state"] != OPEN:
-                self.away.add(crm_id)  # we closed it ourselves (D53)
-            elif status is LinkStatus.PERSON_DELETED and self._eraser.enabled:
-                self.away.add(crm_id)
-                self.events.append(reports.erased(crm_id))
-            elif status is LinkStatus.PERSON_DELETED and facts[crm_id]["etag"] == last["crm_etag"]:
-                self.away.add(crm_id)  # read again, not updated (R78)
+            elif status is LinkStatus.PERSON_DELETED:
+                self._of_deleted(crm_id, facts[crm_id], last)
             elif status is LinkStatus.CRM_MERGED:
                 self.away.add(crm_id)
             elif status is LinkStatus.PERSON_MERGED:
                 self._of_merged(crm_id, facts[crm_id]["etag"], last)
             if facts[crm_id]["@master"]:
                 self.events.append(_over(reports.DUPLICATES, crm_id))
+
+    def _of_deleted(self, crm_id: str, row: Mapping[str, Any], last: Mapping[str, Any]) -> None:
+        """A record whose person was deleted: only an update makes a new one (R77)."""
+        closed = self._closes and row["@state"] != OPEN  # by ourselves (D53)
+        # A qualified lead is edited by nobody; its contact has the person, or had one (R67, R80).
+        qualified = last["entity"] == Entity.LEAD and row["@state"] == QUALIFIED
+        if closed or qualified or self._eraser.enabled or row["etag"] == last["crm_etag"]:  # or only read again (R78)
+            self.away.add(crm_id)
+        if self._eraser.enabled and not closed:
+            self.events.append(reports.erased(crm_id))
 
     def _of_merged(self, crm_id: str, version: str, last: Mapping[str, Any]) -> None:
         """A record whose person was merged away: what changes in it is ignored as long as somebody is left (D44)."""
