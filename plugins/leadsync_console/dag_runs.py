@@ -28,12 +28,17 @@ def dag_run_path(run_id: str) -> str | None:
     except ValueError:
         return None
     within = (DagRun.run_after >= begun) & (DagRun.run_after < begun + timedelta(seconds=1))
-    candidates = select(DagRun.dag_id, DagRun.run_id, DagRun.run_after).where(DagRun.dag_id.in_(DAG_IDS), within)
+    columns = (DagRun.dag_id, DagRun.run_id, DagRun.run_after, DagRun.clear_number)
+    candidates = select(*columns).where(DagRun.dag_id.in_(DAG_IDS), within)
     try:
         with create_session() as session:
-            found = [(str(row[0]), str(row[1]), row[2]) for row in session.execute(candidates)]
+            found = [(str(row[0]), str(row[1]), row[2], int(row[3] or 0)) for row in session.execute(candidates)]
     except SQLAlchemyError as error:
         log.warning("the DAG run of %s could not be looked for (%s)", run_id, type(error).__name__)
         return None  # the page is worth showing without this link
-    names = ((dag_id, name) for dag_id, name, run_after in found if engine_run_id(dag_id, name, run_after) == run_id)
+    names = (
+        (dag_id, name)
+        for dag_id, name, run_after, cleared in found
+        if any(engine_run_id(dag_id, name, run_after, times) == run_id for times in range(cleared + 1))
+    )
     return next((f"/dags/{dag_id}/runs/{quote(name, safe='')}" for dag_id, name in names), None)

@@ -138,13 +138,20 @@ class SyncPersonsOperator(BaseOperator):
 def close_failed_run(context: Context) -> None:
     """Task callback: the run will not go on, so the next one need not wait for its lease to expire."""
     error = context.get("exception")
-    detail = {"task": context["ti"].task_id, **engine.failure_of(error)}
-    engine.close_run(_run_id(context), "failed", detail)
+    task = context["ti"].task_id
+    # Who clears a run from the middle goes on with the run that its first task began.
+    begun = context["ti"].xcom_pull(task_ids=FIRST_STEP) if _cleared(context) and task != FIRST_STEP else None
+    run_id = begun["run"]["run_id"] if begun else _run_id(context)
+    engine.close_run(run_id, "failed", {"task": task, **engine.failure_of(error)})
 
 
 def _run_id(context: Context) -> str:
     run = context["dag_run"]
-    return engine_run_id(run.dag_id, run.run_id, run.run_after)
+    return engine_run_id(run.dag_id, run.run_id, run.run_after, _cleared(context))
+
+
+def _cleared(context: Context) -> int:
+    return int(getattr(context["dag_run"], "clear_number", 0) or 0)
 
 
 def _begun(context: Context) -> dict[str, Any]:

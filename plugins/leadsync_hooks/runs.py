@@ -16,9 +16,14 @@ BOTH, CONFIGURED = "both", "configured"
 _WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
 
-def engine_run_id(dag_id: str, airflow_run_id: str, run_after: datetime) -> str:
-    """`YYYYMMDDTHHMMSSZ-xxxxxx`: the same for every task and every retry of one Airflow run, sorted by time."""
-    tail = hashlib.sha256(f"{dag_id}/{airflow_run_id}".encode()).hexdigest()[:6]
+def engine_run_id(dag_id: str, airflow_run_id: str, run_after: datetime, cleared: int = 0) -> str:
+    """`YYYYMMDDTHHMMSSZ-xxxxxx`: the same for every task and every retry of one Airflow run, sorted by time.
+
+    `cleared`: how often Airflow's run was cleared. Begun anew it is another run of the engine, which leaves the
+    report of the one before as it is: Airflow's Backfill clears runs that it repeats.
+    """
+    name = f"{dag_id}/{airflow_run_id}" + (f"#{cleared}" if cleared else "")
+    tail = hashlib.sha256(name.encode()).hexdigest()[:6]
     return f"{run_after.astimezone(UTC):%Y%m%dT%H%M%SZ}-{tail}"
 
 

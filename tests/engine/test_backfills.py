@@ -35,6 +35,7 @@ def test_a_backfill_of_a_window_carries_what_changed_in_it_on_both_sides(world: 
     world.edit_row("lead", lead, address1_city="Lund")
     world.run(kind="backfill", since=since)
     assert (column(world, "lead", lead, "jobtitle"), shown(world, person, "city")) == ("CTO", "Lund")
+    assert world.run(kind="backfill", since=since)["steps"]["plan"]["operations"] == 0  # asked for again: nothing twice
     assert world.settle() == 1
 
 

@@ -25,6 +25,12 @@ def test_the_run_id_is_the_same_for_every_task_of_a_run_and_differs_between_runs
     assert one != engine_run_id("lead_sync_backfill", "scheduled__2026-03-01T12:00:00+00:00", NOON)
 
 
+def test_a_run_that_is_cleared_and_begins_anew_is_another_run() -> None:
+    ids = {engine_run_id("lead_sync", "r", NOON, cleared) for cleared in range(3)}
+    assert len(ids) == 3
+    assert engine_run_id("lead_sync", "r", NOON) in ids
+
+
 def test_the_run_id_speaks_utc_wherever_the_clock_stands() -> None:
     paris = NOON.astimezone(timezone(timedelta(hours=1)))
     assert engine_run_id("d", "r", paris) == engine_run_id("d", "r", NOON)

@@ -104,7 +104,7 @@ def test_a_run_leads_to_the_dag_run_that_it_was_and_to_no_other(
     from airflow.utils import session as sessions
 
     run_after = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    rows = [("lead_sync", "manual__else", run_after), ("lead_sync", "scheduled__a b+c", run_after)]
+    rows = [("lead_sync", "manual__else", run_after, 0), ("lead_sync", "scheduled__a b+c", run_after, 2)]
 
     @contextmanager
     def create_session() -> Iterator[Any]:
@@ -112,7 +112,9 @@ def test_a_run_leads_to_the_dag_run_that_it_was_and_to_no_other(
 
     monkeypatch.setattr(sessions, "create_session", create_session)
     run_id = engine_run_id(*rows[1])
-    assert dag_runs.dag_run_path(run_id) == "/dags/lead_sync/runs/scheduled__a%20b%2Bc"
+    for cleared in (0, 1, 2):
+        before = engine_run_id("lead_sync", "scheduled__a b+c", run_after, cleared)
+        assert dag_runs.dag_run_path(before) == "/dags/lead_sync/runs/scheduled__a%20b%2Bc"
     assert dag_runs.dag_run_path(run_id[:-1] + "x") is None
     assert dag_runs.dag_run_path("by-hand") is None
     rows.clear()
