@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from include.leadsync.alerts import digest
+from include.leadsync.alerts import digest, milestones
+from include.leadsync.alerts.milestones import Milestone
 from include.leadsync.alerts.telling import Message, message, news, told
 from include.leadsync.alerts.troubles import Trouble, troubles
 from include.leadsync.clock import Clock
@@ -35,10 +36,11 @@ def watch(
     Raises `NotTold` after every channel was tried: one that is away keeps no other from being told.
     """
     now, wrong = clock.now(), troubles(store, settings, clock)
+    done = milestones.reached(store, now)
     count, failed = 0, []
     for channel, send in channels.items():
         try:
-            count += _tell(store, settings, now, channel, send, wrong, console)
+            count += _tell(store, settings, now, channel, send, wrong, done, console)
         except LeadSyncError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a mail server or a chat may do
@@ -58,6 +60,7 @@ def _tell(
     channel: str,
     send: Send,
     wrong: list[Trouble],
+    done: list[Milestone],
     console: str,
 ) -> int:
     count = 0
@@ -65,6 +68,10 @@ def _tell(
         send(message(unknown, console))
         told(store, channel, unknown)
         count += 1
+    if ended := milestones.unknown_to(store, channel, done):
+        send(milestones.message(ended, console))
+        count += 1
+    milestones.told(store, channel, done)
     since = digest.due(store, channel, settings.alerts.digest_hour, now)
     if since is None:
         return count

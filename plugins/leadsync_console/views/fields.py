@@ -187,7 +187,8 @@ def _proposed(page: Page, change: MapChange, *, changed: bool = False, status: i
         if not changed and _is_old(state, page):
             metadata = metadata_afresh(state)
         found = propose(state, Paths.from_environment().config, config_body(), change)
-        impact, trouble = _impact(state, found)
+        away = metadata is not None and found.change.action == "add"  # who did not answer just now is not asked again
+        impact, trouble = (None, metadata) if away else _impact(state, found)
     return page.show(
         "field_proposal.html",
         status=409 if changed else status,
