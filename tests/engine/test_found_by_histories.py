@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from include.leadsync.requests import request_persons
+from include.leadsync.state import Requests
 from tests.engine.lifecycle import Scene
 from tests.engine.play import column, shown
 from tests.engine.together import Story, together
@@ -162,20 +163,44 @@ def test_a_flag_of_a_first_link_that_was_refused_has_the_winner_of_a_first_link_
     assert shown(scene.world, person, "doNotCall") is False
 
 
+@pytest.mark.parametrize("became", ["qualified", "merged"])
 @together()
-def test_who_lost_the_contact_that_the_lead_became_gets_a_new_record_on_request(scene: Scene) -> Story:
-    ann = scene.person("ann")
-    contact = scene.qualify(scene.record("ann"))
+def test_who_lost_the_record_that_took_the_place_of_the_first_gets_a_new_one_on_request(
+    scene: Scene, became: str
+) -> Story:
+    ann, lead = scene.person("ann"), scene.record("ann")
+    if became == "qualified":
+        entity, second = "contact", scene.qualify(lead)
+    else:
+        entity, second = "lead", scene.add_row("lead", lastname="Ax", emailaddress1=scene.address("winner"))
+        scene.merge_rows("lead", second, lead)
     yield
-    assert contact
-    scene.world.delete_row("contact", contact)
+    assert second
+    assert scene.live() >= {(entity, ann, second)}
+    scene.world.delete_row(entity, second)
     yield
-    request_persons(scene.world.engine, [ann], "contact", source="test", token="again")
+    request_persons(scene.world.engine, [ann], entity, source="test", token="again")
     yield
     shows = scene.shown(ann)
     assert shows
-    assert (shows["Type"], shows["IsDeleted"]) == ("Contact", False)  # R79: the qualified lead stands in nobody's way
-    assert shows["Id"] != contact
+    assert (shows["Type"], shows["IsDeleted"]) == (entity.capitalize(), False)  # R79: the first one is in nobody's way
+    assert shows["Id"] not in {lead, second}
+
+
+def test_a_contact_that_may_be_there_though_nobody_can_read_it_gets_no_other_record_beside_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = scene.person("ann")
+    contact = scene.qualify(scene.record("ann"))
+    scene.settled()
+    assert contact
+    scene.world.delete_row("contact", contact)
+    scene.settled()
+    monkeypatch.setattr(type(scene.world.engine.dynamics), "probe", lambda *_: {contact: "unreadable"})
+    (request,) = request_persons(scene.world.engine, [ann], "contact", source="test", token="again")
+    scene.world.run(kind="request")
+    (answer,) = Requests(scene.world.engine.store).get([request]).to_pylist()
+    assert answer["outcome"] == "held"  # D51
 
 
 @together()

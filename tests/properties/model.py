@@ -247,8 +247,8 @@ class Story:
     def _requested(self, person: Person, kind: str, asked: set[str]) -> None:
         """R46-R48, D24: nothing for who has a record; the only free one with the address; else a new one.
 
-        What was merged or qualified gives way to the record that took its place (D25). A record that somebody else has
-        is not taken, and nothing is made beside it (D14), nor beside one that is about to be made (addresses `asked`).
+        What was merged or qualified gives way to the record that took its place (D25), or to none. What somebody else
+        has is not taken, and nothing is made beside it (D14), nor beside one about to be made (addresses `asked`).
         """
         if not person.alive or self.link_of(person) is not None or person in self.wanted:
             return
@@ -257,6 +257,7 @@ class Story:
         same = [record for record in there if (record.values["email"] or "").lower() == address]
         contacts = [record for record in same if record.kind == CONTACT]  # looked for first
         found = list(dict.fromkeys(_successor(record) for record in contacts or same))
+        found = [record for record in found if record.state != "deleted"]  # R79
         if not found and address not in asked:
             self.wanted[person] = kind
             asked |= {address} if address else set()

@@ -80,14 +80,14 @@ class Candidates:
         return list(followed.values())
 
     def _follow(self, candidate: Candidate) -> Candidate | None:
-        """The record that took its place, in the end; None for a lead whose contact was deleted (R79)."""
+        """The record that took its place, in the end; None where that one was deleted (R79)."""
         for _ in range(_HOPS):
             if candidate.master is None:
                 break
             raw = self._engine.dynamics.rows(candidate.entity, [candidate.master], self._columns(candidate.entity))
             masters = [master for _, master in self._read(candidate.entity, raw)]
             if not masters:
-                break
+                return None if self._gone(candidate.entity, candidate.master) else candidate
             candidate = masters[0]
         if candidate.entity is Entity.LEAD and candidate.state == _QUALIFIED:
             condition = f"_originatingleadid_value eq {candidate.crm_id}"
@@ -101,8 +101,16 @@ class Candidates:
         last = self._links.last_by_crm([lead.crm_id]).get(lead.crm_id)
         if last is None or last["status"] != LinkStatus.CONVERTED:
             return lead
-        raw = self._engine.dynamics.rows(Entity.CONTACT, [last["became_crm"]], self._columns(Entity.CONTACT))
-        return next((contact for _, contact in self._read(Entity.CONTACT, raw)), None)
+        became = str(last["became_crm"])
+        raw = self._engine.dynamics.rows(Entity.CONTACT, [became], self._columns(Entity.CONTACT))
+        contacts = [contact for _, contact in self._read(Entity.CONTACT, raw)]
+        if contacts:
+            return contacts[0]
+        return None if self._gone(Entity.CONTACT, became) else lead
+
+    def _gone(self, entity: Entity, crm_id: str) -> bool:
+        """Whether it was deleted; what cannot be read may be there (D51)."""
+        return self._engine.dynamics.probe(entity, [crm_id]).get(crm_id) == "gone"
 
     def _read(self, entity: Entity, raw: pa.Table) -> Iterable[tuple[str, Candidate]]:
         if raw.num_rows == 0:
