@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from inspect import unwrap
 from typing import Any
 
 from leadsync_hooks import engine
@@ -21,6 +22,9 @@ from leadsync_hooks.airflow_names import (
 APPROVAL_DAG = "lead_sync_approval"
 APPROVE, REJECT = "Approve", "Reject"
 WAITS = timedelta(days=7)
+LOOKS_AGAIN = timedelta(minutes=15)
+"""How long an answer given elsewhere (console, command line) may leave its approval run open."""
+_OVER = "held no more: it was decided elsewhere, or newer plans took its place"
 
 
 def hash_param() -> dict[str, Param]:
@@ -59,37 +63,55 @@ class HeldPlansOperator(BaseOperator):
 
 
 class HeldPlanOperator(HITLOperator):
-    """Shows what a held plan would do and waits; no worker, pool or triggerer is occupied meanwhile."""
+    """Shows what a held plan would do and waits; no worker, pool or triggerer is occupied meanwhile.
+
+    Airflow lets nobody but the task itself end its question, so it wakes now and then and looks whether the plan is
+    still held: the wait is a chain of short ones.
+
+    Args:
+        waits: how long an answer may take, from the beginning of the DAG run on.
+        looks_again: length of one wait.
+    """
 
     template_fields: Sequence[str] = ()
     ui_color = "#fdf3d8"
 
-    def __init__(self, *, response_timeout: timedelta = WAITS, **kwargs: Any) -> None:
+    def __init__(self, *, waits: timedelta = WAITS, looks_again: timedelta = LOOKS_AGAIN, **kwargs: Any) -> None:
         super().__init__(
             subject="A plan waits for approval",
             options=[APPROVE, REJECT],
             defaults=REJECT,
-            response_timeout=response_timeout,
+            response_timeout=looks_again,
             **kwargs,
         )
+        self.waits = waits
 
     def execute(self, context: Context) -> Any:
-        """Ask; nothing is asked about a plan that is not held any more."""
+        """Ask; nothing is asked about a plan that waits no more."""
+        return self._ask(context)
+
+    def _ask(self, context: Context) -> Any:
         plan_hash = context["params"]["plan_hash"]
         about = engine.about_plan(plan_hash)
         if about is None:
-            raise AirflowSkipException(f"plan {plan_hash} is held no more; nothing to approve")
+            raise AirflowSkipException(f"plan {plan_hash} is {_OVER}")
         self.subject = f"Plan {plan_hash}: {about['operations']} operations on {about['links']} links"
         self.body = body_of(about, (conf.get("api", "base_url", fallback="") or "").rstrip("/"))
-        return super().execute(context)
+        # Unwrapped: Airflow's guard takes a second question, asked by the task that wakes, for a call from outside.
+        return unwrap(HITLOperator.execute)(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
-        """Returns `answer` ("approve", "reject", "unanswered") and `by`."""
+        """Returns `answer` ("approve", "reject", "unanswered") and `by`; asks again while time is left."""
         given = super().execute_complete(context, event)
         by = given["responded_by_user"]
-        if by is None:
-            return {"answer": "unanswered", "by": "nobody"}
-        return {"answer": given["chosen_options"][0].lower(), "by": str(by["name"])}
+        if by is not None:
+            return {"answer": given["chosen_options"][0].lower(), "by": str(by["name"])}
+        plan_hash, run = context["params"]["plan_hash"], context["dag_run"]
+        if not engine.is_held(plan_hash):
+            raise AirflowSkipException(f"plan {plan_hash} is {_OVER}")
+        if datetime.now(UTC) < (run.start_date or run.run_after) + self.waits:
+            self._ask(context)
+        return {"answer": "unanswered", "by": "nobody"}
 
 
 class DecideOperator(BaseOperator):

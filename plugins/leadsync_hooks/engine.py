@@ -123,6 +123,14 @@ def plans_to_ask() -> list[dict[str, str]]:
         return to_ask(store)
 
 
+def is_held(plan_hash: str) -> bool:
+    """Whether the brake still holds this plan: nobody has approved or rejected it, and no newer one took its place."""
+    from include.leadsync.state import Outbox
+
+    with airflow_outcome(), _state() as store:
+        return plan_hash in Outbox(store).held()["plan_hash"].to_pylist()
+
+
 def about_plan(plan_hash: str) -> dict[str, Any] | None:
     """See `approval.describe`; None when the plan waits no more."""
     from include.leadsync.approval import NotHeld, describe

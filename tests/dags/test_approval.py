@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from include.leadsync.approval import park, to_ask
+from include.leadsync.approval import approve, park, to_ask
 from include.leadsync.clock import SystemClock
 from include.leadsync.state import Links, Outbox, StateStore
 from leadsync_hooks.airflow_names import AirflowFailException, AirflowSkipException, HITLOperator
@@ -29,9 +29,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StateStor
     with_plan.close()
 
 
-def context(answer: dict[str, str] | None = None) -> Any:
+def context(answer: dict[str, str] | None = None, *, waited: timedelta = timedelta(days=8)) -> Any:
     pulled = SimpleNamespace(xcom_pull=lambda **_: answer)
-    return {"params": {"plan_hash": HELD}, "ti": pulled, "task_instance": SimpleNamespace(id="ti")}
+    run = SimpleNamespace(start_date=datetime.now(UTC) - waited, run_after=None)
+    return {"params": {"plan_hash": HELD}, "ti": pulled, "task_instance": SimpleNamespace(id="ti"), "dag_run": run}
 
 
 def decide(answer: str) -> dict[str, Any]:
@@ -84,9 +85,48 @@ def test_nothing_is_asked_about_a_plan_that_is_held_no_more(store: StateStore) -
         (["Reject"], None, {"answer": "unanswered", "by": "nobody"}),
     ],
 )
-def test_silence_is_told_from_a_rejection(options: list[str], by: Any, expected: dict[str, str]) -> None:
+def test_silence_is_told_from_a_rejection(
+    store: StateStore, options: list[str], by: Any, expected: dict[str, str]
+) -> None:
     event = {"chosen_options": options, "params_input": {}, "responded_at": datetime.now(UTC), "responded_by_user": by}
     assert HeldPlanOperator(task_id="ask").execute_complete(context(), event) == expected
+
+
+class AskedAgain(Exception):
+    """Stands for the signal that parks the task."""
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """The task wakes after an hour, because nobody has answered in Airflow yet."""
+
+    def asks(*_: Any) -> None:
+        raise AskedAgain
+
+    monkeypatch.setattr(HITLOperator, "execute", asks)
+    nobody: dict[str, Any] = {"params_input": {}, "responded_by_user": None, "responded_at": datetime.now(UTC)}
+    event = {"chosen_options": ["Reject"], **nobody}
+    asking = HeldPlanOperator(task_id="ask")
+    return lambda: asking.execute_complete(context(waited=timedelta(hours=1)), event)
+
+
+def test_a_plan_that_still_waits_is_asked_about_again_and_nothing_is_decided(
+    store: StateStore, woken: Callable[[], Any]
+) -> None:
+    with pytest.raises(AskedAgain):
+        woken()
+    assert waiting(store) == ([HELD], [])
+
+
+@pytest.mark.parametrize("decide_elsewhere", [approve, park])
+def test_the_question_ends_by_itself_once_the_plan_was_decided_elsewhere(
+    store: StateStore, woken: Callable[[], Any], decide_elsewhere: Callable[..., int]
+) -> None:
+    decide_elsewhere(store, HELD)
+    before = waiting(store)
+    with pytest.raises(AirflowSkipException, match="decided elsewhere"):
+        woken()
+    assert waiting(store) == before
 
 
 def test_an_approval_releases_exactly_that_plan(store: StateStore) -> None:

@@ -128,7 +128,8 @@ def test_a_hundred_plans_may_wait_at_once_each_for_a_week(dags: Mapping[str, Any
     dag = dags["lead_sync_approval"]
     assert dag.max_active_runs == 100
     ask, decide = dag.task_dict["ask"], dag.task_dict["decide"]
-    assert (ask.response_timeout, ask.options, ask.defaults) == (timedelta(days=7), ["Approve", "Reject"], ["Reject"])
+    assert (ask.waits, ask.options, ask.defaults) == (timedelta(days=7), ["Approve", "Reject"], ["Reject"])
+    assert ask.response_timeout == timedelta(minutes=15)
     assert decide.upstream_task_ids == {"ask"}
 
 
