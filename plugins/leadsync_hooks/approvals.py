@@ -18,6 +18,7 @@ from leadsync_hooks.airflow_names import (
     TriggerDagRunOperator,
     conf,
 )
+from leadsync_hooks.forms import require_known
 
 APPROVAL_DAG = "lead_sync_approval"
 APPROVE, REJECT = "Approve", "Reject"
@@ -88,6 +89,7 @@ class HeldPlanOperator(HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask; nothing is asked about a plan that waits no more."""
+        require_known(context)
         return self._ask(context)
 
     def _ask(self, context: Context) -> Any:

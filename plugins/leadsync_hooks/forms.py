@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leadsync_hooks.airflow_names import Param
+from leadsync_hooks.airflow_names import AirflowFailException, Context, Param
 from leadsync_hooks.runs import BOTH, CONFIGURED
 
 PERSONS_AT_ONCE = 10_000
@@ -13,6 +13,19 @@ _PERSON = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 
 # Airflow does not check `format`, which only chooses the widget.
 _MOMENT = {"format": "date-time", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?$"}
+
+
+def require_known(context: Context) -> None:
+    """Refuse names that the form does not have: Airflow passes over them, and `dryrun` would make a real run.
+
+    Raises `AirflowFailException`, so call it before anything else is done.
+    """
+    form = context["dag"].params
+    unknown = sorted(set(context["dag_run"].conf or {}) - set(form))
+    if unknown:
+        raise AirflowFailException(
+            f"this DAG's form has no {', '.join(unknown)}, only {', '.join(form)}; nothing was read or written"
+        )
 
 
 def window() -> dict[str, Param]:
@@ -42,8 +55,8 @@ def persons(*, required: bool = False) -> dict[str, Param]:
 def fields() -> dict[str, Param]:
     """`fields`: Marketo REST names."""
     about = "Marketo names of the fields to sync, as a list. Empty: all mapped fields."
-    name = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}
-    return {"fields": Param([], type="array", items=name, title="Fields", description=about)}
+    name = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$", "maxLength": 255}
+    return {"fields": Param([], type="array", items=name, maxItems=1000, title="Fields", description=about)}
 
 
 def how_to_fill() -> dict[str, Param]:
@@ -68,7 +81,7 @@ def dry_run(*, default: bool = False) -> dict[str, Param]:
 def approval() -> dict[str, Param]:
     """`approve`: hash of a held plan."""
     about = "Hash of a plan that the brake holds; this run may write it. The hash is in the held run's report."
-    return {"approve": _text("Approve plan", about, pattern="^[0-9a-f]{8,64}$")}
+    return {"approve": _text("Approve plan", about, pattern="^[0-9a-f]{16}$")}
 
 
 def undone_run() -> dict[str, Param]:

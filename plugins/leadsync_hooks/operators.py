@@ -8,6 +8,7 @@ from typing import Any
 
 from leadsync_hooks import assets, engine
 from leadsync_hooks.airflow_names import AirflowFailException, AirflowSkipException, BaseOperator, Context, Variable
+from leadsync_hooks.forms import require_known
 from leadsync_hooks.links import PlanLink, ValidationReportLink
 from leadsync_hooks.measuring import MEASURED, emit
 from leadsync_hooks.runs import engine_run_id, is_switched_on, run_values
@@ -59,6 +60,7 @@ class StepOperator(BaseOperator):
         return {**result, "run": values} if self.step == FIRST_STEP else result
 
     def _begin(self, context: Context) -> dict[str, Any]:
+        require_known(context)
         dry_run = is_switched_on(str(Variable.get(DRY_RUN_SWITCH, default="no")))
         interval = _backfill_interval(context)
         try:
@@ -117,6 +119,7 @@ class SyncPersonsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns how many requests this run stands for, and what became of the run."""
+        require_known(context)
         params, run = context["params"], context["dag_run"]
         dry_run = is_switched_on(str(Variable.get(DRY_RUN_SWITCH, default="no")))
         values = run_values("request", {"persons": params["persons"]}, run_id=_run_id(context), dry_run=dry_run)

@@ -7,6 +7,7 @@ from typing import Any
 
 from leadsync_hooks import engine
 from leadsync_hooks.airflow_names import AirflowFailException, BaseOperator, Context, Param, Variable, conf
+from leadsync_hooks.forms import require_known
 from leadsync_hooks.measuring import MEASURED, emit
 
 BLIND = "leadsync_watch_blind"
@@ -32,6 +33,7 @@ class WatchOperator(BaseOperator):
         """
         from include.leadsync.errors import StateUnavailable
 
+        require_known(context)
         if context["params"]["test"]:
             return self._test()
         console = f"{(conf.get('api', 'base_url', fallback='') or '').rstrip('/')}/leadsync"

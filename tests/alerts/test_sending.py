@@ -229,6 +229,12 @@ def test_a_chat_away_from_this_machine_must_be_reached_by_https(monkeypatch: pyt
         ChatNotifier(text="x", conn_id="team_chat").notify({})
 
 
+def looking(**params: bool) -> Any:
+    """The context of a run of `lead_sync_watch` whose form says this."""
+    run = SimpleNamespace(run_after=datetime(2026, 3, 1, tzinfo=UTC), conf=params)
+    return {"params": params, "dag": SimpleNamespace(params=params), "dag_run": run}
+
+
 def test_a_state_store_that_is_away_is_told_once_and_once_when_it_is_back(
     store: StateStore, mail: Mailbox, chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +246,7 @@ def test_a_state_store_that_is_away_is_told_once_and_once_when_it_is_back(
     def away(console: str) -> dict[str, Any]:
         raise StateUnavailable("the state store is locked or away")
 
-    context: Any = {"params": {"test": False}, "dag_run": SimpleNamespace(run_after=datetime(2026, 3, 1, tzinfo=UTC))}
+    context = looking(test=False)
     monkeypatch.setattr(engine, "watch", away)
     for _ in range(2):
         with pytest.raises(StateUnavailable):
@@ -256,7 +262,7 @@ def test_a_state_store_that_is_away_is_told_once_and_once_when_it_is_back(
 def test_the_channels_can_be_tried_and_one_that_fails_is_named(
     store: StateStore, mail: Mailbox, chat: Chat, tmp_path: Path
 ) -> None:
-    context: Any = {"params": {"test": True}}
+    context = looking(test=True)
     assert WatchOperator(task_id="watch").execute(context) == {"email": "told", "chat": "told"}
     chat.status = 404
     with pytest.raises(AirflowFailException, match="'chat': 'AirflowException'"):

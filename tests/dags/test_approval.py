@@ -31,8 +31,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StateStor
 
 def context(answer: dict[str, str] | None = None, *, waited: timedelta = timedelta(days=8)) -> Any:
     pulled = SimpleNamespace(xcom_pull=lambda **_: answer)
-    run = SimpleNamespace(start_date=datetime.now(UTC) - waited, run_after=None)
-    return {"params": {"plan_hash": HELD}, "ti": pulled, "task_instance": SimpleNamespace(id="ti"), "dag_run": run}
+    run = SimpleNamespace(start_date=datetime.now(UTC) - waited, run_after=None, conf={"plan_hash": HELD})
+    dag = SimpleNamespace(params={"plan_hash": HELD})
+    about = {"params": dag.params, "dag": dag, "dag_run": run}
+    return {**about, "ti": pulled, "task_instance": SimpleNamespace(id="ti")}
 
 
 def decide(answer: str) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 GOOD: dict[str, list[dict[str, Any]]] = {
     "lead_sync": [
@@ -20,7 +21,9 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         {},
         {"fields": ["firstName", "mktoPersonNotes"], "direction": "outbound", "window_on": "created"},
     ],
+    "lead_sync_approval": [{"plan_hash": "0123456789abcdef"}],
     "lead_sync_reconcile": [{}, {"dry_run": True}],
+    "lead_sync_watch": [{}, {"test": True}],
     "lead_sync_undo": [{"run": "20260301T100500Z-1a2b3c", "dry_run": False, "approve": "0123456789abcdef"}],
     "sync_person_to_microsoft": [
         {"persons": [1001]},
@@ -39,8 +42,11 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"persons": [1] * 10_001},
         {"dry_run": "maybe"},
         {"approve": "DROP TABLE"},
+        {"approve": "0123456789abcde"},
     ],
+    "lead_sync_approval": [{}, {"plan_hash": None}, {"plan_hash": "all"}, {"plan_hash": "0123456789ABCDEF"}],
     "lead_sync_backfill": [
+        {"fields": ["title"] * 1001},
         {"fields": ["first name"]},
         {"fields": ["$(id)"]},
         {"since": "tomorrow"},
@@ -48,6 +54,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"window_on": "deleted"},
     ],
     "lead_sync_reconcile": [{"dry_run": "maybe"}],
+    "lead_sync_watch": [{"test": "please"}, {"test": None}],
     "lead_sync_undo": [{}, {"run": ""}, {"run": "../../etc"}, {"run": "r", "approve": "yes"}],
     "sync_person_to_microsoft": [
         {},
@@ -73,6 +80,22 @@ def test_a_sensible_form_is_taken(dags: Mapping[str, Any], dag_id: str, conf: di
 def test_nonsense_is_refused(dags: Mapping[str, Any], dag_id: str, conf: dict[str, Any]) -> None:
     with pytest.raises(ParamValidationError):
         _filled(dags[dag_id], conf)
+
+
+def test_every_dag_is_asked_for_sense_and_for_nonsense(dags: Mapping[str, Any]) -> None:
+    assert set(GOOD) == set(BAD) == set(dags)
+
+
+@pytest.mark.parametrize("dag_id", sorted(GOOD))
+def test_a_name_that_the_form_does_not_have_fails_the_first_task_before_it_does_anything(
+    dags: Mapping[str, Any], dag_id: str
+) -> None:
+    """Airflow lets it pass; with `dryrun` instead of `dry_run` somebody would get a real run."""
+    dag = dags[dag_id]
+    (first,) = dag.roots
+    context = {"dag": dag, "dag_run": SimpleNamespace(conf={**GOOD[dag_id][-1], "dryrun": True}), "params": {}}
+    with pytest.raises(AirflowFailException, match=r"has no dryrun, only .*; nothing was read or written"):
+        first.execute(context)
 
 
 def test_an_undo_only_looks_unless_it_is_told_otherwise(dags: Mapping[str, Any]) -> None:
