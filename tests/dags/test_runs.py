@@ -106,6 +106,15 @@ def test_a_dry_run_stops_after_the_validation_and_is_closed_as_planned(
     assert played.closed == [(played.run_ids.pop(), "planned")]
 
 
+def test_an_undo_is_dry_unless_told_otherwise_and_hands_on_which_run_it_takes_back(
+    played: PlayedEngine, run: Callable[..., dict[str, str]]
+) -> None:
+    run("lead_sync_undo", {"run": "20260301T100500Z-1a2b3c"})
+    assert played.steps == STEPS[:8]
+    assert {(values["kind"], values["undoes"]) for _, values in played.asked} == {("undo", "20260301T100500Z-1a2b3c")}
+    assert played.closed == [(played.run_ids.pop(), "planned")]
+
+
 def test_the_variable_turns_every_run_into_a_dry_run(
     played: PlayedEngine, run: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

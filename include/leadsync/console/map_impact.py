@@ -139,9 +139,8 @@ def of_synced(store: StateStore, change: MapChange) -> dict[str, Any]:
 
 def _spread(store: StateStore, entity: Entity, most: int) -> pl.DataFrame:
     """Up to `most` active links, taken at places spread evenly over the table; all of them where there are no more."""
-    bounds = sa.select(sa.func.min(link.c.link_id), sa.func.max(link.c.link_id))
     with store.read() as tx:
-        first, last = tx.execute(bounds).one()
+        first, last = tx.execute(sa.select(sa.func.min(link.c.link_id), sa.func.max(link.c.link_id))).one()
         if first is None:
             return _frame(fetch(tx, sa.select(*link.columns).where(sa.false())))
         active = (link.c.entity == entity.value) & (link.c.status == LinkStatus.ACTIVE.value)
@@ -149,7 +148,8 @@ def _spread(store: StateStore, entity: Entity, most: int) -> pl.DataFrame:
         starts = [first] if few else [first + (last - first) * place // _PLACES for place in range(_PLACES)]
         take = most if few else most // _PLACES
         lowest = sa.select(*link.columns).where(active).order_by(link.c.link_id).limit(take)
-        parts = [_frame(fetch(tx, lowest.where(link.c.link_id >= at))) for at in starts]
+        bounds = zip(starts, [*starts[1:], last + 1], strict=True)  # no stretch is looked through twice
+        parts = [_frame(fetch(tx, lowest.where(link.c.link_id >= at, link.c.link_id < until))) for at, until in bounds]
     return pl.concat(parts).unique("link_id", keep="first", maintain_order=True)
 
 

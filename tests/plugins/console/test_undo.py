@@ -138,6 +138,14 @@ def test_a_form_that_cannot_be_meant_starts_nothing(ada: TestClient, started: St
     assert started == []
 
 
+def test_without_a_state_store_nothing_is_started(ada: TestClient, home: Path, started: Started) -> None:
+    (home / "state.db").unlink()
+    answer = ada.post(f"/runs/{RUN}/undo", headers=HERE)
+    assert answer.status_code == 503
+    assert "There is no state store yet" in answer.text
+    assert started == []
+
+
 def test_a_viewer_sees_the_undos_and_no_button(vic: TestClient, home: Path) -> None:
     _undo(home, LOOK)
     page = vic.get(f"/runs/{RUN}").text
