@@ -214,3 +214,15 @@ def test_a_qualified_lead_gets_nobody_when_its_person_and_its_contact_are_delete
     left = scene.count()
     yield
     assert scene.count() == left  # R80
+
+
+@together()
+def test_a_record_that_is_restored_gets_its_person_back_before_another_one_of_that_address(scene: Scene) -> Story:
+    cy, contact = scene.person("cy"), scene.record("cy")
+    scene.world.delete_row("contact", contact)
+    yield
+    scene.world.add_row("contact", contactid=contact, lastname="Ax", emailaddress1=scene.address("elsewhere"))
+    lead = scene.add_row("lead", lastname="Namesake", emailaddress1=scene.address("cy"))
+    yield
+    assert ("contact", cy, contact) in scene.live()  # D48
+    assert scene.person_of(lead) != cy

@@ -155,8 +155,9 @@ class Story:
         """One cycle."""
         for link in list(self.links):
             self._person_merged(link)
+        met = {link for link in self.links if self._qualified_into(link)}
         for link in sorted(self.links, key=_steps):  # who has fewer steps to go keeps what both come to
-            self._record_became(link)
+            self._record_became(link, superseded=link in met)
         for link in list(self.links):
             self._ended(link)
         for record in self.records:
@@ -188,8 +189,19 @@ class Story:
         link.record.changed = link.record.changed and not survivor.alive
         self.links.remove(link)
 
-    def _record_became(self, link: Link) -> None:
-        """R66, R71, D42, D43: the link goes on with the contact, or the winner of a merge, unless that has one."""
+    def _qualified_into(self, link: Link) -> bool:
+        """Whether the way of its record first meets that of another link's by a qualification (D37), not a merge."""
+        others = {record for other in self.links if other is not link for record in _way(other.record)}
+        met = next((step for step in _way(link.record)[1:] if step in others), None)
+        return met is not None and next(
+            record.state == "qualified" for record in _way(link.record) if record.became is met
+        )
+
+    def _record_became(self, link: Link, *, superseded: bool) -> None:
+        """R66, R71, D42, D43: the link goes on with the contact, or the winner of a merge, unless that has one.
+
+        `superseded`: if it has one, the person is not told that its record is gone (D37).
+        """
         record = _successor(link.record)
         if record is link.record:
             return
@@ -199,7 +211,7 @@ class Story:
             link.base = {name: value for name, value in link.base.items() if record.kind in BY_NAME[name].kinds}
             return
         self.links.remove(link)
-        link.person.marks = (link.record, link.record.kind.capitalize(), True, record)
+        link.person.marks = (link.record, link.record.kind.capitalize(), not superseded, record)
         self._hand_over(link, winner)
 
     def _hand_over(self, link: Link, winner: Link) -> None:
@@ -297,10 +309,15 @@ def _successor(record: Record) -> Record:
 
 def _steps(link: Link) -> int:
     """How often its record became another one."""
-    record, steps = link.record, 0
-    while record.became is not None:
-        record, steps = record.became, steps + 1
-    return steps
+    return len(_way(link.record)) - 1
+
+
+def _way(record: Record) -> list[Record]:
+    """A record and those that took its place, one after the other."""
+    way = [record]
+    while way[-1].became is not None:
+        way.append(way[-1].became)
+    return way
 
 
 def _last(person: Person) -> Person:

@@ -37,18 +37,20 @@ class Arrivals:
         lane: Lane = Lane.INCREMENT,
         claimed_twice: Collection[str] = (),
         freed: Collection[int] = (),
+        expected: Collection[int] = (),
     ) -> None:
         """`restored`: records that were deleted once → the person they had then. `lane` carries what is written.
 
         `claimed_twice`: records whose ids lead to several persons in fields that the cycle does not read.
-        `freed`: persons whose link ends in this run, because their record was deleted.
+        `freed`: persons whose link ends in this run, because their record was deleted. `expected`: persons whose
+        deleted record is back in this run, in whichever table: no address takes them from it (D48).
         """
         self._people, self._links, self._map, self._entity = people, links, field_map, entity
         self._deleted, self._freed = restored, set(freed)
         self._claimed = claimed  # persons taken in this run; shared by both entities
         self._lane = lane
         self._claimed_twice = set(claimed_twice)
-        self._by_email = ByEmail(people, links, entity, claimed, self._freed)
+        self._by_email = ByEmail(people, links, entity, claimed, self._freed, expected)
         self.events: list[pl.DataFrame] = []
 
     def pairs(self, rows: pl.DataFrame, next_id: Iterator[int]) -> pl.DataFrame:

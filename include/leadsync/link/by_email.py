@@ -38,11 +38,17 @@ class ByEmail:
     """Looks for the persons of one entity's records. `claimed`: persons taken in this run; it grows here."""
 
     def __init__(
-        self, people: People, links: Links, entity: Entity, claimed: set[int], freed: Collection[int] = ()
+        self,
+        people: People,
+        links: Links,
+        entity: Entity,
+        claimed: set[int],
+        freed: Collection[int] = (),
+        expected: Collection[int] = (),
     ) -> None:
-        """`freed`: persons whose link ends in this run."""
+        """`freed`: persons whose link ends in this run. `expected`: persons who are another record's (D48)."""
         self._people, self._links, self._entity, self._claimed = people, links, entity, claimed
-        self._freed = set(freed)
+        self._freed, self._expected = set(freed), set(expected)
         self._link = people.settings.when_found == "link"
 
     def match(self, rows: pl.DataFrame) -> Matches:
@@ -66,7 +72,7 @@ class ByEmail:
             group = groups.get(email)
             if group is not None:
                 others = {person for person, records in named.items() if not records & {crm_id, origin}}
-                self._decide(crm_id, place, group, taken | others, matches)
+                self._decide(crm_id, place, group, taken | others | self._expected, matches)
         return matches
 
     def _decide(self, crm_id: str, place: int | None, group: pl.DataFrame, taken: set[int], matches: Matches) -> None:

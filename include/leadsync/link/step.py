@@ -87,11 +87,13 @@ class _LinkStep:
         without_person = removed_persons(self._engine, [*deleted], missing)
         unwanted, said = unwanted_records(self._engine, self._schema, without_person)
         self._outlived = self._updated_later(read, deleted, unwanted)
+        rows = {entity: self._outlived.arriving(entity, self._fates.rows(read[entity])) for entity in Entity}
+        new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
+        arriving = {entity: rows[entity].filter(new) for entity in Entity}
+        back = {self._fates.restored.get(crm_id) for frame in arriving.values() for crm_id in frame["id"]}
         for entity in Entity:
-            rows = self._outlived.arriving(entity, self._fates.rows(read[entity]))
-            self._known(entity, rows.filter(pl.col("link_id").is_not_null()), raw_persons, selection)
-            new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
-            self._arrived(entity, rows.filter(new))
+            self._known(entity, rows[entity].filter(pl.col("link_id").is_not_null()), raw_persons, selection)
+            self._arrived(entity, arriving[entity], {person for person in back if person})
         self._requested(raw_persons)
         gone = pl.concat(removed)
         self._events += [going_on(gone, self._renewed), vanished_requests(self._engine.store, gone)]
@@ -215,12 +217,12 @@ class _LinkStep:
         person = pl.coalesce("person_id", "_found").alias("person_id")
         return joined.with_columns(person).drop("_found"), raw
 
-    def _arrived(self, entity: Entity, rows: pl.DataFrame) -> None:
+    def _arrived(self, entity: Entity, rows: pl.DataFrame, expected: set[int]) -> None:
         lane = Lane.BACKFILL if self._first_read(entity) or not self._run.incremental else Lane.INCREMENT
         restored, field_map = self._fates.restored, self._schema.map(entity)
         doubtful = json.loads(Metadata(self._engine.store).get("leadsync", CLAIMED_TWICE) or "[]")
         arrivals = Arrivals(
-            self._people, self._links, field_map, entity, self._claimed, restored, lane, doubtful, self._freed
+            self._people, self._links, field_map, entity, self._claimed, restored, lane, doubtful, self._freed, expected
         )
         for part in rows.iter_slices(SLICE):
             pairs = arrivals.pairs(part, self._next_id)
