@@ -6,11 +6,13 @@ from include.leadsync import approval
 from include.leadsync.config import load_settings
 from include.leadsync.console import failures, held_plans, lookup, map_impact, map_saving, persons
 from include.leadsync.console.failures import Wanted
+from include.leadsync.console.known_fields import read_afresh
 from include.leadsync.console.map_proposal import MapChange, propose
 from include.leadsync.errors import Throttled
 from include.leadsync.model import Entity, System
 from include.leadsync.state import Outbox
 from tests.engine.play import column, linked_contact, linked_lead, linked_leads, shown
+from tests.engine.test_secured_columns import permit, secure
 from tests.world import World
 
 _PARTS = {"settings", "paths", "connections", "store", "clock", "transport"}
@@ -99,6 +101,15 @@ def test_what_a_new_field_is_said_to_write_is_what_the_next_run_writes(world: Wo
     assert (found["links"], found["looked"], found["exact"], found["equal"]) == (4, 4, True, 1)
     assert found["into_marketo"] == {"filled": 1, "overwritten": 1, "emptied": 1}
     assert sum(found["into_dynamics"].values()) == 0
+
+    assert not found["hidden"]
+    secure(world, "websiteurl")
+    permit(world, "websiteurl", [])
+    read_afresh(world.engine)
+    secured = propose(world.engine.store, world.config, world.config.read_bytes(), change)
+    assert map_impact.of_added(world.engine, secured)["hidden"]
+    secure(world, "websiteurl", on=False)
+    read_afresh(world.engine)
 
     map_saving.save(world.config, asked.was, asked.body)
     assert load_settings(world.config).fields.lead["website"].type == asked.change.type

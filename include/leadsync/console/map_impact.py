@@ -43,7 +43,8 @@ def of_added(engine: Engine, proposal: Proposal) -> dict[str, Any]:
     `links`: linked records, all of which are read · `marketo_calls`, `dynamics_calls`: what that costs ·
     `looked`: links of the sample, `missing` of them no longer there · `equal` · `into_marketo`, `into_dynamics`: each
     `filled` (was empty), `overwritten` (had another value), `emptied`, of the sample; `exact`: the sample is all there
-    is. Raises what the services raise.
+    is · `hidden`: column security keeps the values from our user, so that a run would set the field aside (R21).
+    Raises what the services raise.
     """
     field, entity = proposal.pair, proposal.change.entity
     assert field is not None
@@ -67,6 +68,7 @@ def of_added(engine: Engine, proposal: Proposal) -> dict[str, Any]:
         "looked": pairs.height,
         "missing": links.height - pairs.height,
         "exact": links.height >= total,
+        "hidden": field.dynamics.secured and not engine.dynamics.shows_values(entity, field.column),
         "equal": pairs.height - sum(sum(kinds.values()) for kinds in counts.values()),
         "into_marketo": counts[Direction.INBOUND],
         "into_dynamics": counts[Direction.OUTBOUND],

@@ -21,8 +21,8 @@ from tests.plugins.console.conftest import HERE
 SHIPPED = Path(__file__).resolve().parents[3] / "include" / "config" / "leadsync.yaml"
 ADD = {"action": "add", "entity": "lead", "field": "favouriteColour", "column": "new_colour"}
 IMPACT = {
-    "links": 1000, "marketo_calls": 4, "dynamics_calls": 10, "looked": 300, "missing": 0, "exact": False, "equal": 1,
-    "into_marketo": {"filled": 100, "overwritten": 30, "emptied": 0},
+    "links": 1000, "marketo_calls": 4, "dynamics_calls": 10, "looked": 300, "missing": 0, "exact": False,
+    "equal": 1, "hidden": True, "into_marketo": {"filled": 100, "overwritten": 30, "emptied": 0},
     "into_dynamics": {"filled": 0, "overwritten": 0, "emptied": 0},
 }  # fmt: skip
 
@@ -56,6 +56,7 @@ def test_a_pair_is_proposed_with_the_lines_of_the_file_and_what_it_touches_then_
     assert "new_colour only 20" in page
     assert "A sample of 300" in page
     assert "≈ 333" in page
+    assert "Column security hides new_colour" in page
     assert config.read_bytes() == SHIPPED.read_bytes()
     assert audit_log == []
 
