@@ -42,7 +42,7 @@ def test_what_was_changed_before_its_person_was_deleted_is_no_update_when_it_is_
         scene.merge_persons(person, scene.person("ann"))
         scene.settled()
     scene.world.edit_row("lead", scene.record("ann"), jobtitle="before")
-    scene.world.movable.advance(2)
+    scene.world.movable.advance(10)
     scene.world.delete_person(person)
     scene.settled()
     left = people(scene)

@@ -212,7 +212,7 @@ def delete_person(stage: Stage, story: Story, dice: random.Random, own: str) -> 
     if person is None:
         return None
     stage.world.delete_person(person.id or 0)
-    stage.world.movable.advance(1)  # an update in the second of the deletion counts as before it
+    stage.world.movable.advance(10)  # an update within seconds of the deletion counts as before it
     story.deleted(person)
     return f"person {person.id}"
 

@@ -3,14 +3,15 @@
 Seen one after the other, the deletion ends the link (R76) and the update makes a new person. Seen at once, the times of
 the services say which came first.
 
-Assumption: both services keep the same time to the second; an update in the second of the deletion came before it.
+Assumption: the clocks of the services are less than `_DOUBT` apart. Within it an update counts as before the deletion:
+who was deleted on purpose comes back with the next update, not by a guess.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -22,6 +23,8 @@ from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.schema import Schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Links
+
+_DOUBT = timedelta(seconds=5)
 
 
 @dataclass
@@ -101,7 +104,7 @@ def updated_later(engine: Engine, entity: Entity, deleted: Mapping[str, datetime
     """Of the records of `deleted`, id → when their person was deleted, those that were updated after that."""
     raw = engine.dynamics.rows(entity, sorted(deleted), {"modifiedon": "text"})
     rows = zip(raw["id"].to_pylist(), raw["modifiedon"].to_pylist(), strict=True)
-    return {crm_id for crm_id, modified in rows if modified and parse_iso(modified) > deleted[crm_id]}
+    return {crm_id for crm_id, modified in rows if modified and parse_iso(modified) > deleted[crm_id] + _DOUBT}
 
 
 def _updated(engine: Engine, schema: Schema, entity: Entity, links: pl.DataFrame) -> pl.DataFrame:
