@@ -5,6 +5,9 @@ Written for Airflow 3.3; when a later one moves a name, this file is what change
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
@@ -47,6 +50,8 @@ __all__ = [
     "Variable",
     "chain",
     "conf",
+    "lineage_event",
+    "lineage_is_wanted",
     "log_context",
     "mail",
     "stats",
@@ -59,3 +64,35 @@ def mail(to: list[str], subject: str, html: str, conn_id: str) -> None:
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     SmtpNotifier(to=to, subject=subject, html_content=html, smtp_conn_id=conn_id).notify({})
+
+
+def lineage_is_wanted() -> bool:
+    """Whether OpenLineage events are sent: its provider is there, and a transport is configured. Off by default."""
+    try:
+        from airflow.providers.openlineage.conf import is_disabled
+    except ImportError:
+        return False
+    return not is_disabled()
+
+
+def lineage_event(inputs: Iterable[tuple[str, str]], outputs: Mapping[tuple[str, str], int | None], run_id: str) -> Any:
+    """What a task has read and written, for the OpenLineage provider: datasets are (namespace, name).
+
+    `outputs`: dataset → rows written, where that is known. `run_id`: of the engine, as the run's external query.
+    """
+    from airflow.providers.common.compat.openlineage.facet import (
+        Dataset,
+        ExternalQueryRunFacet,
+        OutputDataset,
+        OutputStatisticsOutputDatasetFacet,
+    )
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    def facts(rows: int | None) -> dict[str, Any]:
+        return {} if rows is None else {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=rows)}
+
+    return OperatorLineage(
+        inputs=[Dataset(namespace, name) for namespace, name in inputs],
+        outputs=[OutputDataset(*place, outputFacets=facts(rows)) for place, rows in outputs.items()],
+        run_facets={"externalQuery": ExternalQueryRunFacet(externalQueryId=run_id, source="lead-sync")},
+    )

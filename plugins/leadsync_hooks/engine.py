@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadsync_hooks.airflow_names import AirflowException, AirflowFailException, AirflowSkipException, conf, log_context
 from leadsync_hooks.dynamics import DynamicsHook
+from leadsync_hooks.lineage import datasets
 from leadsync_hooks.marketo import MarketoHook
 from leadsync_hooks.notifying import channels_of
 from leadsync_hooks.runs import request_of
@@ -203,6 +204,14 @@ def connections() -> dict[model.System, model.Connection]:
     from include.leadsync.model import System
 
     return {System.MARKETO: MarketoHook().get_conn(), System.DYNAMICS: DynamicsHook().get_conn()}
+
+
+def places() -> dict[str, tuple[str, str]]:
+    """Everything that a run touches, as OpenLineage names it; see `lineage.datasets`."""
+    from include.leadsync.config import Paths
+
+    paths = Paths.from_environment()
+    return datasets(connections(), paths.staging_url, paths.state_url)
 
 
 def _require_shared_storage() -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from leadsync_hooks import assets, engine
-from leadsync_hooks.airflow_names import AirflowFailException, AirflowSkipException, BaseOperator, Context, Variable
+from leadsync_hooks.airflow_names import (
+    AirflowFailException,
+    AirflowSkipException,
+    BaseOperator,
+    Context,
+    Variable,
+    lineage_is_wanted,
+)
 from leadsync_hooks.forms import require_known
+from leadsync_hooks.lineage import event_of
 from leadsync_hooks.links import PlanLink, ValidationReportLink
 from leadsync_hooks.measuring import MEASURED, emit
 from leadsync_hooks.runs import engine_run_id, is_switched_on, run_values
@@ -20,7 +28,22 @@ WRITING_STEPS = frozenset({COMMIT_STEP, "load", "activity"})
 DRY_RUN_SWITCH = "leadsync_dry_run"
 
 
-class StepOperator(BaseOperator):
+class TracedOperator(BaseOperator):
+    """Tells the OpenLineage provider what it read and wrote, where somebody listens."""
+
+    traced: Any = None
+
+    def trace(self, step: str, stream: str | None, run_id: str, result: Mapping[str, Any]) -> None:
+        """Remember it while the connections are at hand: the provider asks when the task has ended."""
+        if lineage_is_wanted():
+            self.traced = event_of(step, stream, run_id, result, engine.places())
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - the provider's signature
+        """What the provider sends with the end of the task; None when nothing was done."""
+        return self.traced
+
+
+class StepOperator(TracedOperator):
     """Runs one step and returns its paths and counts.
 
     The first step also decides what the run is – from the form, the data interval and the variable
@@ -56,6 +79,7 @@ class StepOperator(BaseOperator):
             raise
         emit(result.pop(MEASURED, ()))
         assets.describe(context["outlet_events"], self.outlets, values["run_id"], result)
+        self.trace(self.step, self.stream, values["run_id"], result)
         self.log.info("%s: %s", self.step, result)
         return {**result, "run": values} if self.step == FIRST_STEP else result
 
@@ -102,7 +126,7 @@ class FinishOperator(ReportOperator):
         return super().execute(context)
 
 
-class SyncPersonsOperator(BaseOperator):
+class SyncPersonsOperator(TracedOperator):
     """Stores the requests of a form (Sync Person to Microsoft), then serves whatever is pending, in one task.
 
     One task, because somebody waits: each further one would cost seconds. The same Airflow run never stores a
@@ -134,6 +158,7 @@ class SyncPersonsOperator(BaseOperator):
             )
             report = engine.perform_all(values)
         emit(report.pop(MEASURED, ()))
+        self.trace("request", None, values["run_id"], {})
         self.log.info("%s", report)
         return {"requests": stored["requests"], "new": stored["new"], "outcome": report["outcome"], "run": values}
 

