@@ -226,3 +226,23 @@ def test_a_record_that_is_restored_gets_its_person_back_before_another_one_of_th
     yield
     assert ("contact", cy, contact) in scene.live()  # D48
     assert scene.person_of(lead) != cy
+
+
+@together()
+def test_an_edit_of_a_merge_loser_survives_while_another_value_keeps_the_record_from_being_written(
+    scene: Scene,
+) -> Story:
+    bo, lead = scene.person("bo"), scene.record("bo")
+    scene.merge_rows("lead", lead, scene.record("ann"))
+    scene.world.edit_person(scene.person("ann"), title="CTO")
+    scene.world.edit_person(bo, annualRevenue=-5)
+    yield
+    assert (shown(scene.world, bo, "title"), column(scene.world, "lead", lead, "jobtitle")) == ("CTO", None)
+    scene.world.edit_person(bo, doNotCall=True)  # refused with the rest: what waits is planned anew
+    yield
+    scene.world.edit_row("lead", lead, mobilephone="+46 8")
+    yield
+    assert (shown(scene.world, bo, "title"), shown(scene.world, bo, "mobilePhone")) == ("CTO", "+46 8")
+    scene.world.edit_person(bo, annualRevenue=5)
+    yield
+    assert column(scene.world, "lead", lead, "jobtitle") == "CTO"

@@ -39,9 +39,13 @@ class LinkState:
                 continue
             if write.change == Change.UNDONE:
                 self._taken_back(write, other)
+            shown = (outcome.shown or {}).get(write.field, write.after) if outbound else write.after
+            there, waits = self.sides[other].get(write.field, (write.after, False))
+            if waits and there != write.after:  # on its way to both sides: agreed on when the other one has it, too
+                self.sides[target][write.field] = (shown, True)
+                continue
             self.base[write.field] = write.after
             self.sides[target].pop(write.field, None)
-            shown = (outcome.shown or {}).get(write.field, write.after) if outbound else write.after
             if shown != write.after:
                 self.sides[target][write.field] = (shown, False)
             if self.sides[other].get(write.field, (None, False))[0] == write.after:
