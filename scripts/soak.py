@@ -35,11 +35,13 @@ PROOFS: Mapping[str, Proof] = {
         "HISTORIES_SEED",
         {"HISTORIES": "2500", "HISTORIES_ROUNDS": "3"},
     ),
+    "lives": Proof("tests/properties/test_state_machine.py", "LIVES_SEED", {"LIVES": "200"}),
     "races": Proof("tests/properties/test_races.py", "RACES_SEED", {"RACES": "all"}),
     "mutants": Proof("tests/properties/test_mutants.py", "MUTANTS_SEED", {"MUTANTS": "all"}),
     "storms": Proof("tests/faults/test_fault_storms.py", "STORM_SEED", {"STORMS": str(SEEDS)}),
     "faults": Proof("tests/faults/test_fault_kinds.py", "FAULTS_SEED", {"FAULTS": "15"}),
     "kills": Proof("tests/faults/test_kills.py", "KILLS_SEED", {"KILLS_AGAIN": "15"}),
+    "instants": Proof("tests/cli/soak_random_kills.py", "RANDOM_KILLS_SEED", {"RANDOM_KILLS": str(SEEDS)}),
     "together": Proof("tests/cli/soak_all_at_once.py", "AT_ONCE_SEED", {"AT_ONCE_ROUNDS": str(SEEDS)}),
 }
 Run = Callable[[Sequence[str], Mapping[str, str], float], "Ended"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from include.leadsync.cli import main
 from include.leadsync.clock import SystemClock
@@ -154,3 +155,15 @@ def end_of(process: subprocess.Popen[str]) -> Result:
     """Wait for a command."""
     out, err = process.communicate(timeout=120)
     return Result(process.returncode, out, err)
+
+
+def settle(machine: CommandLine) -> None:
+    """Cycles until one plans nothing; what a killed process held is free, as it would be after a minute."""
+    with machine.engine() as engine, engine.store.begin() as tx:
+        tx.execute(sa.text("UPDATE lease SET expires_at = 1"))
+    for _ in range(8):
+        result = machine.run_here("cycle", "--json")
+        assert result.status == 0, result.err
+        if result.report["steps"]["plan"]["operations"] == 0:
+            return
+    raise AssertionError("still writing after 8 cycles")

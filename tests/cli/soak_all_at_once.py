@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from include.leadsync.setup import setup
 from include.sandbox.server import SandboxServer
 from scripts.demo.systems import Dynamics, Marketo
-from tests.cli.command_line import CommandLine
+from tests.cli.command_line import CommandLine, settle
 from tests.postgresql import empty_schema, running_server
 from tests.waiting import PATIENCE
 
@@ -82,15 +81,3 @@ def test_whatever_starts_together_ends_as_if_it_had_come_one_by_one(machines: tu
             assert [row["leadid"] for row in found] == [marketo.person(int(person), "microsoftId")["microsoftId"]], seed
             assert len(marketo.by_email(email)) == 1
     sys.stdout.write(f"seeds {SEED} to {SEED + ROUNDS - 1}: {ROUNDS} times five at once, {killed} killed\n")
-
-
-def settle(machine: CommandLine) -> None:
-    """Cycles until one plans nothing; what a killed process held is free, as it would be after a minute."""
-    with machine.engine() as engine, engine.store.begin() as tx:
-        tx.execute(sa.text("UPDATE lease SET expires_at = 1"))
-    for _ in range(8):
-        result = machine.run_here("cycle", "--json")
-        assert result.status == 0, result.err
-        if result.report["steps"]["plan"]["operations"] == 0:
-            return
-    raise AssertionError("still writing after 8 cycles")

@@ -157,6 +157,8 @@ def test_a_flag_of_a_first_link_that_was_refused_has_the_winner_of_a_first_link_
     lead = scene.add_row("lead", lastname="Other", emailaddress1=scene.address("free"), donotphone=True)
     yield
     assert [row["field"] for row in scene.activities(open_only=True) if row["person_id"] == person] == ["title"]
+    scene.world.edit_person(person, mobilePhone="+46 8")  # refused once more
+    yield
     scene.world.edit_person(person, title="CTO")
     yield
     assert column(scene.world, "lead", lead, "donotphone") is False  # D4: of a lead the person's value
@@ -246,3 +248,29 @@ def test_an_edit_of_a_merge_loser_survives_while_another_value_keeps_the_record_
     scene.world.edit_person(bo, annualRevenue=5)
     yield
     assert column(scene.world, "lead", lead, "jobtitle") == "CTO"
+
+
+@together()
+def test_a_contact_merged_into_one_that_a_lead_just_became_loses_to_the_person_of_the_lead(scene: Scene) -> Story:
+    lead = scene.add_row("lead", lastname="New", emailaddress1=scene.address("new"))
+    yield
+    person, contact = scene.person_of(lead), scene.qualify(lead)
+    assert contact
+    scene.merge_rows("contact", contact, scene.record("cy"))
+    yield
+    assert {link[1:] for link in scene.live() if link[2] == contact} == {(person, contact)}  # D42
+    flags = scene.shown(scene.person("cy"))
+    assert flags
+    assert (flags["IsDeleted"], flags["MergedInto"]) == (True, contact)
+
+
+def test_an_opt_out_that_we_wrote_to_a_person_merged_away_since_is_nobodys_fresh_one(scene: Scene) -> None:
+    ann, bo = scene.person("ann"), scene.person("bo")
+    scene.world.edit_row("lead", scene.record("ann"), donotbulkemail=True)
+    scene.world.edit_person(bo, unsubscribed=False)  # a value of its own, which no merge fills
+    scene.world.run()
+    assert shown(scene.world, ann, "unsubscribed") is True
+    scene.merge_persons(bo, ann)
+    scene.settled()
+    assert shown(scene.world, bo, "unsubscribed") is False
+    assert column(scene.world, "lead", scene.record("bo"), "donotbulkemail") is False

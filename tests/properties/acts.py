@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from include.leadsync.requests import request_persons
-from tests.properties.model import Link, Person, Record, Story
+from tests.properties.model import Link, Person, Record, Story, successor
 from tests.properties.vocabulary import BY_NAME, CONTACT, LEAD, Field, fields_of
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def _open(story: Story, dice: random.Random) -> Record | None:
 
 
 def _refused(stage: Stage, story: Story, record: Record) -> bool:
-    """Whether it or its person shows what the other side cannot store."""
-    link = story.link_of(record)
-    specs = fields_of(record.kind) if link else ()
-    out = any(not stage.limits.dynamics_takes(spec, link.person.values[spec.name]) for spec in specs if link)
+    """Whether it, or a person whose record it is or became, shows what the other side cannot store."""
+    persons = [link.person for link in story.links if successor(link.record) is record]
+    shown = [(spec, person.values[spec.name]) for spec in fields_of(record.kind) for person in persons]
+    out = any(not stage.limits.dynamics_takes(spec, value) for spec, value in shown)
     return out or not stage.limits.marketo_takes(BY_NAME["email"], record.values["email"])
 
 
@@ -57,11 +57,12 @@ def edit_person(stage: Stage, story: Story, dice: random.Random, own: str) -> st
         return None
     link = story.link_of(person)
     spec = dice.choice(_fields(story, link.record.kind if link else LEAD))
-    return stage.edit_person(person, spec, spec.make(dice, own))
+    value = stage.fitting(spec, dice, own) if story.merging else spec.make(dice, own)  # see `_refused`
+    return stage.edit_person(person, spec, value)
 
 
 def spoil_person(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
-    link = _linked(story, dice)
+    link = None if story.merging else _linked(story, dice)
     if link is None:
         return None
     spec = dice.choice([spec for spec in fields_of(link.record.kind) if spec.bad_in_dynamics])
@@ -77,7 +78,7 @@ def edit_record(stage: Stage, story: Story, dice: random.Random, own: str) -> st
 
 
 def spoil_record(stage: Stage, story: Story, dice: random.Random, own: str) -> str | None:
-    record = _open(story, dice)
+    record = None if story.merging else _open(story, dice)
     spec = BY_NAME["email"]
     return stage.edit_record(record, spec, dice.choice(spec.bad_in_marketo)) if record else None
 
@@ -189,6 +190,9 @@ def delete_record(stage: Stage, story: Story, dice: random.Random, own: str) -> 
         return None
     if any(link.person.became for link in story.links):
         return None
+    # The lead of a contact is not known any more when that is gone: one that never had a person itself would get one.
+    if any(each.state == "qualified" and not each.met and successor(each) is record for each in story.records):
+        return None
     stage.world.delete_row(record.kind, record.id or "")
     record.state = "deleted"
     return f"{record.kind} {record.id}"
@@ -243,6 +247,7 @@ def merge_records(stage: Stage, story: Story, dice: random.Random, own: str) -> 
     winner, loser = dice.choice(pairs)
     rows = {"entity": winner.kind, "target": winner.id, "subordinate": loser.id}
     stage.world.dynamics.control("merge_rows", rows)
+    story.merging = True
     loser.state, loser.became = "merged", winner
     winner.values, winner.changed = stage.row_values(winner), True
     return f"{loser.kind} {loser.id} into {winner.id}"

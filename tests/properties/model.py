@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tests.properties.vocabulary import BY_NAME, CONTACT, LEAD, Field, Limits, Value, Values, fields_of
 
@@ -43,6 +44,7 @@ class Record:
     changed: bool = True  # since the sync last had a person for it: it waits for one (R31, R77)
     owner: Person | None = None  # whose it was when it was deleted (D48), or merged in Marketo (D44)
     ignored: bool = False  # its person was merged into one that has a record (D44)
+    met: bool = False  # it has had a person
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class Story:
     wanted: dict[Person, str] = field(default_factory=dict)  # records that cannot be made yet, and as what
     refused: set[tuple[Person, str]] = field(default_factory=set)  # what keeps a record from being made
     lost: list[Lost] = field(default_factory=list)
+    merging: bool = False  # records were merged since the last cycle
     twins: bool = False  # several have one address: nobody unsubscribes, for Marketo unsubscribes all of them (R146)
 
     def link_of(self, one: Person | Record) -> Link | None:
@@ -153,7 +156,7 @@ class Story:
 
     def sync(self, limits: Limits) -> None:
         """One cycle."""
-        for link in list(self.links):
+        for link in sorted(self.links, key=_steps_and_kind):  # of several that come to one person, contacts first (D44)
             self._person_merged(link)
         met = {link for link in self.links if self._qualified_into(link)}
         for link in sorted(self.links, key=_steps):  # who has fewer steps to go keeps what both come to
@@ -172,10 +175,11 @@ class Story:
             self._make(person, kind, limits)
         for link in self.links:
             self.lost += link.agree(limits) if not link.made else ()
-            link.record.changed, link.made = False, False
+            link.record.changed, link.record.met, link.made = False, True, False
             link.person.marks = (link.record, link.record.kind.capitalize(), False, None)
         for person in self.persons:
             person.said.clear()
+        self.merging = False
 
     def _person_merged(self, link: Link) -> None:
         """R73, D44: the link goes to the survivor, unless that one has a record of its own."""
@@ -202,7 +206,7 @@ class Story:
 
         `superseded`: if it has one, the person is not told that its record is gone (D37).
         """
-        record = _successor(link.record)
+        record = successor(link.record)
         if record is link.record:
             return
         winner = self.link_of(record)
@@ -268,7 +272,7 @@ class Story:
         there = [record for record in self.records if record.state != "deleted" and address]
         same = [record for record in there if (record.values["email"] or "").lower() == address]
         contacts = [record for record in same if record.kind == CONTACT]  # looked for first
-        found = list(dict.fromkeys(_successor(record) for record in contacts or same))
+        found = list(dict.fromkeys(successor(record) for record in contacts or same))
         found = [record for record in found if record.state != "deleted"]  # R79
         if not found and address not in asked:
             self.wanted[person] = kind
@@ -300,16 +304,21 @@ def nobody() -> Values:
     return {spec.name: spec.plain(None) for spec in BY_NAME.values()}
 
 
-def _successor(record: Record) -> Record:
+def successor(record: Record) -> Record:
     """What a record is in the end, after merges and conversions."""
     while record.became is not None:
         record = record.became
     return record
 
 
-def _steps(link: Link) -> int:
-    """How often its record became another one."""
-    return len(_way(link.record)) - 1
+def _steps(link: Link) -> tuple[int, int]:
+    """How often its record was merged away, and how often it became another one at all."""
+    way = _way(link.record)
+    return sum(before.kind == after.kind for before, after in pairwise(way)), len(way) - 1
+
+
+def _steps_and_kind(link: Link) -> tuple[int, bool]:
+    return _steps(link)[1], successor(link.record).kind == LEAD
 
 
 def _way(record: Record) -> list[Record]:

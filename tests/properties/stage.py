@@ -48,10 +48,11 @@ class Wrong(AssertionError):
         return f"history {self.number}:\n{self.story}\n  but\n{super().__str__()}"
 
 
-def open_world(folder: Path, settings: dict[str, Any] | None = None) -> World:
-    """Both systems empty, and a brake that lets hundreds of stories happen at once."""
+def open_world(folder: Path, settings: dict[str, Any] | None = None, *, begun: bool = False) -> World:
+    """Both systems empty, or as a world left them there, and a brake that lets hundreds of stories happen at once."""
     folder.mkdir(parents=True, exist_ok=True)
-    lay_out(folder, set_up=True, with_state=True)
+    if not begun:
+        lay_out(folder, set_up=True, with_state=True)
     return World(folder, settings or SETTINGS, fresh=False)
 
 
@@ -70,10 +71,15 @@ class Stage:
 
     def do(self, story: Story, act: Act) -> None:
         """Carry out an act in the systems and in the model; nothing if the story has no room for it."""
-        done = ACTS[act.name](self, story, random.Random(act.seed), f"{story.number}.{act.seed % 100_000}")
+        self.act(story, act.name, random.Random(act.seed), f"{story.number}.{act.seed % 100_000}")
+
+    def act(self, story: Story, name: str, dice: random.Random, own: str) -> bool:
+        """The same with choices of any kind; `own` makes what is typed the only one. Returns whether there was room."""
+        done = ACTS[name](self, story, dice, own)
         if done:
-            self.happened[act.name] += 1
-            self.told[story.number].append(f"{act.name}: {done}")
+            self.happened[name] += 1
+            self.told[story.number].append(f"{name}: {done}")
+        return done is not None
 
     def tell(self, text: str) -> None:
         """Something that happens to all stories."""

@@ -18,7 +18,7 @@ from tests.properties import model, vocabulary
 from tests.properties.histories import alone, cut_down, play, written
 from tests.properties.stage import Wrong
 
-HISTORIES = int(os.environ.get("HISTORIES", "200"))
+HISTORIES = int(os.environ.get("HISTORIES", "150"))
 ROUNDS = int(os.environ.get("HISTORIES_ROUNDS", "2"))
 FIRST = int(os.environ.get("HISTORIES_SEED", "1"))
 ONLY = os.environ.get("HISTORIES_ONLY")

@@ -83,13 +83,15 @@ def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[s
 def _with_flags(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """Flags have no third state (D62): agreed on false where nothing else is known.
 
-    Not where a first link has yet to write one: refused, it would look as if the side that says true had changed (D4).
+    Not where one of a first link has yet to be written: refused, it would look as if the side that says true had
+    changed (D4).
     """
-    due = decisions.filter((pl.col("change") == Change.FIRST_LINK.value) & pl.col("direction").is_not_null())
+    due = decisions.filter(pl.col("direction").is_not_null())
     rows = {name: part["row"] for (name,), part in due.group_by("field")}
     flags = [field.name for field in field_map.fields if field.rule.type is FieldType.BOOLEAN]
-    agreed = {name: pairs[f"b.{name}"].fill_null("false") for name in flags}
-    return pairs.with_columns(b.scatter(rows[name], None) if name in rows else b for name, b in agreed.items())
+    nothing = pl.Series(dtype=pl.UInt32)
+    known = {name: (pairs[f"b.{name}"], rows.get(name, nothing)) for name in flags}
+    return pairs.with_columns(b.fill_null("false").scatter(at, b.gather(at)) for b, at in known.values())
 
 
 def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: str) -> pl.DataFrame:

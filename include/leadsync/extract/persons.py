@@ -8,7 +8,7 @@ ids asked for that do not exist · `persons_deleted` id, at · `persons_merged` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -79,12 +79,15 @@ class PersonReader:
         merged = pl.DataFrame(schema=MERGES_SCHEMA)
         if self._run.incremental:
             rows = self._feed_rows()
+            merged = self._merged()
             echoes = self._echoes(rows)
-            explained = explain(rows, echoes, self._fields)
-            overwritten, opt_outs = explained.overwritten, explained.opt_outs
+            moved = self._echoes_of_losers(survivors(merged))
+            explained = explain(rows, pl.concat([echoes, moved]), self._fields)
+            # What we wrote to somebody who was merged away ran over nothing of the one that is left.
+            overwritten = explained.overwritten.filter(~pl.col("op_id").is_in(moved["op_id"].to_list()))
+            opt_outs = explained.opt_outs
             wanted |= set(explained.foreign) | set(overwritten["person_id"])
             self._staging.write("echoes", pl.concat([explained.matched, self._never_written(echoes)]))
-            merged = self._merged()
             # Losers are not listed as deleted (R173); where they are, the merge says more.
             losers = set(merged["loser"])
             deleted = {person: at for person, at in self._deleted() if person not in losers}
@@ -183,6 +186,11 @@ class PersonReader:
     def _echoes(self, rows: pl.DataFrame) -> pl.DataFrame:
         ids = sorted({*rows["person_id"].to_list(), *self._in_doubt()})
         return pl.from_arrow(Echoes(self._engine.store).of_persons(ids))  # type: ignore[return-value]
+
+    def _echoes_of_losers(self, left: Mapping[int, int]) -> pl.DataFrame:
+        """`left`: persons merged away → who is left, whose feed tells now what was written to the others (R73)."""
+        echoes: pl.DataFrame = pl.from_arrow(Echoes(self._engine.store).of_persons(sorted(left)))  # type: ignore[assignment]
+        return echoes.with_columns(pl.col("person_id").replace(dict(left)))
 
     def _in_doubt(self) -> list[int]:
         """Persons that a write of ours may have reached, read again in this run."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from include.leadsync.model import Entity, LinkStatus
 
@@ -100,9 +101,9 @@ def resolve(
     """Links that move, and links that end; the others stay as they are.
 
     `claims` must hold every live link of every person and record involved. A person keeps the link that it had itself
-    before one that came with a merge (D44); a record goes on with the link that has the fewest steps to it (D37, D42:
-    who has a link keeps it). After that contacts go before leads, then the oldest. What loses its record to another
-    link leaves its person to the next one.
+    before one that came with a merge (D44); a record goes on with the link that has the fewest merges and steps to it
+    (D37, D42: who has a link keeps it). After that contacts go before leads, then the oldest. What loses its record to
+    another link leaves its person to the next one.
     """
     moves = [
         Move(claim, person_of.get(claim.person_id or 0, claim.person_id), record_of.get(claim.crm_id))
@@ -157,9 +158,11 @@ def _of_person(move: Move) -> tuple[bool, int, tuple[bool, int, int]]:
     return move.person_moved, move.successor.steps if move.successor else 0, _rank(move)
 
 
-def _of_record(move: Move) -> tuple[int, bool, tuple[bool, int, int]]:
-    """Which of its links a record prefers."""
-    return move.successor.steps if move.successor else 0, move.person_moved, _rank(move)
+def _of_record(move: Move) -> tuple[int, int, bool, tuple[bool, int, int]]:
+    """Which of its links a record prefers: a lead that became this contact is nearer to it than one merged into it."""
+    entities = [move.claim.entity, *(step.entity for step in move.path)]
+    merges = sum(before is after for before, after in pairwise(entities))
+    return merges, len(move.path), move.person_moved, _rank(move)
 
 
 def _rank(move: Move) -> tuple[bool, int, int]:
