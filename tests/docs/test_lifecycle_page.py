@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "lifecycle.md").read_text("utf-8")
 TESTS = "\n".join((ROOT / "tests" / "engine").joinpath(name).read_text("utf-8") for name in (
     "test_conversion.py", "test_crm_merges.py", "test_person_merges.py", "test_deletion.py",
-    "test_gone_in_one_cycle.py"))  # fmt: skip
+    "test_gone_in_one_cycle.py", "test_deleted_meanwhile.py"))  # fmt: skip
 NAMES = re.findall(r"def (test_\w+)", TESTS)
 
 

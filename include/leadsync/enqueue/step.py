@@ -113,6 +113,8 @@ class _Enqueue:
             first = failures.unique("op_id", keep="first", maintain_order=True).filter(pl.col("op_id").is_in(refused))
             asked = plan.unique("op_id").select("op_id", "request_id")
             self._requests(events, plan, first.join(asked, on="op_id"), tx)
+            ended = (pl.col("kind") == "ended") & (pl.col("status") == LinkStatus.PERSON_DELETED.value)
+            erase(self._engine, events.filter(ended)["link_id"].to_list(), tx)
             self._bookkeeping(tx)
             backfilled = note_progress(self._store, self._staging.read_json(STRETCH), tx)
         counts = (operations.height, len(refused), len(held.every), written, recovered, len(self._lost))

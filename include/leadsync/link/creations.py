@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -61,6 +61,38 @@ def vanished_requests(store: StateStore, removed: pl.DataFrame) -> pl.DataFrame:
     rows = gone.select("entity", "link_id", "person_id", "crm_id").to_dicts()
     requests = ((row, asked.get(row["link_id"], (None, None))[0]) for row in rows)
     return events([{**row, **told, "request_id": request_id} for row, request_id in requests if request_id])
+
+
+def orphaned_requests(store: StateStore, deleted: pl.DataFrame, met: Collection[str]) -> pl.DataFrame:
+    """Events for requests whose person was deleted in Marketo before the answer came.
+
+    `deleted`: events of deleted persons. `met`: CRM records that this run has read: they were created.
+    """
+    gone = deleted.filter(pl.col("kind") == "person_deleted")
+    asked = _asked(store, gone["link_id"].to_list()) if gone.height else {}
+    rows = gone.select("entity", "link_id", "person_id", "crm_id").to_dicts()
+    requests = ((row, asked.get(row["link_id"], (None, None))[0]) for row in rows)
+    return events(
+        [
+            {**row, **(_ORPHANED if row["crm_id"] in met else _TOO_LATE), "kind": "request", "request_id": request_id}
+            for row, request_id in requests
+            if request_id
+        ]
+    )
+
+
+_ORPHANED: Mapping[str, object] = {
+    "outcome": "created",
+    "code": "created",
+    "message": "the record was created, and the person deleted in Marketo before the answer came",
+    "rule": "D34",
+}
+_TOO_LATE: Mapping[str, object] = {
+    "outcome": "failed",
+    "code": "person_missing",
+    "message": "the person was deleted in Marketo before its record was created",
+    "rule": "R76",
+}
 
 
 def _asked(store: StateStore, link_ids: list[int]) -> dict[int, tuple[str | None, str | None]]:

@@ -36,6 +36,8 @@ class Fates:
     ends: dict[int, End] = field(default_factory=dict)
     again: set[int] = field(default_factory=set)  # links to be looked at once more in the next run
     away: set[str] = field(default_factory=set)
+    lost: set[int] = field(default_factory=set)  # links of persons who were deleted; nothing is planned for them
+    vacated: set[int] = field(default_factory=set)  # those of them whose record goes on with another link
     restored: dict[str, int] = field(default_factory=dict)  # CRM record that was deleted → the person it had (D48)
     of_survivors: list[Event] = field(default_factory=list)  # ended links whose record's changes go to survivors
     versions: Mapping[int, str] = field(default_factory=dict)  # ended links → what their records are at now
@@ -128,7 +130,9 @@ def decide(
     record_of = chained.find()
     claims = _claims(Links(engine.store), fates.survivors, record_of, chained.circular)
     unsure = _being_made(Outbox(engine.store), claims)
+    everybody = list(claims)
     _leave_out(fates, claims, record_of, {*deleted}, {*missing}, unsure, chained)
+    _vacate(fates, everybody, claims, record_of, deleted)
     moved, ended = resolve(claims, fates.survivors, record_of)
     fates.moves = {move.claim.link_id: move for move in moved}
     fates.ends = {end.move.claim.link_id: end for end in ended}
@@ -182,6 +186,7 @@ def _leave_out(
         survivor = fates.survivors.get(claim.person_id or 0, claim.person_id)
         if survivor != claim.person_id and survivor in deleted:
             claims.remove(claim)
+            fates.lost.add(claim.link_id)
             fates.events.append(reports.survivor_deleted(claim))
             continue
         step = record_of.get(claim.crm_id)
@@ -196,6 +201,26 @@ def _leave_out(
         elif not chained.read(step.entity, [step.crm_id]):
             del record_of[claim.crm_id]
             fates.events.append(reports.unreadable_successor(claim, step))
+
+
+def _vacate(
+    fates: Fates,
+    everybody: Sequence[Claim],
+    claims: list[Claim],
+    record_of: Mapping[str, Successor],
+    deleted: Collection[int],
+) -> None:
+    """Links of deleted persons whose record takes the place of another link's: it has no person any more (R76, D43).
+
+    `everybody`: all links involved; `claims`: those that may go on.
+    """
+    taken = {record_of[claim.crm_id].crm_id for claim in claims if claim.crm_id in record_of}
+    for claim in everybody:
+        survivor = fates.survivors.get(claim.person_id or 0, claim.person_id)
+        if survivor in deleted and claim.crm_id in taken:
+            fates.vacated.add(claim.link_id)
+    fates.lost |= fates.vacated
+    claims[:] = [claim for claim in claims if claim.link_id not in fates.vacated]
 
 
 def _end(fates: Fates, settings: Lifecycle) -> None:

@@ -19,6 +19,8 @@ from include.leadsync.clock import parse_iso
 from include.leadsync.context import Engine
 from include.leadsync.erasing import Eraser
 from include.leadsync.extract.identity import QUALIFIED, canonical_records, record_columns
+from include.leadsync.link.removals import ending_first
+from include.leadsync.load.outcome import Fate
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.schema import Schema
 from include.leadsync.staging import Staging
@@ -45,16 +47,8 @@ class Outlived:
 
     def told(self, found: pl.DataFrame) -> pl.DataFrame:
         """Events as they are now that these links end before the new ones are stored."""
-        if not self.link_ids:
-            return found
-        mine = (pl.col("kind") == "person_deleted") & pl.col("link_id").is_in(list(self.link_ids))
-        message = "the person was deleted in Marketo and the CRM record updated afterwards: it gets a new person"
-        return found.with_columns(
-            pl.when(mine).then(pl.lit("ended")).otherwise("kind").alias("kind"),
-            pl.when(mine).then(pl.lit(LinkStatus.PERSON_DELETED.value)).otherwise("status").alias("status"),
-            pl.when(mine).then(pl.lit(message)).otherwise("message").alias("message"),
-            pl.when(mine).then(pl.lit("R77")).otherwise("rule").alias("rule"),
-        )
+        message = "the person was deleted in Marketo and the CRM record updated afterwards: it is somebody new"
+        return ending_first(found, self.link_ids, message, "R77")
 
 
 def ids_met(staging: Staging, links: Links, read: Mapping[Entity, pl.DataFrame]) -> dict[Entity, set[str]]:
@@ -75,7 +69,7 @@ def outlived(
     *,
     besides: Collection[int],
 ) -> Outlived:
-    """The records of `met` that were updated after their persons' deletion.
+    """The records of `met` that were updated after their persons' deletion, not by ourselves.
 
     `deleted`: person → when. `survivors`: persons merged away → who is left. `besides`: links that end or move
     anyway. Nothing where the deleted stay deleted (D52).
@@ -85,9 +79,11 @@ def outlived(
         return found
     at = {**deleted, **{loser: deleted[left] for loser, left in survivors.items() if left in deleted}}
     links: pl.DataFrame = pl.from_arrow(Links(engine.store).by_person(sorted(at), statuses=[LinkStatus.ACTIVE]))  # type: ignore[assignment]
-    links = links.filter(~pl.col("link_id").is_in(list(besides))).select(
+    in_doubt = pl.col("dirty").str.starts_with(Fate.UNKNOWN.value).fill_null(value=False)  # our last write may be it
+    links = links.filter(~pl.col("link_id").is_in(list(besides)) & ~in_doubt).select(
         "entity",
         "link_id",
+        "crm_etag",
         pl.col("crm_id").alias("id"),
         pl.col("person_id").replace_strict(at, return_dtype=pl.Datetime("us", "UTC")).alias("deleted"),
     )
@@ -108,9 +104,10 @@ def updated_later(engine: Engine, entity: Entity, deleted: Mapping[str, datetime
 
 
 def _updated(engine: Engine, schema: Schema, entity: Entity, links: pl.DataFrame) -> pl.DataFrame:
-    """Canonical records, read now, of `links` (id, deleted) that were updated later than that.
+    """Canonical records, read now, of `links` (id, deleted, crm_etag) that were updated later than that.
 
-    A record that was merged, or a lead that became a contact, is nobody's person (R67, R71).
+    The version that the link knows is our own write, or was read before. A record that was merged, or a lead
+    that became a contact, is nobody's person (R67, R71).
     """
     later = updated_later(engine, entity, dict(links.select("id", "deleted").iter_rows()))
     reference = engine.settings.lifecycle.conversion_reference
@@ -119,4 +116,5 @@ def _updated(engine: Engine, schema: Schema, entity: Entity, links: pl.DataFrame
         return links.clear()
     rows = canonical_records(raw, schema, entity, reference)
     became = (pl.col("@state") == QUALIFIED) & pl.lit(entity is Entity.LEAD)
-    return rows.filter(pl.col("@master").is_null() & ~became.fill_null(value=False))
+    known = rows.select("id").join(links, on="id", how="left", maintain_order="left")["crm_etag"]
+    return rows.filter(pl.col("@master").is_null() & ~became.fill_null(value=False) & rows["etag"].ne_missing(known))

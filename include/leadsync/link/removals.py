@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from include.leadsync.errors import AccessRefused
 from include.leadsync.link.frames import DELETED_UNTOLD, events
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state import Links
+from include.leadsync.state.schema import LIVE
 
 _SAMPLE = 5
 """Rows known to live that must be readable before an absent row counts as deleted."""
@@ -72,8 +73,14 @@ def _event(entity: Entity, link: dict[str, object], fate: str) -> dict[str, obje
 
 
 def removed_persons(engine: Engine, deleted: Sequence[int], missing: Sequence[int]) -> pl.DataFrame:
-    """Events for persons deleted in Marketo (CRM record untouched, R76) and for those that cannot be found."""
-    linked: pl.DataFrame = pl.from_arrow(Links(engine.store).by_person(sorted({*deleted, *missing})))  # type: ignore[assignment]
+    """Events for persons deleted in Marketo (CRM record untouched, R76) and for those that cannot be found.
+
+    A person whose CRM record was deleted before is gone for good: what it was merged with, or its record restored, is
+    somebody new (R77, R80).
+    """
+    persons = sorted({*deleted, *missing})
+    found = Links(engine.store).by_person(persons, statuses=[*LIVE, LinkStatus.CRM_DELETED])
+    linked: pl.DataFrame = pl.from_arrow(found)  # type: ignore[assignment]
     gone = set(deleted)
     rows: list[dict[str, object]] = []
     for link in linked.iter_rows(named=True):
@@ -85,10 +92,26 @@ def removed_persons(engine: Engine, deleted: Sequence[int], missing: Sequence[in
             rows.append(
                 {**common, "kind": "person_deleted", "code": "person_deleted", "message": message, "rule": "R76"}
             )
-        else:
+        elif link["status"] in LIVE:
             message = "the person cannot be found in Marketo; merged or out of reach, the link is left as it is"
             rows.append({**common, "kind": "held", "code": "person_missing", "message": message, "rule": "R173"})
     return events(rows)
+
+
+def ending_first(found: pl.DataFrame, link_ids: Collection[int], message: str, rule: str) -> pl.DataFrame:
+    """The events of `removed_persons` where other links have these records in the same run.
+
+    The old ones, `link_ids`, end before those are stored.
+    """
+    if not link_ids:
+        return found
+    mine = (pl.col("kind") == "person_deleted") & pl.col("link_id").is_in(list(link_ids))
+    return found.with_columns(
+        pl.when(mine).then(pl.lit("ended")).otherwise("kind").alias("kind"),
+        pl.when(mine).then(pl.lit(LinkStatus.PERSON_DELETED.value)).otherwise("status").alias("status"),
+        pl.when(mine).then(pl.lit(message)).otherwise("message").alias("message"),
+        pl.when(mine).then(pl.lit(rule)).otherwise("rule").alias("rule"),
+    )
 
 
 def going_on(removed: pl.DataFrame, renewed: Mapping[int, str]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from include.leadsync.extract.identity import PLACE
 from include.leadsync.link.arrivals import CLAIMED_TWICE, Arrivals, placed
 from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
-from include.leadsync.link.creations import ended_requests, vanished_requests, with_requests
+from include.leadsync.link.creations import ended_requests, orphaned_requests, vanished_requests, with_requests
 from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
 from include.leadsync.link.known import known_pairs
@@ -25,7 +25,7 @@ from include.leadsync.link.landed import LANDED_SCHEMA, landed_entries, with_lan
 from include.leadsync.link.outlived import Outlived, ids_met, outlived
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
-from include.leadsync.link.removals import going_on, removed_persons, removed_rows
+from include.leadsync.link.removals import ending_first, going_on, removed_persons, removed_rows
 from include.leadsync.link.requests import Requests
 from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
@@ -85,7 +85,8 @@ class _LinkStep:
         removed = [self._removed(entity, self._fates.rows(read[entity])["id"].to_list()) for entity in Entity]
         self._freed = {person for frame in removed for person in frame.filter(_DELETED)["person_id"].drop_nulls()}
         without_person = removed_persons(self._engine, [*deleted], missing)
-        unwanted, said = unwanted_records(self._engine, self._schema, without_person)
+        vacated = pl.col("link_id").is_in(list(self._fates.vacated))
+        unwanted, said = unwanted_records(self._engine, self._schema, without_person.filter(~vacated))
         self._outlived = self._updated_later(read, deleted, unwanted)
         rows = {entity: self._outlived.arriving(entity, self._fates.rows(read[entity])) for entity in Entity}
         new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
@@ -98,10 +99,12 @@ class _LinkStep:
         gone = pl.concat(removed)
         self._events += [going_on(gone, self._renewed), vanished_requests(self._engine.store, gone)]
         self._staging.write("unwanted", unwanted)
-        self._events += [self._outlived.told(without_person), events(said)]
-        self._events.append(self._outlived.told(events([*self._fates.events, *told])))
+        self._events += [self._told(without_person), events(said)]
+        self._events.append(self._told(events([*self._fates.events, *told])))
         begun = {i: end.kept.person_id for i, end in self._fates.ends.items() if end.move.claim.status == _CREATING}
         self._events.append(ended_requests(self._engine.store, begun))
+        here = {crm_id for frame in read.values() for crm_id in frame["id"]} if without_person.height else set()
+        self._events.append(orphaned_requests(self._engine.store, without_person, here))
         all_events = pl.concat([events([]), *self._events])
         self._staging.write("events", all_events)
         self._staging.write("carried", pl.concat([carried, self._surviving.carried]))
@@ -119,6 +122,11 @@ class _LinkStep:
             self._staging.write_json(undoing.BUSY, [*busy, *self._moved_on])
         return {**self._counts, "events": all_events.height}
 
+    def _told(self, found: pl.DataFrame) -> pl.DataFrame:
+        """Events as they are now that other links have the records of some persons who were deleted."""
+        message = "the person was deleted in Marketo; its CRM record goes on with the person of one that went into it"
+        return ending_first(self._outlived.told(found), self._fates.vacated, message, "D43")
+
     def _rows(self, entity: Entity) -> pl.DataFrame:
         """Extracted rows, the freshest reading of each last; those found gone left out."""
         rows = self._staging.read(f"crm.{entity.value}").unique("id", keep="last", maintain_order=True)
@@ -131,7 +139,7 @@ class _LinkStep:
         """Records of deleted persons that were updated afterwards, and are not to be closed or deleted for it."""
         if not deleted:
             return Outlived()
-        ends = {*self._fates.touched, *self._without_row, *unwanted["link_id"].to_list()}
+        ends = {*self._fates.touched, *self._fates.vacated, *self._without_row, *unwanted["link_id"].to_list()}
         met = ids_met(self._staging, self._links, read)
         return outlived(self._engine, self._schema, deleted, self._fates.survivors, met, besides=ends)
 
@@ -145,7 +153,7 @@ class _LinkStep:
         again = [*told, *self._fates.survivors.values()]
         gone = [i for name in ("persons_missing", "persons_deleted") for i in self._staging.read(name)["id"].to_list()]
         nowhere = pl.col("person_id").is_in(gone)
-        nowhere |= pl.col("link_id").is_in([*self._without_row, *self._outlived.link_ids])
+        nowhere |= pl.col("link_id").is_in([*self._without_row, *self._outlived.link_ids, *self._fates.lost])
         forced = set(chosen["link_id"].to_list())
         forced |= set(by_person_frame.filter(pl.col("person_id").is_in(again))["link_id"].to_list())
         changed = self._fates.changed(entity) | self._surviving.links[entity]
