@@ -226,7 +226,7 @@ class Story:
                 continue
             if winner.person.values[name] == winner.base[name]:
                 winner.person.values[name] = edit
-            else:
+            elif winner.person.values[name] != edit:
                 self.lost.append(Lost(winner.person, name, ANY, edit))
 
     def _ended(self, link: Link) -> None:
