@@ -11,7 +11,8 @@ from include.leadsync.errors import LeadSyncError
 from include.leadsync.requests import request_persons
 from include.leadsync.state import Links, Requests
 from tests.engine.lifecycle import Scene
-from tests.engine.together import Story, together
+from tests.engine.test_sync_filter import FILTER, add_filters
+from tests.engine.together import Story, linked, together
 from tests.world_transport import ConnectionDropped
 
 _STAYS = {"respect_marketo_delete": True, "dynamics_merge": "merge_in_marketo"}
@@ -155,3 +156,55 @@ def test_who_was_flagged_before_it_was_deleted_is_forgotten_and_stays_deleted(sc
     scene.add_row("lead", leadid=lead, lastname="Back", emailaddress1=scene.address("ann"))
     yield
     assert persons_of(scene, "ann") == []
+
+
+@pytest.mark.parametrize("column_name", ["jobtitle", "fax"], ids=["a mapped column", "another column"])
+@pytest.mark.parametrize("merged", [False, True], ids=["deleted", "merged into one that was deleted"])
+@together(world="moves the clock")
+def test_a_record_that_is_held_after_its_persons_deletion_is_looked_at_again(
+    scene: Scene, column_name: str, merged: bool
+) -> Story:
+    world, lead = scene.world, scene.record("ann")
+    if merged:
+        scene.merge_persons(scene.person("bo"), scene.person("ann"))
+    yield
+    world.delete_person(scene.person("bo" if merged else "ann"))
+    twins = [scene.add_person(email=scene.address("ann"), lastName=name) for name in ("One", "Two")]
+    world.movable.advance(10)
+    world.edit_row("lead", lead, **{column_name: "later"})
+    yield
+    assert ("several_candidates", "D13") in scene.said(open_only=True)
+    world.delete_person(twins[1])
+    world.movable.advance(3_700)
+    yield
+    assert ("lead", twins[0], lead) in scene.live()
+    assert ("several_candidates", "D13") not in scene.said(open_only=True)
+
+
+@together(pairs=False, before=add_filters)
+def test_a_record_let_in_after_its_persons_deletion_gets_a_new_person(scene: Scene) -> Story:
+    world = scene.world
+    person, lead = yield from linked(scene)
+    world.edit_row("lead", lead, **{FILTER: False})
+    yield
+    world.delete_person(person)
+    world.movable.advance(10)
+    world.edit_row("lead", lead, **{FILTER: True})
+    yield
+    (new,) = persons_of(scene, "ann")  # R77, as one after another
+    assert new != person
+    assert scene.live() == {("lead", new, lead)}
+
+
+@together(pairs=False, before=add_filters)
+def test_a_record_kept_out_after_its_persons_deletion_gets_a_new_one_when_it_is_let_in(scene: Scene) -> Story:
+    world = scene.world
+    person, lead = yield from linked(scene)
+    world.delete_person(person)
+    world.movable.advance(10)
+    world.edit_row("lead", lead, **{FILTER: False})
+    yield
+    assert persons_of(scene, "ann") == []
+    world.edit_row("lead", lead, **{FILTER: True})
+    yield
+    assert len(persons_of(scene, "ann")) == 1

@@ -69,6 +69,7 @@ class _Enqueue:
         self._real: dict[int, int] = {}  # provisional link id → stored one
         self._lost: set[int] = set()  # links that another run changed meanwhile
         self._touched: list[int] = []
+        self._outlived: list[int] = []  # links of deleted persons whose records were updated afterwards
 
     def store(self) -> dict[str, Json]:
         staging = self._staging
@@ -113,8 +114,7 @@ class _Enqueue:
             first = failures.unique("op_id", keep="first", maintain_order=True).filter(pl.col("op_id").is_in(refused))
             asked = plan.unique("op_id").select("op_id", "request_id")
             self._requests(events, plan, first.join(asked, on="op_id"), tx)
-            ended = (pl.col("kind") == "ended") & (pl.col("status") == LinkStatus.PERSON_DELETED.value)
-            erase(self._engine, events.filter(ended)["link_id"].to_list(), tx)
+            erase(self._engine, self._outlived, tx)
             self._bookkeeping(tx)
             backfilled = note_progress(self._store, self._staging.read_json(STRETCH), tx)
         counts = (operations.height, len(refused), len(held.every), written, recovered, len(self._lost))
@@ -198,7 +198,9 @@ class _Enqueue:
         if rows.height:
             self._links.update(_arrow(rows), tx)
             Outbox(self._store).retire(rows["link_id"].to_list(), tx)
-            keep_versions(self._staging, self._links, rows["link_id"].to_list(), tx)
+            updated = pl.col("status") == LinkStatus.PERSON_DELETED.value  # read again, these are updates still (R77)
+            self._outlived = rows.filter(updated)["link_id"].to_list()
+            keep_versions(self._staging, self._links, rows.filter(~updated)["link_id"].to_list(), tx)
         self._touched = rows["link_id"].to_list()
 
     def _moved_links(self, events: pl.DataFrame, tx: Transaction) -> None:
@@ -274,7 +276,8 @@ class _Enqueue:
             self._links.update(_arrow(staging.read("versions")), tx)
         for name in ("crm_seen.lead", "crm_seen.contact"):
             if staging.exists(name):
-                self._links.update(_arrow(staging.read(name).rename({"etag": "crm_etag"})), tx)
+                rows = staging.read(name).filter(~pl.col("link_id").is_in(self._outlived))
+                self._links.update(_arrow(rows.rename({"etag": "crm_etag"})), tx)
         # Of a link that another run changed nothing was decided: its feed rows come again with the overlap.
         undecided = self._links.by_id(sorted(self._lost), tx)["person_id"].to_pylist() if self._lost else []
         decided = ~pl.col("person_id").is_in(undecided)

@@ -27,6 +27,7 @@ from include.leadsync.staging import Staging
 from include.leadsync.state import Links
 
 _DOUBT = timedelta(seconds=5)
+_EXISTING = (LinkStatus.ACTIVE, LinkStatus.SUSPENDED)
 
 
 @dataclass
@@ -78,7 +79,7 @@ def outlived(
     if not deleted or Eraser(engine).enabled:
         return found
     at = {**deleted, **{loser: deleted[left] for loser, left in survivors.items() if left in deleted}}
-    links: pl.DataFrame = pl.from_arrow(Links(engine.store).by_person(sorted(at), statuses=[LinkStatus.ACTIVE]))  # type: ignore[assignment]
+    links: pl.DataFrame = pl.from_arrow(Links(engine.store).by_person(sorted(at), statuses=_EXISTING))  # type: ignore[assignment]
     in_doubt = pl.col("dirty").str.starts_with(Fate.UNKNOWN.value).fill_null(value=False)  # our last write may be it
     links = links.filter(~pl.col("link_id").is_in(list(besides)) & ~in_doubt).select(
         "entity",

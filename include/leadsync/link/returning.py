@@ -38,7 +38,8 @@ class Returning:
     ) -> None:
         """`moved_to`: records that got a link in this run. `deleted`: persons that this run hears were deleted."""
         self._engine, self._deleted = engine, deleted
-        self._orphans: dict[str, datetime] = {}  # records of merged persons → when the one that was left was deleted
+        # records of merged persons → when the one that was left was deleted, ended link
+        self._orphans: dict[str, tuple[datetime, int]] = {}
         self._links = Links(engine.store)
         self._merges = PersonMerges(engine.store)
         self._eraser = Eraser(engine)
@@ -98,14 +99,17 @@ class Returning:
         self.away.add(crm_id)
         self.versions[last["link_id"]] = version
         if survivor is not None and survivor in self._deleted:
-            self._orphans[crm_id] = self._deleted[survivor]
+            self._orphans[crm_id] = (self._deleted[survivor], last["link_id"])
         elif survivor is not None:
             self.of_survivors.append({**last, "person_id": survivor})
 
     def _without_survivor(self, entity: Entity) -> None:
         """Nobody is left of a merge: what is updated later than that gets a new person (R77)."""
         if self._orphans:
-            self.away -= updated_later(self._engine, entity, self._orphans)
+            later = updated_later(self._engine, entity, {crm_id: at for crm_id, (at, _) in self._orphans.items()})
+            self.away -= later
+            for crm_id in later:  # held, it is an update still
+                del self.versions[self._orphans[crm_id][1]]
             self._orphans = {}
 
     def _erased(self, rows: pl.DataFrame) -> None:
