@@ -274,3 +274,17 @@ def test_an_opt_out_that_we_wrote_to_a_person_merged_away_since_is_nobodys_fresh
     scene.settled()
     assert shown(scene.world, bo, "unsubscribed") is False
     assert column(scene.world, "lead", scene.record("bo"), "donotbulkemail") is False
+
+
+@together()
+def test_a_request_in_the_cycle_of_the_deletion_of_a_merges_winner_makes_a_new_record(scene: Scene) -> Story:
+    ann, bo = scene.person("ann"), scene.record("bo")
+    scene.merge_rows("lead", bo, scene.record("ann"))
+    yield
+    scene.world.delete_row("lead", bo)
+    request_persons(scene.world.engine, [ann], "lead", source="test", token="of the loser")
+    yield
+    shows = scene.shown(ann)
+    assert shows
+    assert (shows["Type"], shows["IsDeleted"], shows["MergedInto"]) == ("Lead", False, None)  # R79
+    assert shows["Id"] not in {bo, scene.record("ann")}

@@ -29,7 +29,7 @@ from tests.properties.model import Story
 from tests.properties.stage import Stage, Wrong, open_world
 from tests.properties.vocabulary import CONTACT, LEAD
 
-LIVES = int(os.environ.get("LIVES", "4"))
+LIVES = int(os.environ.get("LIVES", "3"))
 SEED = int(os.environ.get("LIVES_SEED", "1"))
 STEPS = 12
 """Acts and cycles of a life."""

@@ -124,6 +124,8 @@ class Candidates:
             person = linked.get(crm_id)
             owner = (f"person {person}" if person else "a person that is being created") if crm_id in linked else None
             master = more["_masterid_value"] if more["merged"] else None
+            if more["merged"] and master is None:
+                continue  # Dynamics forgets the winner of a merge that is deleted: nobody is left of the two (R79)
             state = more["statecode"]
             row = rows[position : position + 1].with_columns(pl.lit(state, pl.Int64).alias("@state"))
             candidate = Candidate(entity, crm_id, owner, state == _OPEN_STATE, row, state, master, allowed[position])
