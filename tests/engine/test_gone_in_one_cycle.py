@@ -208,6 +208,22 @@ def test_who_is_asked_for_in_the_cycle_that_sees_the_deletion_gets_a_new_record(
     assert told == contact_of(str(told["Id"]))
 
 
+@pytest.mark.parametrize("cycle_between", [False, True], ids=["in one cycle", "one after another"])
+@together()
+def test_who_is_asked_for_in_the_cycle_that_sees_its_record_merged_waits_for_the_persons_merge(
+    scene: Scene, cycle_between: bool
+) -> Story:
+    scene.merge_rows("lead", scene.record("ann"), scene.record("bo"))
+    if cycle_between:
+        yield
+    given = {"source": "test", "token": scene.host}
+    (request_id,) = request_persons(scene.world.engine, [scene.person("bo")], "lead", **given)
+    yield
+    (row,) = Requests(scene.world.engine.store).get([request_id]).to_pylist()
+    assert row["outcome"] == "held"
+    assert f"linked to person {scene.person('ann')}" in row["message"]
+
+
 def test_a_requested_lead_qualified_and_deleted_before_we_heard_of_it_is_one_person_with_one_record(
     scene: Scene,
 ) -> None:

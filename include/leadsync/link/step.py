@@ -269,8 +269,9 @@ class _LinkStep:
         survivors = {**latest, **{loser: latest.get(winner, winner) for loser, winner in before.items()}}
         if survivors:  # what was asked for a person that was merged away is asked for its survivor
             requests = requests.with_columns(pl.col("person_id").replace(survivors))
+        taken = {i: end.kept for i, end in self._fates.ends.items() if end.record_taken and end.person_left}
         answers = Requests(
-            self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id, self._freed
+            self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id, self._freed, taken
         )
         outcome = answers.answer(requests, raw_persons)
         self._events.append(outcome.events)
