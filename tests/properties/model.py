@@ -105,7 +105,8 @@ class Link:
         known = spec.name in self.base
         base = self.base.get(spec.name)
         if self.moved and known and record is None:
-            return OUT, False  # what a conversion or merge left empty is no clearing (D36)
+            del self.base[spec.name]  # what a conversion or merge left empty is no clearing, also if refused now (D36)
+            return OUT, False
         if spec.consent and (not known or self.moved or self.merged):
             return (OUT if person == "true" else IN), False  # opt-out wins (DECISIONS 3, D36, D44, D86)
         if not known:  # a first link: empty never wins (D4)
