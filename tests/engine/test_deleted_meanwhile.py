@@ -69,6 +69,17 @@ def test_a_lead_qualified_into_a_contact_whose_person_is_deleted_takes_its_perso
     assert scene.shown(person) == {"Id": contact, "Type": "Contact", "IsDeleted": False, "MergedInto": None}
 
 
+@pytest.mark.parametrize("who", ["ann", "bo"], ids=["into whom", "who"])
+@together()
+def test_a_proposed_merge_is_over_when_one_of_the_persons_is_deleted(scene: Scene, who: str) -> Story:
+    scene.merge_rows("lead", scene.record("ann"), scene.record("bo"))
+    yield
+    assert ("merge_proposed", "D42") in scene.said(open_only=True)
+    scene.world.delete_person(scene.person(who))
+    yield
+    assert scene.said(open_only=True) == []
+
+
 @pytest.mark.parametrize("answer", ["comes", "is lost"])
 @pytest.mark.parametrize("write", ["an update", "a new record"])
 def test_our_own_write_after_a_deletion_makes_no_new_person(scene: Scene, write: str, answer: str) -> None:

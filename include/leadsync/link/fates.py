@@ -139,7 +139,7 @@ def decide(
     for move in moved:
         fates.events += [*reports.moved(move), *reports.followed(move)]
     _end(fates, engine.settings.lifecycle)
-    fates.events += [reports.persons_merged(loser) for loser in sorted(fates.survivors)]
+    fates.events += [reports.persons_merged(loser) for loser in sorted({*fates.survivors, *deleted})]
     fates.events += [reports.circle(claim) for claim in claims if claim.crm_id in chained.circular]
     returning = Returning(engine, rows, {move.crm_id for move in moved}, deleted)
     fates.away |= returning.away | fates.left

@@ -79,8 +79,13 @@ def proposal(end: End) -> Event:
 
 
 def persons_merged(loser: int) -> Event:
-    """What was asked for is done: proposals about this person are over."""
+    """What was asked for is done, or the person was deleted: proposals about it are over."""
     return {"kind": "over", "code": PROPOSAL, "person_id": loser}
+
+
+def nobody_to_merge_into(crm_id: object) -> Event:
+    """The person that others should have been merged into, because it has this record, was deleted."""
+    return {"kind": "over", "code": PROPOSAL, "crm_id": crm_id}
 
 
 def survivor_deleted(claim: Claim) -> Event:

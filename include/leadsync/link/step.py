@@ -26,6 +26,7 @@ from include.leadsync.link.outlived import Outlived, ids_met, outlived
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import ending_first, going_on, removed_persons, removed_rows
+from include.leadsync.link.reports import nobody_to_merge_into
 from include.leadsync.link.requests import Requests
 from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
@@ -38,7 +39,7 @@ SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
 
 _CREATING = LinkStatus.CREATING.value
-_DELETED = pl.col("kind") == "crm_deleted"
+_DELETED, _GONE = pl.col("kind") == "crm_deleted", pl.col("kind") == "person_deleted"
 
 _SETTLING = timedelta(seconds=90)
 """Marketo may still commit a create for this long after we lost its answer (DECISIONS 22)."""
@@ -99,6 +100,7 @@ class _LinkStep:
         gone = pl.concat(removed)
         self._events += [going_on(gone, self._renewed), vanished_requests(self._engine.store, gone)]
         self._staging.write("unwanted", unwanted)
+        said += [nobody_to_merge_into(crm_id) for crm_id in without_person.filter(_GONE)["crm_id"].drop_nulls()]
         self._events += [self._told(without_person), events(said)]
         self._events.append(self._told(events([*self._fates.events, *told])))
         begun = {i: end.kept.person_id for i, end in self._fates.ends.items() if end.move.claim.status == _CREATING}
