@@ -161,6 +161,25 @@ def test_told_to_respect_it_nobody_deleted_in_marketo_comes_back_and_nothing_of_
         assert scene.shown(back) == {"Id": row_id, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
 
 
+def test_told_to_respect_it_nothing_is_kept_of_those_who_were_merged_into_the_deleted_one_either(
+    prepared: Path, tmp_path: Path
+) -> None:
+    with copy_of(prepared, tmp_path / "scene", RESPECT) as scene:
+        ann, bo, lead, people = scene.person("ann"), scene.person("bo"), scene.record("ann"), scene.count()
+        scene.world.edit_person(ann, title="Anonymous no more")
+        scene.world.settle()
+        scene.merge_persons(bo, ann)
+        scene.settled()
+        scene.world.delete_person(bo)
+        scene.settled()
+        kept = everything_kept(scene.world.folder).lower()
+        for secret in ("ann@example.com", "bo@example.com", "anonymous no more", lead, scene.record("bo")):
+            assert secret not in kept
+        scene.world.edit_row("lead", lead, jobtitle="CTO")
+        scene.settled()
+        assert scene.count() == people - 2
+
+
 def wanted(action: str, **more: Any) -> dict[str, Any]:
     """A configuration that closes or deletes test leads."""
     mine = [{"column": "companyname", "operator": "one_of", "values": ["Acme"]}]

@@ -195,17 +195,21 @@ def test_who_asks_again_while_the_record_is_on_its_way_is_told_so(world: World) 
     assert (len(world.rows("lead")), world.rows("contact")) == (1, [])
 
 
-@pytest.mark.parametrize("way", ["merged", "qualified"])
+@pytest.mark.parametrize("way", ["merged", "qualified", "qualified into a contact that was there"])
 def test_a_request_follows_the_only_match_to_its_master_or_its_contact(world: World, way: str) -> None:
     lead = world.add_row("lead", subject="s", lastname="L", emailaddress1="x@example.com")
     if way == "merged":
         entity, into = "lead", world.add_row("lead", subject="s", lastname="M", emailaddress1="master@example.com")
         merge = {"entity": "lead", "target": into, "subordinate": lead, "values": {}}
         world.dynamics.control("merge_rows", merge)
-    else:
+    elif way == "qualified":
         qualified = world.dynamics.control("qualify_lead", {"id": lead, "create_account": False})
         entity, into = "contact", qualified["created"]["contact"]
         world.edit_row("contact", into, emailaddress1="other@example.com")
+    else:
+        entity, into = "contact", world.add_row("contact", lastname="C", emailaddress1="there@example.com")
+        world.edit_row("lead", lead, **{"parentcontactid@odata.bind": f"/contacts({into})"})
+        world.dynamics.control("qualify_lead", {"id": lead, "create_account": False})
     person = world.add_person(email="x@example.com", lastName="A", company="C")
     ask(world, person)
     world.run(kind="request")

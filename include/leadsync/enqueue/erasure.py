@@ -11,7 +11,8 @@ import pyarrow as pa
 from include.leadsync.context import Engine
 from include.leadsync.erasing import Eraser
 from include.leadsync.model import LinkStatus
-from include.leadsync.state import Erasures, Links, Transaction
+from include.leadsync.state import Erasures, Links, PersonMerges, Transaction
+from include.leadsync.state.links import HISTORY
 
 _EMAIL = "email"
 _EMPTIED = (
@@ -26,11 +27,13 @@ def erase(engine: Engine, link_ids: Sequence[int], tx: Transaction) -> None:
     if not eraser.enabled:
         return
     rows = links.by_id(link_ids, tx, statuses=None).to_pylist()
+    persons = {row["person_id"] for row in rows if row["person_id"] is not None}
+    losers = PersonMerges(engine.store).losers(persons, tx)  # the same human being
+    rows += links.by_person(sorted(losers), tx, statuses=HISTORY).to_pylist() if losers else []
     layouts = links.layouts(tx)
     known = [(row["crm_id"], email) for row in rows for email in _emails(row, layouts)]
     eraser.remember(known, tx)
-    persons = [row["person_id"] for row in rows if row["person_id"] is not None]
-    Erasures(engine.store).forget([row["link_id"] for row in rows], persons, tx)
+    Erasures(engine.store).forget([row["link_id"] for row in rows], sorted(persons | losers), tx)
     emptied = [
         {"link_id": row["link_id"], "status": LinkStatus.ERASED.value, **dict.fromkeys(_EMPTIED)} for row in rows
     ]

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from include.leadsync.context import Engine
+from include.leadsync.extract.identity import CONTACT
 from include.leadsync.fields import Wire, canonical_rows
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.schema import Schema
@@ -36,6 +37,7 @@ class Candidate:
     state: int | None = None
     master: str | None = None
     allowed: bool = True  # by the filter of its entity
+    contact: str | None = None  # of a lead: its parent contact, into which it may have been qualified
 
 
 class Candidates:
@@ -73,7 +75,8 @@ class Candidates:
         return {crm_id: candidate for crm_id, candidate in followed.items() if candidate}
 
     def _columns(self, entity: Entity) -> dict[str, Wire]:
-        return {**self._schema.row_columns(entity), **_EXTRA}
+        named: dict[str, Wire] = {CONTACT: "text"} if entity is Entity.LEAD else {}
+        return {**self._schema.row_columns(entity), **_EXTRA, **named}
 
     def _followed(self, candidates: list[Candidate]) -> list[Candidate]:
         followed = {candidate.crm_id: candidate for candidate in map(self._follow, candidates) if candidate}
@@ -97,11 +100,12 @@ class Candidates:
         return candidate
 
     def _contact_known(self, lead: Candidate) -> Candidate | None:
-        """The contact that a link of ours went on with; the lead itself where there was none."""
+        """The contact that a link of ours went on with, or that the lead names; the lead itself where there is none."""
         last = self._links.last_by_crm([lead.crm_id]).get(lead.crm_id)
-        if last is None or last["status"] != LinkStatus.CONVERTED:
+        met = last is not None and last["status"] == LinkStatus.CONVERTED
+        became = last["became_crm"] if last and met else lead.contact
+        if not became:
             return lead
-        became = str(last["became_crm"])
         raw = self._engine.dynamics.rows(Entity.CONTACT, [became], self._columns(Entity.CONTACT))
         contacts = [contact for _, contact in self._read(Entity.CONTACT, raw)]
         if contacts:
@@ -119,7 +123,7 @@ class Candidates:
         allowed = self._schema.filters[entity].allows_rows(raw).to_list()
         ids = rows["id"].to_list()
         linked = {**self._arrived, **{row["crm_id"]: row["person_id"] for row in self._links.by_crm(ids).to_pylist()}}
-        extra = raw.select(list(_EXTRA)).to_pylist()
+        extra = raw.select([name for name in (*_EXTRA, CONTACT) if name in raw.column_names]).to_pylist()
         for position, (crm_id, more) in enumerate(zip(ids, extra, strict=True)):
             person = linked.get(crm_id)
             owner = (f"person {person}" if person else "a person that is being created") if crm_id in linked else None
@@ -128,5 +132,6 @@ class Candidates:
                 continue  # Dynamics forgets the winner of a merge that is deleted: nobody is left of the two (R79)
             state = more["statecode"]
             row = rows[position : position + 1].with_columns(pl.lit(state, pl.Int64).alias("@state"))
-            candidate = Candidate(entity, crm_id, owner, state == _OPEN_STATE, row, state, master, allowed[position])
+            there, contact = state == _OPEN_STATE, more.get(CONTACT)
+            candidate = Candidate(entity, crm_id, owner, there, row, state, master, allowed[position], contact)
             yield (more["emailaddress1"] or "").lower(), self._known.setdefault(crm_id, candidate)

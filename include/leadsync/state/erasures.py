@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from include.leadsync.model import OperationState
+from include.leadsync.state.activity_log import CARRIER
 from include.leadsync.state.schema import activity, echo, erasure, ledger, operation, person_merge, request
 from include.leadsync.state.store import StateStore, Transaction
 
@@ -38,11 +39,17 @@ class Erasures:
 
     def forget(self, links: Sequence[int], persons: Sequence[int], tx: Transaction) -> None:
         """Delete everything that other tables say of links and persons; writes that are under way end by themselves."""
-        for table in (ledger, activity):
-            mine = self._store.bulk.one_of(table.c.link_id, links) | self._store.bulk.one_of(table.c.person_id, persons)
+        about = {
+            table: self._store.bulk.one_of(table.c.link_id, links) | self._store.bulk.one_of(table.c.person_id, persons)
+            for table in (ledger, activity)
+        }
+        told = tx.execute(sa.select(activity.c.activity_id).where(about[activity])).scalars().all()
+        carriers = [f"{CARRIER}{activity_id}" for activity_id in told]
+        for table, mine in about.items():
             tx.execute(sa.delete(table).where(mine))
-        theirs = self._store.bulk.one_of(operation.c.link_id, links)
-        tx.execute(sa.delete(operation).where(theirs, operation.c.state != OperationState.IN_FLIGHT.value))
+        for theirs in (operation.c.link_id, links), (operation.c.op_id, carriers):
+            sent = self._store.bulk.one_of(*theirs)
+            tx.execute(sa.delete(operation).where(sent, operation.c.state != OperationState.IN_FLIGHT.value))
         tx.execute(sa.delete(echo).where(self._store.bulk.one_of(echo.c.person_id, persons)))
         for end in (person_merge.c.loser, person_merge.c.winner):
             tx.execute(sa.delete(person_merge).where(self._store.bulk.one_of(end, persons)))

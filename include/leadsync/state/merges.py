@@ -39,6 +39,19 @@ class PersonMerges:
             found |= {start: end for start, end in ends.items() if end != start}
         return found
 
+    def losers(self, persons: Collection[int], tx: Transaction | None = None) -> set[int]:
+        """Everybody who was merged into one of the persons, directly or by way of others."""
+        found, ends = set[int](), set(persons)
+        with self._store.look(tx) as connection:
+            for _ in range(_HOPS):
+                mine = self._store.bulk.one_of(person_merge.c.winner, sorted(ends))
+                ends = {loser for (loser,) in driver_rows(connection, sa.select(person_merge.c.loser).where(mine))}
+                ends -= found
+                if not ends:
+                    break
+                found |= ends
+        return found
+
     def _winners(self, connection: Transaction, persons: Collection[int]) -> dict[int, int]:
         mine = self._store.bulk.one_of(person_merge.c.loser, sorted(persons))
         rows = driver_rows(connection, sa.select(person_merge.c.loser, person_merge.c.winner).where(mine))
