@@ -211,6 +211,9 @@ class Story:
         if record is link.record:
             return
         winner = self.link_of(record)
+        if winner is not None and not winner.person.alive:  # that link is over: who had the first record goes on (D43)
+            self.links.remove(winner)
+            winner = None
         if winner is None:
             link.record, link.moved = record, True
             link.base = {name: value for name, value in link.base.items() if record.kind in BY_NAME[name].kinds}
