@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.leadsync.validate.memory import FEW, KEPT_VALUES, Memory
+from include.leadsync.validate.memory import FEW, KEPT_VALUES, SHORT, Memory
 from include.leadsync.validate.rule import Finding, Rule, RuleKind
 
 REQUIRED = Rule("f", RuleKind.REQUIRED, "required", "V1", "f", "missing", {})
@@ -82,3 +82,12 @@ def test_long_columns_are_judged_whole_and_the_memory_stays_small() -> None:
         assert sum(len(known) for known in memory._suites.values()) <= KEPT_VALUES + FEW
     memory.judge([REQUIRED], column("a"), judges)
     assert [len(known) for known in memory._suites.values()] == [1]
+
+
+def test_a_long_text_is_judged_each_time_and_not_kept() -> None:
+    memory, judges = Memory(10), Judges()
+    for _ in range(2):
+        (finding,) = memory.judge([LENGTH], column("a", "x" * (SHORT + 1)), judges)
+        assert list(finding.failing) == [1]
+    assert len(judges.asked) == 2
+    assert not memory._suites

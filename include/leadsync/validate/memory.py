@@ -2,7 +2,8 @@
 
 A rule looks at one value at a time, so the same rules say the same of the same value. A cycle of a few writes repeats
 most of the values of the cycle before (types, flags, options, nothing at all): only what is new is judged again.
-Columns of more than `FEW` values are judged whole. What is remembered stays in the process, and errors are not.
+Columns of more than `FEW` values, or with one of more than `SHORT` characters, are judged whole. What is remembered
+stays in the process, and errors are not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from include.leadsync.validate.rule import Finding, Rule, digest
 
-FEW = 64
+FEW, SHORT = 64, 500
 KEPT_VALUES = 1_000
 """Values remembered per suite; beyond, all of them are forgotten."""
 
@@ -41,8 +42,10 @@ class Memory:
         """As `ask`, which is asked for values that are new."""
         if len(values) > FEW:
             return ask(rules, values)
-        known = self._known(rules)
         texts: list[str | None] = values.to_pylist()
+        if any(len(text or "") > SHORT for text in texts):
+            return ask(rules, values)
+        known = self._known(rules)
         for new in _batches([text for text in dict.fromkeys(texts) if text not in known]):
             findings = ask(rules, pa.chunked_array([pa.array(new, pa.string())]))
             if any(finding.error for finding in findings):
