@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -26,19 +23,6 @@ from tests.state.rows import add_links, add_operations, operation
 QUIET = Alerts(sync_down_minutes=0, backlog_minutes=0, backlog_operations=0, quota_share=0, digest_hour=None)
 SETTINGS = Settings.model_validate({"fields": {"lead": {}, "contact": {}}, "alerts": QUIET})
 HOUR, DAY = 3_600, 86_400
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(datetime(2026, 3, 2, 6, tzinfo=UTC))
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock, migrated_sqlite: Path) -> Iterator[StateStore]:
-    shutil.copy(migrated_sqlite, tmp_path / "state.db")
-    opened = StateStore.open(f"sqlite:///{tmp_path / 'state.db'}", clock)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -21,24 +18,11 @@ from include.leadsync.model import System
 from include.leadsync.settings.alerts import Alerts
 from include.leadsync.settings.tree import Limits, SystemLimits
 from include.leadsync.state import ActivityLog, Outbox, Runs, SharedBudget, StateStore
+from tests.alerts.conftest import START
 
-START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 CONSOLE = "https://airflow.example/leadsync"
 LIMITS = Limits(marketo=SystemLimits(share=1.0, daily=10), dynamics=SystemLimits(share=1.0, daily=10))
 SETTINGS = Settings.model_validate({"fields": {"lead": {}, "contact": {}}, "limits": LIMITS})
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(START)
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock, migrated_sqlite: Path) -> Iterator[StateStore]:
-    shutil.copy(migrated_sqlite, tmp_path / "state.db")
-    opened = StateStore.open(f"sqlite:///{tmp_path / 'state.db'}", clock)
-    yield opened
-    opened.close()
 
 
 def now_wrong(store: StateStore, clock: FakeClock, **thresholds: Any) -> list[Trouble]:
