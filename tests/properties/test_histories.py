@@ -18,7 +18,7 @@ from tests.properties import model, vocabulary
 from tests.properties.histories import alone, cut_down, play, written
 from tests.properties.stage import Wrong
 
-HISTORIES = int(os.environ.get("HISTORIES", "150"))
+HISTORIES = int(os.environ.get("HISTORIES", "200"))
 ROUNDS = int(os.environ.get("HISTORIES_ROUNDS", "2"))
 FIRST = int(os.environ.get("HISTORIES_SEED", "2"))
 ONLY = os.environ.get("HISTORIES_ONLY")
@@ -26,7 +26,7 @@ TOGETHER = 500
 """Histories in one world."""
 PER_HUNDRED = {
     "collision": 30, "qualify": 3, "merge_records": 1, "merge_persons": 3, "delete_record": 3, "delete_person": 3,
-    "restore_record": 0.3, "request": 3, "namesake": 2, "spoil_person": 15, "spoil_record": 10, "new_record": 2,
+    "restore_record": 0.5, "request": 3, "namesake": 2, "spoil_person": 15, "spoil_record": 10, "new_record": 2,
     "twin_record": 0.5, "twin_person": 0.5,
 }  # fmt: skip
 """What a hundred histories must contain at least, or they prove nothing (DECISIONS 32)."""
