@@ -11,9 +11,9 @@ PATIENCE: Final = 60.0
 """Seconds after which something has not merely been slow: an upper bound, not a wait."""
 
 
-def wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Until another thread or process has got there; fails after `patience` seconds."""
+def wait_until(condition: Callable[[], bool], patience: float = PATIENCE, *, every: float = 0.005) -> None:
+    """Until another thread or process has got there; fails after `patience` seconds. It looks `every` so many."""
     limit = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < limit, "it did not happen"
-        threading.Event().wait(0.005)
+        threading.Event().wait(every)

@@ -124,6 +124,10 @@ class AirflowRest:
             for task in found
         }
 
+    def tries(self, run: DagRun, task_id: str) -> int:
+        """How often a task was started."""
+        return int(self.call("GET", f"{_run_path(run)}/taskInstances/{task_id}")["try_number"])
+
     def xcom(self, run: DagRun, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
         """What a task returned."""
         path = f"{_run_path(run)}/taskInstances/{task_id}/xcomEntries/{key}?map_index={map_index}&deserialize=true"

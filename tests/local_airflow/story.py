@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,19 +46,17 @@ def play(airflow: LocalAirflow, sandbox: SandboxProcess, folder: Path) -> Story:
     (first, person), *others = [(lead, found) for lead, found in known if found]
     tight = folder / "tight.yaml"
     tight.write_text((ROOT / "include/config/leadsync.yaml").read_text().replace(USUAL, TIGHT))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**sandbox.connections(), "LEADSYNC_HOME": str(airflow.home)}.items():
-            patch.setenv(name, value)
+    with at_the_command_line(airflow, sandbox) as patch:
         marketo.edit(int(str(person)), title="Head of Data")
         dynamics.edit("lead", first["leadid"], jobtitle="Head of Analytics")
         dynamics.edit("lead", others[0][0]["leadid"], emailaddress1=NO_ADDRESS)
-        run = _cycle()["run_id"]
+        run = cycle()["run_id"]
         patch.setenv("LEADSYNC_CONFIG", str(tight))
         held = []
         for some, tail in ((others[1::2], "Berg"), (others[2::2], "Strand")):
             for lead, _ in some:
                 dynamics.edit("lead", lead["leadid"], lastname=f"{lead['lastname']}-{tail}")
-            planned = _cycle()["steps"]["plan"]
+            planned = cycle()["steps"]["plan"]
             assert planned["plan_hash"], planned
             held.append(str(planned["plan_hash"]))
     unlinked = marketo.add(email="asks@example.com", firstName="Asks", lastName="Forrecord", company="Tea")
@@ -67,7 +66,17 @@ def play(airflow: LocalAirflow, sandbox: SandboxProcess, folder: Path) -> Story:
     )  # fmt: skip
 
 
-def _cycle() -> dict[str, Any]:
+@contextmanager
+def at_the_command_line(airflow: LocalAirflow, sandbox: SandboxProcess) -> Iterator[pytest.MonkeyPatch]:
+    """The environment of a command line with the state store of this Airflow."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**sandbox.connections(), "LEADSYNC_HOME": str(airflow.home)}.items():
+            patch.setenv(name, value)
+        yield patch
+
+
+def cycle() -> dict[str, Any]:
+    """One cycle in this process; its report."""
     with redirect_stdout(io.StringIO()) as said:
         main(["cycle", "--json"])
     report: dict[str, Any] = json.loads(said.getvalue().splitlines()[-1])

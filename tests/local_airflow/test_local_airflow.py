@@ -16,6 +16,9 @@ from scripts.local_airflow.environment import Secrets, environment
 from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
 from tests.local_airflow.conftest import PLANTED, WEBHOOK_SECRET, processes_of
+from tests.local_airflow.kills import free_leases, held
+from tests.local_airflow.story import at_the_command_line
+from tests.local_airflow.story import cycle as one_cycle
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -120,6 +123,29 @@ def test_a_webhook_gets_a_record_made_and_sent_again_makes_no_second_one(
     assert airflow.rest.wait(run) == "success"
     found = dynamics.find("contact", "emailaddress1 eq 'hook@example.com'", "contactid,lastname", 5)
     assert [contact["lastname"] for contact in found] == ["Bhook"]
+
+
+def test_a_task_killed_in_the_middle_of_a_write_is_tried_again_and_makes_nothing_twice(
+    airflow: LocalAirflow, sandbox: SandboxProcess
+) -> None:
+    """Dynamics has made the record when the task dies, and nobody has heard of it (P4)."""
+    airflow.rest.wait_for_dags({"sync_person_to_microsoft"})
+    marketo, dynamics = Marketo(sandbox.marketo_url), Dynamics(sandbox.dynamics_url)
+    person = marketo.add(email="once@example.com", firstName="On", lastName="Ce", company="Tea")
+    creation = {"service": "dynamics", "path": "batch", "body": "once@example.com"}
+    with held(airflow, sandbox, creation) as kill:
+        run = airflow.rest.trigger("sync_person_to_microsoft", {"persons": [person], "sync_as": "contact"})
+        kill("task")
+    (made,) = dynamics.find("contact", "emailaddress1 eq 'once@example.com'", "contactid", 5)
+    assert marketo.person_of(made["contactid"]) == {}  # not even told
+    free_leases(airflow)
+    assert airflow.rest.wait(run) == "success"
+    assert airflow.rest.tries(run, "sync_persons") == 2
+    with at_the_command_line(airflow, sandbox):
+        one_cycle()  # tells the person whose record it is
+    assert dynamics.find("contact", "emailaddress1 eq 'once@example.com'", "contactid", 5) == [made]
+    assert [found["id"] for found in marketo.by_email("once@example.com")] == [person]
+    assert marketo.person_of(made["contactid"])["id"] == person
 
 
 def test_nonsense_in_a_form_is_refused(airflow: LocalAirflow) -> None:

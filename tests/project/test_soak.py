@@ -51,6 +51,15 @@ def test_a_round_plays_every_proof_with_variables_that_its_test_reads(project_ro
         assert {proof.seed, *proof.environment} <= read
 
 
+def test_what_takes_long_comes_in_some_rounds_only_unless_it_is_alone() -> None:
+    names = ["--only", "airflow", "--only", "storms"]
+    beside, alone = Played(*[True] * 7, None), Played(*[True] * 3, None)
+    assert main(["--minutes", "2", *names], beside) == main(["--minutes", "2", *names[:2]], alone) == 0
+    kinds = ["airflow" if "AIRFLOW_KILLS" in each else "storms" for each in beside.asked]
+    assert kinds == ["airflow", "storms", "storms", "storms"] * 2
+    assert [each["AIRFLOW_KILLS_SEED"] for each in alone.asked] == [str(1 + SEEDS * turn) for turn in range(4)]
+
+
 @pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--seed", "0"], ["--only", "nothing"]])
 def test_a_wrong_option_is_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
