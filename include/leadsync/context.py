@@ -24,6 +24,8 @@ from include.leadsync.state import SharedBudget, StateStore
 
 Json = Any
 
+_STAGING = "staging"
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -178,8 +180,11 @@ class Engine:
         return SharedBudget(self.store, system, self.settings.limits.of(system), self.clock)
 
     def staging(self, run: RunRequest) -> Staging:
-        """The staged datasets of a run."""
-        return Staging(self.paths.staging_url, run.run_id)
+        """The staged datasets of a run. No two processes take steps of a run that write the same ones."""
+        kept = self.opened.get(_STAGING)
+        if not isinstance(kept, Staging) or kept.run_id != run.run_id:
+            kept = self.opened[_STAGING] = Staging(self.paths.staging_url, run.run_id, at_hand=True)
+        return kept
 
     def now(self) -> datetime:
         """The clock's time."""

@@ -2,7 +2,8 @@
 
 A dataset is written under a temporary name and moved to its own when complete, so a reader
 sees all of it or none (facts: performance, "Staging"). Paths are fsspec URLs: a local folder,
-S3, ADLS. Steps pass run ids, never data: where a dataset lies follows from run and name.
+S3, ADLS. Steps pass run ids, never data: where a dataset lies follows from run and name. A process that takes
+several steps of a run may keep small datasets at hand: what it has published or read, it need not read again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +26,7 @@ from include.leadsync.errors import AnswerMalformed, FixConfiguration, RetryLate
 
 ROW_GROUP = 131_072
 _COLLECT = 20_000  # rows gathered before a row group is written: 300-row groups read up to 13 times slower
+_SMALL = 1_000  # rows of a dataset that may be kept at hand
 
 
 class DatasetWriter:
@@ -37,7 +41,7 @@ class DatasetWriter:
 
     def write(self, table: pa.Table) -> None:
         """Add rows; they reach the file with the next full row group or `flush`."""
-        self._waiting.append(table.cast(self._schema))
+        self._waiting.append(table if table.schema.equals(self._schema) else table.cast(self._schema))
         self._gathered += table.num_rows
         self.rows += table.num_rows
         if self._gathered >= _COLLECT:
@@ -45,28 +49,54 @@ class DatasetWriter:
 
     def close(self) -> None:
         """Write the end of the file."""
-        self._opened(large=False).close()
+        if self._parquet is None:
+            self._sink.write(_empty_file(self._schema))
+        else:
+            self._parquet.close()
 
     def flush(self) -> None:
         """Write what is gathered."""
-        if self._waiting:
-            parquet = self._opened(large=self._gathered >= _COLLECT)
-            parquet.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
-            self._waiting, self._gathered = [], 0
+        if self._gathered:
+            if self._parquet is None:
+                self._parquet = _parquet(self._sink, self._schema, large=self._gathered >= _COLLECT)
+            self._parquet.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
+        self._waiting, self._gathered = [], 0
 
-    def _opened(self, *, large: bool) -> pq.ParquetWriter:
-        """Dictionaries and statistics make a large file smaller and a small one twice as slow to write."""
-        if self._parquet is None:
-            dear = {"use_dictionary": large, "write_statistics": large}
-            self._parquet = pq.ParquetWriter(self._sink, self._schema, compression="zstd", compression_level=1, **dear)
-        return self._parquet
+    def small(self) -> pa.Table | None:
+        """All rows, as long as they are few and none of them is in the file."""
+        if self._parquet is not None or self.rows > _SMALL:
+            return None
+        return pa.concat_tables(self._waiting) if self._waiting else self._schema.empty_table()
+
+
+def _parquet(sink: Any, schema: pa.Schema, *, large: bool) -> pq.ParquetWriter:
+    """Dictionaries and statistics make a large file smaller and a small one twice as slow to write."""
+    dear = {"use_dictionary": large, "write_statistics": large}
+    return pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1, **dear)
+
+
+@lru_cache(maxsize=256)
+def _empty_file(schema: pa.Schema) -> bytes:
+    """A dataset without rows, as most of a run are: it follows from its columns."""
+    sink = BytesIO()
+    _parquet(sink, schema, large=False).close()
+    return sink.getvalue()
+
+
+@lru_cache(maxsize=256)
+def _empty_table(columns: tuple[tuple[str, pl.DataType], ...]) -> pa.Table:
+    return pl.DataFrame(schema=columns).to_arrow()
 
 
 class Staging:
-    """The datasets of one run below `url`. `url` is any fsspec URL or a plain folder."""
+    """The datasets of one run below `url`. `url` is any fsspec URL or a plain folder.
 
-    def __init__(self, url: str, run_id: str) -> None:
+    `at_hand`: keep small ones in memory; for a process that nobody else's writing concerns any more.
+    """
+
+    def __init__(self, url: str, run_id: str, *, at_hand: bool = False) -> None:
         self.run_id = run_id
+        self._keeps, self._kept = at_hand, dict[str, pl.DataFrame]()
         self._fs, base = open_file_system(url)
         self._place = self._fs.unstrip_protocol(base)
         self._folder = f"{base}/{run_id}"
@@ -77,7 +107,7 @@ class Staging:
 
     def write(self, name: str, table: pa.Table | pl.DataFrame) -> int:
         """Publish one dataset; returns its number of rows."""
-        arrow = table.to_arrow() if isinstance(table, pl.DataFrame) else table
+        arrow = _arrow(table) if isinstance(table, pl.DataFrame) else table
         with self.writer(name, arrow.schema) as writer:
             writer.write(arrow)
         return int(arrow.num_rows)
@@ -89,22 +119,31 @@ class Staging:
             writer = DatasetWriter(sink, schema)
             try:
                 yield writer
+                small = writer.small()
                 writer.flush()
             finally:
                 writer.close()
+        self._kept.pop(name, None)
+        if self._keeps and small is not None:
+            self._kept[name] = pl.from_arrow(small)  # type: ignore[assignment]
 
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
+        if name in self._kept:
+            return self._kept[name]
         path = self.path(f"{name}.parquet")
         try:
             with self._fs.open(path, "rb") as source:
-                return pl.read_parquet(source.read())
+                frame = pl.read_parquet(source.read())
         except FileNotFoundError as error:
             raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
         except OSError as error:
             raise _trouble(self._place, "read", error) from error
         except pl.exceptions.PolarsError as error:
             raise AnswerMalformed("staging", f"dataset {name} of run {self.run_id}", str(error)) from error
+        if self._keeps and frame.height <= _SMALL:
+            self._kept[name] = frame
+        return frame
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """A published dataset in row groups, all columns or some. Raises as `read`."""
@@ -121,7 +160,7 @@ class Staging:
 
     def exists(self, name: str) -> bool:
         """Whether a Parquet dataset of this name is published."""
-        return bool(self._fs.exists(self.path(f"{name}.parquet")))
+        return name in self._kept or bool(self._fs.exists(self.path(f"{name}.parquet")))
 
     def write_json(self, name: str, value: Any) -> None:
         """Publish a small JSON document."""
@@ -143,6 +182,7 @@ class Staging:
 
     def discard(self) -> None:
         """Drop everything this run staged."""
+        self._kept.clear()
         if self._fs.exists(self._folder):
             self._fs.rm(self._folder, recursive=True)
 
@@ -157,6 +197,10 @@ class Staging:
             self._fs.mv(temporary, self.path(file_name))
         except OSError as error:
             raise _trouble(self._place, "written", error) from error
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    return frame.to_arrow() if frame.height else _empty_table(tuple(frame.schema.items()))
 
 
 def _trouble(place: str, what: str, error: OSError) -> RetryLater:

@@ -130,6 +130,31 @@ def test_a_damaged_dataset_says_which(url: str) -> None:
         staging.read("plan")
 
 
+def test_what_is_kept_at_hand_is_what_a_reader_would_get(url: str) -> None:
+    staging, reader = Staging(url, RUN, at_hand=True), Staging(url, RUN)
+    times = pl.DataFrame({"at": [datetime(2026, 3, 1, tzinfo=UTC)], "flag": [None]}, schema_overrides={"flag": pl.Boolean})
+    for name, rows in {"plan": ROWS, "times": times, "none": ROWS.head(0)}.items():
+        staging.write(name, rows)
+        assert staging.read(name).equals(rows)
+        assert reader.read(name).schema == staging.read(name).schema
+        assert reader.read(name).equals(rows)
+    staging.write("plan", ROWS.head(1))
+    assert staging.read("plan").height == reader.read("plan").height == 1
+    staging.discard()
+    assert not staging.exists("plan")
+
+
+def test_many_rows_are_not_kept_at_hand_and_a_crash_leaves_there_what_was(url: str) -> None:
+    staging = Staging(url, RUN, at_hand=True)
+    staging.write("plan", ROWS)
+    with pytest.raises(Crash):
+        crash_while_writing(staging, ROWS.head(1))
+    assert staging.read("plan").equals(ROWS)
+    staging.write("plan", pl.DataFrame({"id": range(1_001)}))
+    Staging(url, RUN).write("plan", pl.DataFrame({"id": range(1_002)}))
+    assert staging.read("plan").height == 1_002
+
+
 def test_old_runs_are_swept_and_nothing_else(url: str) -> None:
     now = datetime(2026, 3, 10, 10, tzinfo=UTC)
     for run in ("20260303T095959Z-000001", "20260303T100000Z-000002", "20260310T095500Z-000003", "notes"):
