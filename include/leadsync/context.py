@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -128,6 +128,7 @@ class Engine:
     transport: Transport = field(default_factory=RequestsTransport)
     measures: list[Measure] = field(default_factory=list)  # of the steps so far
     calls: Counter[str] = field(default_factory=Counter)  # requests to each system so far, log-ins aside
+    guards: list[Callable[[], None]] = field(default_factory=list)  # asked before each request; see `Counted`
     opened: dict[str, Any] = field(default_factory=dict)  # what steps of one process read once, by name
 
     @classmethod
@@ -158,7 +159,7 @@ class Engine:
         """The Marketo client, on the shared budget."""
         return MarketoClient(
             self.connections[System.MARKETO],
-            transport=Counted(self.transport, self.calls, System.MARKETO.value),
+            transport=Counted(self.transport, self.calls, System.MARKETO.value, self.guards),
             budget=self.budget(System.MARKETO),
             clock=self.clock,
         )
@@ -168,7 +169,7 @@ class Engine:
         """The Dynamics client, on the shared budget."""
         client = DynamicsClient(
             self.connections[System.DYNAMICS],
-            transport=Counted(self.transport, self.calls, System.DYNAMICS.value),
+            transport=Counted(self.transport, self.calls, System.DYNAMICS.value, self.guards),
             budget=self.budget(System.DYNAMICS),
             clock=self.clock,
         )

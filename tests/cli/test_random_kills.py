@@ -22,12 +22,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from include.leadsync.setup import setup
 from include.sandbox.server import SandboxServer
 from scripts.demo.systems import Dynamics, Marketo
-from tests.cli.command_line import CommandLine, settle
+from tests.cli.command_line import CommandLine, let_time_pass, settle
 from tests.waiting import wait_until
 
 ROUNDS = int(os.environ.get("RANDOM_KILLS", "1"))
@@ -112,7 +111,7 @@ def test_a_command_killed_at_any_instant_loses_nothing_and_makes_nothing_twice(m
             when = kill(machine, command, dice, pauses)
             tried, killed = tried + 1, killed + (when != "ended")
             died[when] += 1
-            free_leases(machine)
+            let_time_pass(machine)
             if when == "ended":
                 settle(machine)  # so that the next edits meet none that is on its way
         assert machine.run_here("sync-person", *office.asked.values()).status == 0  # asking twice makes nothing twice
@@ -151,9 +150,3 @@ def kill(machine: CommandLine, command: tuple[str, ...], dice: random.Random, pa
     if machine.writes(before):
         return f"{command[0]} writing"
     return f"{command[0]} {'reading' if machine.sandbox.calls.position > before else 'starting'}"
-
-
-def free_leases(machine: CommandLine) -> None:
-    """What a killed process held is free, as it would be after a minute."""
-    with machine.engine() as engine, engine.store.begin() as tx:
-        tx.execute(sa.text("UPDATE lease SET expires_at = 1"))

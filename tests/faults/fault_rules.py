@@ -18,6 +18,7 @@ WRITE = {"service": "marketo", "method": "POST", "path": "^/rest/v1/leads\\.json
 ROWS = {"service": "dynamics", "method": "GET", "path": "/leads$", "query": "deltatoken"}
 BATCH = {"service": "dynamics", "path": "\\$batch$"}
 EXPIRE = {"service": "dynamics", "command": "expire_tokens"}
+BOTH_EXPIRE = [EXPIRE, {**EXPIRE, "service": "marketo"}]
 AGE = {"service": "dynamics", "command": "age_delta_tokens", "arguments": {"entity": "lead"}}
 
 ALONE: dict[str, Rule] = {
@@ -29,6 +30,10 @@ ALONE: dict[str, Rule] = {
     "a gateway fails after the commit": {**WRITE, "effect": {"status": 502, "stage": "after", "retry_after": 3}},
     "persons are created, too late for us": {**WRITE, "nth": 2, "effect": {"delay": 50, "delay_after": 400}},
     "the token ends before a read, and delta tokens age": {**ROWS, "effect": {"then": EXPIRE, "afterwards": AGE}},
+    "both tokens end in the middle of a write": {
+        **BATCH,
+        "effect": {"then": [EXPIRE, {**EXPIRE, "service": "marketo"}]},
+    },
     "a paging token is refused": {**FEED, "effect": {"error": "1003", "message": "Invalid nextPageToken"}},
 }
 MORE: dict[str, Rule] = {
@@ -39,7 +44,7 @@ MORE: dict[str, Rule] = {
         "garble": {"garble": True}, "truncate": {"truncate": 0.9},
         "502": {"status": 502}, "502 after": {"status": 502, "stage": "after"},
         "nothing": {"answer": ""}, "401": {"status": 401}, "429": {"status": 429, "retry_after": 9},
-        "tokens": {"then": [EXPIRE, {**EXPIRE, "service": "marketo"}]}, "slow": {"delay_after": 400},
+        "tokens": {"then": BOTH_EXPIRE}, "slow": {"delay_after": 400},
         "slower": {"delay": 400},
     }.items()
 }  # fmt: skip

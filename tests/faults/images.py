@@ -25,12 +25,15 @@ _NOT_TELLING = frozenset(
 
 
 class Images:
-    """Copies of a world's files below `folder`, in the order of the moments. `moments`: how many there were."""
+    """Copies of a world's files below `folder`, in the order of the moments.
+
+    `moments`: how many there were; `answers`: how many of them came with an answer, the others with a commit.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: set[str] = set()
-        self.moments = 0
+        self.moments = self.answers = 0
         self.taken: list[Path] = []
 
     @contextmanager
@@ -38,6 +41,7 @@ class Images:
         """While the block runs, every moment is looked at."""
 
         def answered(_: object, response: object) -> object:
+            self.answers += 1
             self._take(world)
             return response
 

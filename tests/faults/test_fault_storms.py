@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import LeadSyncError
 from tests.engine.play import column, shown
 from tests.faults.fault_rules import ALONE, CODES, MORE, Rule, refuses
@@ -35,10 +39,22 @@ def plan(dice: random.Random) -> list[Rule]:
 
 
 def feeds(world: World, seed: int) -> None:
-    """Some of Marketo's activities come late, out of order, or many pages long."""
+    """Some of Marketo's activities come late, out of order, many pages long, or once more long after."""
     dice = random.Random(f"feeds {seed}")
     late = {"late_every": dice.choice((0, 2, 3)), "late_seconds": dice.choice((30, 200)), "late_reordered": True}
     world.marketo.control("set_options", {**late, "feed_block": dice.choice((0, 3))})
+    known: list[Any] = []
+
+    def repeat(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if "leadchanges" not in request.url:
+            return response
+        page = json.loads(response.body)
+        fresh = page.get("result", [])
+        again = dice.sample(known, min(len(known), dice.choice((0, 1, 5))))
+        known.extend(fresh)
+        return replace(response, body=json.dumps({**page, "result": again + fresh}).encode()) if again else response
+
+    world.transport.after.append(repeat)
 
 
 def weather(world: World, rules: list[Rule], seed: int) -> Counter[str]:

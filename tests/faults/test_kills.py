@@ -63,10 +63,13 @@ def test_a_kill_at_any_moment_loses_nothing_and_makes_nothing_twice(tmp_path: Pa
     images = Images(tmp_path / "images")
     (tmp_path / "world").mkdir()
     with World(prepare(tmp_path / "world"), fresh=False) as world:
+        world.transport.log.clear()
         with images.taken_of(world):
             world.run()
+        assert images.answers == len(world.transport.log)  # every request of the cycle, not a sample
         world.settle()
         assert_as_it_should_be(world)
+    assert images.moments > images.answers
     assert images.moments > len(images.taken) > 10
     kill_again(images.taken, tmp_path / "again")
     for image in images.taken:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+import sqlalchemy as sa
 
 from scripts.demo.systems import Marketo
 from scripts.local_airflow import LocalAirflow
 from scripts.sandbox_process import SandboxProcess
+from tests.afterwards import is_waiting, let_two_minutes_pass
+from tests.local_airflow.story import at_the_command_line, cycle
 from tests.waiting import wait_until
 
 LONG = 900.0
@@ -37,7 +39,9 @@ def held(
 
     def kill(victim: str) -> None:
         wait_until(is_there, LONG, every=0.1)
-        _callers(airflow, sandbox)[victim].kill()
+        wait_until(lambda: len(_callers(airflow, sandbox)) == 1, LONG, every=0.1)  # others that read come to their end
+        (caller,) = _callers(airflow, sandbox)
+        caller[victim].kill()
         marketo.control("faults/release", {})
 
     try:
@@ -46,21 +50,35 @@ def held(
         marketo.control("faults/clear", {})
 
 
-def _callers(airflow: LocalAirflow, sandbox: SandboxProcess) -> dict[str, psutil.Process]:
-    """The task that speaks with the sandbox, the worker that it is in, the scheduler that started this."""
+def _callers(airflow: LocalAirflow, sandbox: SandboxProcess) -> list[dict[str, psutil.Process]]:
+    """Each task that speaks with the sandbox, the worker that it is in, the scheduler that started this."""
     ours = [p for p in psutil.process_iter(["cmdline"]) if str(airflow.logs) in " ".join(p.info["cmdline"] or ())]
     (scheduler,) = [p for p in ours[0].children() if p.cmdline()[-1:] == ["scheduler"]]
     ports = {urlsplit(url).port for url in (sandbox.marketo_url, sandbox.dynamics_url)}
-    (found,) = [
-        {"task": task, "worker": worker, "scheduler": scheduler}
-        for worker in scheduler.children()
-        for task in worker.children()
-        if any(getattr(talk.raddr, "port", None) in ports for talk in task.net_connections("tcp"))
-    ]
+    found = []
+    for worker in scheduler.children():
+        for task in worker.children():
+            with suppress(psutil.NoSuchProcess):
+                if any(getattr(talk.raddr, "port", None) in ports for talk in task.net_connections("tcp")):
+                    found.append({"task": task, "worker": worker, "scheduler": scheduler})
     return found
 
 
-def free_leases(airflow: LocalAirflow) -> None:
-    """What a killed process held is free, as it would be after a minute."""
-    with closing(sqlite3.connect(airflow.home / "state.db", timeout=60)) as store, store:
-        store.execute("UPDATE lease SET expires_at = 1")
+def let_time_pass(airflow: LocalAirflow) -> bool:
+    """Two minutes, as far as the state store can tell; whether something was waiting for them."""
+    store = sa.create_engine(f"sqlite:///{airflow.home / 'state.db'}")
+    try:
+        let_two_minutes_pass(store)
+        return is_waiting(store)
+    finally:
+        store.dispose()
+
+
+def settle(airflow: LocalAirflow, sandbox: SandboxProcess) -> None:
+    """Cycles at the command line until one plans nothing and nothing waits."""
+    with at_the_command_line(airflow, sandbox):
+        for _ in range(8):
+            let_time_pass(airflow)
+            if cycle()["steps"]["plan"]["operations"] == 0 and not let_time_pass(airflow):
+                return
+    raise AssertionError("still writing after 8 cycles")

@@ -1,8 +1,8 @@
 """A task, a worker, the scheduler of a real Airflow killed in the middle of a run (P2, P4): played by `make soak`.
 
 The sandbox holds the answer to one call back until the victim is dead, so that nobody learns what became of it. Then
-Airflow is left to itself; where its scheduler died, it is started again. `AIRFLOW_KILLS=4` plays so many of the 24
-kinds, from number `AIRFLOW_KILLS_SEED=1` on; they go round, and `all` plays each.
+Airflow is left to itself; where its scheduler died, it is started again. `KILLS_IN_AIRFLOW=4` plays so many of the 24
+kinds, from number `KILLS_IN_AIRFLOW_SEED=1` on; they go round, and `all` plays each.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from scripts.demo.systems import Dynamics, Marketo
 from scripts.local_airflow import LocalAirflow
 from scripts.local_airflow.environment import ROOT
 from scripts.sandbox_process import SandboxProcess
-from tests.local_airflow.kills import LONG, free_leases, held
-from tests.local_airflow.story import at_the_command_line, cycle
+from tests.local_airflow.kills import LONG, held, settle
 
 CALLS: Mapping[str, Mapping[str, Any]] = {
     "a read of Marketo": {"service": "marketo", "path": "leadchanges"},
@@ -37,8 +36,8 @@ ZOMBIES = {  # a task that says nothing for so long counts as dead; five minutes
 }
 KINDS = list(itertools.product(("task", "worker", "scheduler"), CALLS, ("after", "before")))
 random.Random(0).shuffle(KINDS)
-SEED = int(os.environ.get("AIRFLOW_KILLS_SEED", "1"))
-NUMBER = int(os.environ.get("AIRFLOW_KILLS", "4").replace("all", str(len(KINDS))))
+SEED = int(os.environ.get("KILLS_IN_AIRFLOW_SEED", "1"))
+NUMBER = int(os.environ.get("KILLS_IN_AIRFLOW", "4").replace("all", str(len(KINDS))))
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +87,3 @@ def test_whoever_is_killed_in_the_middle_of_a_run_nothing_is_lost_and_nothing_th
         assert [row["leadid"] for row in dynamics.find("lead", f"emailaddress1 eq '{email}'", "leadid", 5)] == [crm_id]
     told = f"the {victim} killed {moment} {call} was carried out, its run ended as {ended}"
     sys.stdout.write(f"\nseeds {seed} to {seed}: {told}\n")
-
-
-def settle(airflow: LocalAirflow, sandbox: SandboxProcess) -> None:
-    """Cycles until one plans nothing; what a killed process held is free, as it would be after a minute."""
-    free_leases(airflow)
-    with at_the_command_line(airflow, sandbox):
-        for _ in range(8):
-            if cycle()["steps"]["plan"]["operations"] == 0:
-                return
-    raise AssertionError("still writing after 8 cycles")

@@ -16,9 +16,7 @@ from scripts.local_airflow.environment import Secrets, environment
 from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
 from tests.local_airflow.conftest import PLANTED, WEBHOOK_SECRET, processes_of
-from tests.local_airflow.kills import free_leases, held
-from tests.local_airflow.story import at_the_command_line
-from tests.local_airflow.story import cycle as one_cycle
+from tests.local_airflow.kills import held, let_time_pass, settle
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -138,11 +136,10 @@ def test_a_task_killed_in_the_middle_of_a_write_is_tried_again_and_makes_nothing
         kill("task")
     (made,) = dynamics.find("contact", "emailaddress1 eq 'once@example.com'", "contactid", 5)
     assert marketo.person_of(made["contactid"]) == {}  # not even told
-    free_leases(airflow)
+    let_time_pass(airflow)
     assert airflow.rest.wait(run) == "success"
     assert airflow.rest.tries(run, "sync_persons") == 2
-    with at_the_command_line(airflow, sandbox):
-        one_cycle()  # tells the person whose record it is
+    settle(airflow, sandbox)  # the person is told whose record it is
     assert dynamics.find("contact", "emailaddress1 eq 'once@example.com'", "contactid", 5) == [made]
     assert [found["id"] for found in marketo.by_email("once@example.com")] == [person]
     assert marketo.person_of(made["contactid"])["id"] == person

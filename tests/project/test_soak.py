@@ -55,9 +55,9 @@ def test_what_takes_long_comes_in_some_rounds_only_unless_it_is_alone() -> None:
     names = ["--only", "airflow", "--only", "storms"]
     beside, alone = Played(*[True] * 7, None), Played(*[True] * 3, None)
     assert main(["--minutes", "2", *names], beside) == main(["--minutes", "2", *names[:2]], alone) == 0
-    kinds = ["airflow" if "AIRFLOW_KILLS" in each else "storms" for each in beside.asked]
+    kinds = ["airflow" if "KILLS_IN_AIRFLOW" in each else "storms" for each in beside.asked]
     assert kinds == ["airflow", "storms", "storms", "storms"] * 2
-    assert [each["AIRFLOW_KILLS_SEED"] for each in alone.asked] == [str(1 + SEEDS * turn) for turn in range(4)]
+    assert [each["KILLS_IN_AIRFLOW_SEED"] for each in alone.asked] == [str(1 + SEEDS * turn) for turn in range(4)]
 
 
 @pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--seed", "0"], ["--only", "nothing"]])

@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -103,13 +103,20 @@ class Transport(Protocol):
 
 
 class Counted:
-    """Another transport, whose requests are counted under a name; log-ins are not (no service counts them)."""
+    """Another transport, whose requests are counted under a name; log-ins are not (no service counts them).
 
-    def __init__(self, transport: Transport, counts: Counter[str], name: str) -> None:
-        self._transport, self._counts, self._name = transport, counts, name
+    `guards` are asked before each request, after whatever it had to wait for; one that raises keeps it from being sent.
+    """
+
+    def __init__(
+        self, transport: Transport, counts: Counter[str], name: str, guards: Sequence[Callable[[], None]] = ()
+    ) -> None:
+        self._transport, self._counts, self._name, self._guards = transport, counts, name, guards
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """Count, then send; see `Transport`."""
+        """Ask, count, then send; see `Transport`."""
+        for guard in self._guards:
+            guard()
         if not request.path.endswith("/token"):
             self._counts[self._name] += 1
         return self._transport.send(request)

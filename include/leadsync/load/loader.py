@@ -38,9 +38,11 @@ def load(engine: Engine, run: RunRequest) -> dict[str, Json]:
     if lease is None:
         return {"handed_over": True}
     loader = _Loader(engine, run, lease)
+    engine.guards.append(loader.keep_lease)
     try:
         loader.empty()
     finally:
+        engine.guards.remove(loader.keep_lease)
         leases.release(lease)
     if loader.stopped_by:
         raise RetryLater(
@@ -64,6 +66,14 @@ class _Loader:
     def empty(self) -> None:
         """Until nothing can be claimed, or both services stopped us."""
         while self._open and sum(self._batch(direction) for direction in sorted(self._open, reverse=True)):
+            self._lease = self._leases.renew(self._lease)
+
+    def keep_lease(self) -> None:
+        """Before each call: who slept, or waited for leave to call, may hold a batch that others have taken over.
+
+        Raises `LeaseLost`. A pause between this look and the call cannot be seen; there `If-Match` guards Dynamics.
+        """
+        if (self._lease.expires_at - self._engine.now()).total_seconds() < LEASE_SECONDS / 2:
             self._lease = self._leases.renew(self._lease)
 
     def _whole(self, done: int) -> int:
