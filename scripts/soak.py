@@ -46,7 +46,9 @@ PROOFS: Mapping[str, Proof] = {
     "faults": Proof("tests/faults/test_fault_kinds.py", "FAULTS_SEED", {"FAULTS": "15"}),
     "kills": Proof("tests/faults/test_kills.py", "KILLS_SEED", {"KILLS_AGAIN": "15"}),
     "instants": Proof("tests/cli/test_random_kills.py", "RANDOM_KILLS_SEED", {"RANDOM_KILLS": str(SEEDS)}),
-    "airflow": Proof("tests/local_airflow/soak_kills.py", "KILLS_IN_AIRFLOW_SEED", {"KILLS_IN_AIRFLOW": str(SEEDS)}, every=3),
+    "airflow": Proof(
+        "tests/local_airflow/soak_kills.py", "KILLS_IN_AIRFLOW_SEED", {"KILLS_IN_AIRFLOW": str(SEEDS)}, every=3
+    ),
     "together": Proof("tests/cli/soak_all_at_once.py", "AT_ONCE_SEED", {"AT_ONCE_ROUNDS": str(SEEDS)}),
 }
 Run = Callable[[Sequence[str], Mapping[str, str], float], "Ended"]
