@@ -48,8 +48,9 @@ def test_a_round_plays_every_proof_with_variables_that_its_test_reads(project_ro
     assert len(played.asked) == len(PROOFS) + 1
     for proof in PROOFS.values():
         read = set(re.findall(r'"([A-Z_]+)"', (project_root / proof.tests).read_text("utf-8")))
-        assert {proof.seed, *proof.environment} <= read
-        assert not [name for name in read if name.startswith("AIRFLOW_")]  # tests/conftest.py takes those away
+        given = {proof.seed, *proof.environment}
+        assert given <= read
+        assert not [name for name in given if name.startswith("AIRFLOW")]  # tests/conftest.py takes those away
 
 
 def test_what_takes_long_comes_in_some_rounds_only_unless_it_is_alone() -> None:
