@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import io
+import re
+from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import nullcontext, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from include.leadsync.cli_questions import run_status
 from include.leadsync.clients.transport import HttpRequest, HttpResponse
 from include.leadsync.errors import RetryLater
-from include.leadsync.forecast import forecasts
-from include.leadsync.model import System
 from tests.engine.play import column, linked_lead, shown
 from tests.faults.switchboard import misbehaving
 from tests.world import MARKETO, World
 
-QUOTA, SHARE = 120, 60
+QUOTA, SHARE = 132, 66
 EVERY = 4 * 3600  # seconds between cycles
 MIDNIGHT = datetime(2026, 3, 3, 6, tzinfo=UTC)  # US Central
 
 
 @pytest.fixture
 def limited(tmp_path: Path) -> Iterator[World]:
-    """Marketo takes 120 calls a day, half of them from us; a write carries one person."""
+    """Marketo takes 132 calls a day, half of them from us; a write carries one person."""
     ours = {"share": 0.5, "calls": 100, "window_seconds": 20, "concurrent": 10, "daily": QUOTA}
     with World(tmp_path, {"limits": {"marketo": ours}, "batches": {"marketo": 1}}) as world:
         yield world
+
+
+def said_by_status(world: World) -> str:
+    """What the command `status` prints."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        patch.setattr("include.leadsync.cli_questions.open_engine", lambda: nullcontext(world.engine))
+        run_status(Namespace(json=False))
+    return said.getvalue()
 
 
 def test_more_than_fits_into_a_day_is_finished_the_next_and_nobody_hears_607(limited: World) -> None:
@@ -44,7 +55,7 @@ def test_more_than_fits_into_a_day_is_finished_the_next_and_nobody_hears_607(lim
         return answer
 
     world.transport.after.append(listen)
-    ended = []
+    ended, ahead = [], list[str]()
     for number in range(9):  # six of them on the first day
         if number == 6:
             assert sent == SHARE  # not one more, and not one less
@@ -57,13 +68,13 @@ def test_more_than_fits_into_a_day_is_finished_the_next_and_nobody_hears_607(lim
         try:
             ended.append(world.run()["outcome"])
         except RetryLater as later:
-            ended.append("later" if "our share of its daily quota (60) is used up" in str(later) else str(later))
-            usages = {system: world.engine.budget(system).usage() for system in System}
-            ahead = forecasts(world.engine.store, world.engine.settings, usages)[System.MARKETO]
-            assert not ahead.waiting or (ahead.done_by and ahead.done_by >= MIDNIGHT.replace(day=4))
+            ended.append("later" if "our share of its daily quota (66) is used up" in str(later) else str(later))
+            ahead += re.findall(r"forecast +marketo .*", said_by_status(world))
         world.movable.advance(EVERY - 60)
     assert set(ended[:6]) == {"done", "later"}
     assert set(ended[6:]) == {"done"}
+    assert ahead
+    assert all("more than today's quota; done at the earliest 2026-03-04 06:0" in line for line in ahead)
     assert [world.persons_by("microsoftId", lead)[0]["id"] and title(world, lead) for lead in leads] == ["job 4"] * 8
     assert heard == []
 
