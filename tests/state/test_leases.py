@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from include.leadsync.clock import FakeClock
-from include.leadsync.errors import LeaseLost
-from include.leadsync.state import Lease, Leases, StateStore
+from include.leadsync.errors import LeaseLost, StateUnavailable
+from include.leadsync.state import Lease, Leases, StateStore, engines
 
 HOLDERS = ("one", "two", "three")
 
@@ -225,3 +226,24 @@ class LeaseMachine(RuleBasedStateMachine):
 def test_whatever_holders_and_clocks_do_only_the_last_number_may_write(store: StateStore, clock: FakeClock) -> None:
     machine = type("Machine", (LeaseMachine,), {"store": store, "clock": clock})
     run_state_machine_as_test(machine, settings=settings(max_examples=15, stateful_step_count=15, deadline=None))
+
+
+def test_on_postgresql_a_holder_that_falls_asleep_in_a_transaction_holds_up_nobody(
+    migrated_postgresql: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "ASLEEP_SECONDS", 0.1)
+    with (
+        closing(StateStore.open(migrated_postgresql, clock)) as sleeper,
+        closing(StateStore.open(migrated_postgresql, clock)) as other,
+    ):
+        held = Leases(sleeper).acquire("asleep", "sleeper")
+        assert held is not None
+
+        def fall_asleep() -> None:
+            with sleeper.begin() as tx:
+                Leases(sleeper).check(held.fence, tx)  # from here on its row is locked …
+                clock.advance(61)
+                assert Leases(other).acquire("asleep", "other") is not None  # … until the server ends the transaction
+
+        with pytest.raises(StateUnavailable):
+            fall_asleep()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -16,6 +18,11 @@ from include.leadsync.errors import FixConfiguration, LeadSyncError, StateUnavai
 WRITES = "leadsync_writes"
 BUSY_SECONDS = 30
 """How long a SQLite connection waits for another writer before the store counts as locked."""
+ASLEEP_SECONDS = 60.0
+"""How long PostgreSQL lets a process be silent in the middle of a transaction, whose locks hold up everybody else.
+
+Assumption: nothing of ours computes for so long between two statements; what does is tried again.
+"""
 
 _EXAMPLE = "sqlite:////path/state.db or postgresql://user@host/database"
 _SQLITE_TROUBLE = ("BUSY", "LOCKED", "CANTOPEN", "IOERR", "FULL", "READONLY", "PERM", "PROTOCOL", "NOMEM", "INTERRUPT")
@@ -56,7 +63,9 @@ def place_of(url: URL) -> str:
 def make_engine(url: URL) -> sa.Engine:
     """An engine whose connections follow the write protocol (facts: performance, "Gotchas")."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20, hide_parameters=True)
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20, hide_parameters=True)
+        sa.event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     _make_parent(Path(str(url.database)))
     engine = sa.create_engine(
         url,
@@ -78,6 +87,13 @@ def _make_parent(path: Path) -> None:
             f"the folder {path.parent} of the state store cannot be made ({error.strerror}); "
             "create it or set LEADSYNC_STATE_URL or LEADSYNC_HOME"
         ) from error
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _record: object) -> None:
+    """A machine that is paused in a transaction would keep its locks until its connection is given up, after hours."""
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {ASLEEP_SECONDS * 1000:.0f}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
