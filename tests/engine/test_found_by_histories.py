@@ -288,3 +288,72 @@ def test_a_request_in_the_cycle_of_the_deletion_of_a_merges_winner_makes_a_new_r
     assert shows
     assert (shows["Type"], shows["IsDeleted"], shows["MergedInto"]) == ("Lead", False, None)  # R79
     assert shows["Id"] not in {bo, scene.record("ann")}
+
+
+@together()
+def test_a_request_in_the_cycle_of_anothers_deletion_gets_the_record_that_is_free_now(scene: Scene) -> Story:
+    record, twin = scene.record("cy"), scene.add_person(email=scene.address("cy"), lastName="Twin")
+    request_persons(scene.world.engine, [twin], "lead", source="test", token=scene.address("twin"))
+    scene.world.delete_person(scene.person("cy"))
+    yield
+    assert ("contact", twin, record) in scene.live()  # D24
+    assert ("contact", scene.person("cy"), record, "person_deleted") in scene.links()
+    shows = scene.shown(twin)
+    assert shows
+    assert shows["Id"] == record
+
+
+@together()
+def test_a_survivor_whose_record_was_deleted_shows_no_record_that_took_its_place(scene: Scene) -> Story:
+    winner, loser = scene.record("cy"), scene.record("di")
+    scene.merge_rows("contact", winner, loser)
+    yield
+    scene.merge_persons(scene.person("cy"), scene.person("di"))  # Marketo fills Merged Into from the other one
+    scene.world.delete_row("contact", winner)
+    yield
+    assert scene.shown(scene.person("cy")) == {"Id": winner, "Type": "Contact", "IsDeleted": True, "MergedInto": None}
+
+
+@together()
+def test_a_record_merged_away_gets_nobody_when_the_survivor_of_its_person_is_deleted(scene: Scene) -> Story:
+    record = scene.record("cy")
+    scene.merge_persons(scene.person("di"), scene.person("cy"))
+    yield
+    scene.world.delete_person(scene.person("di"))
+    scene.world.movable.advance(10)
+    scene.merge_rows("contact", scene.record("di"), record)
+    yield
+    assert not [link for link in scene.live() if link[2] == record]  # R71
+    assert len([link for link in scene.live() if link[2] == scene.record("di")]) == 1  # R77
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+@together()
+def test_a_record_that_arrives_belongs_to_the_person_of_its_address_whose_own_was_refused(
+    scene: Scene, entity: str
+) -> Story:
+    asking = scene.add_person(email=scene.address("new"), lastName="New", title="x" * 101)
+    request_persons(scene.world.engine, [asking], "contact", source="test", token=scene.address("new"))
+    yield
+    assert [row["field"] for row in scene.activities(open_only=True)] == ["title"]
+    by_hand = scene.add_row(entity, lastname="Typed", emailaddress1=scene.address("new").upper(), jobtitle="CTO")
+    yield
+    assert (entity, asking, by_hand) in scene.live()  # D13, D24
+    assert [person["id"] for person in scene.world.persons_by("email", scene.address("new"))] == [asking]
+    shows = scene.shown(asking)
+    assert shows
+    assert (shows["Id"], shows["Type"]) == (by_hand, entity.capitalize())
+    scene.world.edit_person(asking, title="CFO")
+    yield
+    assert column(scene.world, entity, by_hand, "jobtitle") == "CFO"
+    assert scene.activities(open_only=True) == []
+    assert len(scene.world.rows(entity, f"emailaddress1 eq '{scene.address('new')}'")) == 1
+
+
+@together()
+def test_a_request_in_the_cycle_of_a_merge_of_persons_gets_the_record_that_is_free_now(scene: Scene) -> Story:
+    record, twin = scene.record("cy"), scene.add_person(email=scene.address("cy"), lastName="Twin")
+    scene.merge_persons(scene.person("di"), scene.person("cy"))
+    request_persons(scene.world.engine, [twin], "contact", source="test", token=scene.address("twin"))
+    yield
+    assert {("contact", twin, record), ("contact", scene.person("di"), scene.record("di"))} <= scene.live()  # D24, D44

@@ -265,7 +265,9 @@ def merge_persons(stage: Stage, story: Story, dice: random.Random, own: str) -> 
     winner.marks = (mine[0] or others[0], mine[1] or others[1], mine[2] or others[2], mine[3] or others[3])
     for name, said in loser.said.items():  # what was done with either of them is its history now (R73)
         winner.said[name] = max(said, winner.said.get(name, said))
-    winner.values = stage.person_values(winner)
+    before, winner.values = winner.values, stage.person_values(winner)
+    for name in (name for name, spec in BY_NAME.items() if spec.consent and before[name] != winner.values[name]):
+        winner.said[name] = next(stage.moments), winner.values[name]  # Marketo logs it as any other change
     return f"person {loser.id} into {winner.id}"
 
 

@@ -243,7 +243,7 @@ class Story:
             link.person.marks = (link.record, link.record.kind.capitalize(), True, None)
 
     def _arrived(self, record: Record, limits: Limits) -> None:
-        """R31, D13, D48, R77: the person it had, or the only one with its address, or a new one."""
+        """R31, D13, D24, D48, R77: the person it had, or the only one with its address, or a new one."""
         owner = _last(record.owner) if record.owner else None
         if record.ignored and owner is not None and owner.alive:
             record.changed = False
@@ -255,8 +255,10 @@ class Story:
             return  # its id is carried until another record is made for that person: it waits (D14)
         address = (record.values["email"] or "").lower()
         same = [p for p in self.persons if p.alive and address and (p.values["email"] or "").lower() == address]
-        free = [p for p in same if self.link_of(p) is None and p not in self.wanted]
+        free = [p for p in same if self.link_of(p) is None]
+        free = [p for p in free if p in self.wanted] or free  # who waits for a record of its own has it now
         if len(free) == 1:
+            self.wanted.pop(free[0], None)
             self.links.append(Link(free[0], record, {}))
             return
         if all(limits.marketo_takes(spec, record.values[spec.name]) for spec in fields_of(record.kind)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -43,9 +43,11 @@ class Candidate:
 class Candidates:
     """Searches both tables."""
 
-    def __init__(self, engine: Engine, schema: Schema, arrived: Mapping[str, int | None]) -> None:
-        """`arrived`: CRM records that this run links or makes a person of."""
-        self._engine, self._schema, self._arrived = engine, schema, arrived
+    def __init__(
+        self, engine: Engine, schema: Schema, arrived: Mapping[str, int | None], left: Collection[int] = ()
+    ) -> None:
+        """`arrived`: CRM records that this run links or makes a person of. `left`: links that end in this run."""
+        self._engine, self._schema, self._arrived, self._left = engine, schema, arrived, set(left)
         self._links = Links(engine.store)
         self._known: dict[str, Candidate] = {}  # one object per record, so that who takes it has it everywhere
 
@@ -122,7 +124,8 @@ class Candidates:
         rows: pl.DataFrame = pl.from_arrow(canonical_rows(raw, self._schema.map(entity)))  # type: ignore[assignment]
         allowed = self._schema.filters[entity].allows_rows(raw).to_list()
         ids = rows["id"].to_list()
-        linked = {**self._arrived, **{row["crm_id"]: row["person_id"] for row in self._links.by_crm(ids).to_pylist()}}
+        kept = [row for row in self._links.by_crm(ids).to_pylist() if row["link_id"] not in self._left]
+        linked = {**self._arrived, **{row["crm_id"]: row["person_id"] for row in kept}}
         extra = raw.select([name for name in (*_EXTRA, CONTACT) if name in raw.column_names]).to_pylist()
         for position, (crm_id, more) in enumerate(zip(ids, extra, strict=True)):
             person = linked.get(crm_id)

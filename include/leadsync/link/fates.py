@@ -63,6 +63,12 @@ class Fates:
         moved = {move.claim.crm_id for move in self.moves.values() if move.successor}
         return moved | {end.move.claim.crm_id for end in self.ends.values()}
 
+    @property
+    def unwanted(self) -> set[int]:
+        """Links that end without anybody having their record: their person went into one that has another (D44)."""
+        merging = {loser for _, _, _, loser in self.merging_rows}
+        return {i for i, end in self.ends.items() if not end.record_taken and end.move.claim.crm_id not in merging}
+
     def links(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Stored links as they will be; those that end are left out."""
         frame = frame.filter(~pl.col("link_id").is_in(list(self.ends)))
@@ -95,6 +101,11 @@ class Fates:
         )
         self.again |= set(pairs.filter(unread)["link_id"].to_list())
         return exchanged(pairs.filter(~unread), records, persons, field_map)
+
+    def go_on(self, moves: Sequence[Move]) -> None:
+        """Links of persons who wait for a CRM record, with the one that arrived instead (`awaited`)."""
+        self.moves |= {move.claim.link_id: move for move in moves}
+        self.events += [reports.arrived_instead(move) for move in moves]
 
     def merging_frame(self) -> pl.DataFrame:
         """Merges to be carried out in Marketo: link_id, winner, loser."""

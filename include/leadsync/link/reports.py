@@ -38,6 +38,13 @@ def moved(move: Move) -> list[Event]:
     return told
 
 
+def arrived_instead(move: Move) -> Event:
+    """The history of a link whose CRM record could not be made, and turned up."""
+    message = f"{_name(move)} has arrived with the address of the person, for whom none could be made; it is theirs"
+    status = LinkStatus.CRM_MERGED
+    return _event("moved", _about(move.claim), "linked_by_arrival", message, "D13", status, became=move.crm_id)
+
+
 def ended(end: End, *, flagged: bool, merging: bool = False) -> list[Event]:
     """A link ends because another one has its record, its person, or both. `merging`: its record is merged, too."""
     claim, about = end.move.claim, _about(end.move.claim)

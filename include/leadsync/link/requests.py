@@ -54,18 +54,20 @@ class Requests:
         next_id: Iterator[int],
         freed: Collection[int],
         taken: Mapping[int, Move],
+        left: Collection[int] = (),
     ) -> None:
         """`claimed`: persons that this run has linked. `arrived`: CRM records it links or makes a person of.
 
         `freed`: persons whose link ends in this run, because their record was deleted. `taken`: links that end in it,
-        because their record went into one that another link has: that link.
+        because their record went into one that another link has: that link. `left`: links that end in it because their
+        person was deleted, or merged into one that has another record: theirs are free.
         """
         self._freed, self._taken = set(freed), taken
         self._schema, self._people = schema, people
         self._claimed, self._next_id = claimed, next_id
         self._settings = engine.settings.requests
         self._links = Links(engine.store)
-        self._candidates = Candidates(engine, schema, arrived)
+        self._candidates = Candidates(engine, schema, arrived, left)
         self._owners = Owners(engine.dynamics, self._settings.default_owners)
         self._accounts = Accounts(engine.dynamics, self._settings.attach_account)
         self._events: list[dict[str, object]] = []

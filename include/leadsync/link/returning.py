@@ -77,7 +77,7 @@ class Returning:
             elif status is LinkStatus.CRM_MERGED:
                 self.away.add(crm_id)
             elif status is LinkStatus.PERSON_MERGED:
-                self._of_merged(crm_id, facts[crm_id]["etag"], last)
+                self._of_merged(crm_id, facts[crm_id], last)
             if facts[crm_id]["@master"]:
                 self.events.append(_over(reports.DUPLICATES, crm_id))
 
@@ -91,16 +91,16 @@ class Returning:
         if self._eraser.enabled and not closed:
             self.events.append(reports.erased(crm_id))
 
-    def _of_merged(self, crm_id: str, version: str, last: Mapping[str, Any]) -> None:
+    def _of_merged(self, crm_id: str, row: Mapping[str, Any], last: Mapping[str, Any]) -> None:
         """A record whose person was merged away: what changes in it is ignored as long as somebody is left (D44)."""
-        survivor = self._survivor(last["became_person"])
+        survivor, version = self._survivor(last["became_person"]), row["etag"]
         if survivor is None and version != last["crm_etag"]:
             return
         self.away.add(crm_id)
         self.versions[last["link_id"]] = version
-        if survivor is not None and survivor in self._deleted:
+        if survivor is not None and survivor in self._deleted and row["@master"] is None:
             self._orphans[crm_id] = (self._deleted[survivor], last["link_id"])
-        elif survivor is not None:
+        elif survivor is not None and survivor not in self._deleted:
             self.of_survivors.append({**last, "person_id": survivor})
 
     def _without_survivor(self, entity: Entity) -> None:

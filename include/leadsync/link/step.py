@@ -15,6 +15,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.extract.crm import stream_name
 from include.leadsync.extract.identity import PLACE
 from include.leadsync.link.arrivals import CLAIMED_TWICE, Arrivals, placed
+from include.leadsync.link.awaited import awaited
 from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
 from include.leadsync.link.creations import ended_requests, orphaned_requests, vanished_requests, with_requests
@@ -30,6 +31,7 @@ from include.leadsync.link.reports import nobody_to_merge_into
 from include.leadsync.link.requests import Requests
 from include.leadsync.link.surviving import Survivors
 from include.leadsync.link.unwanted import unwanted_records
+from include.leadsync.link.vacant import Vacant
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.quiet import note_quiet
 from include.leadsync.schema import Schema, staged_schema
@@ -89,9 +91,17 @@ class _LinkStep:
         vacated = pl.col("link_id").is_in(list(self._fates.vacated))
         unwanted, said = unwanted_records(self._engine, self._schema, without_person.filter(~vacated))
         self._outlived = self._updated_later(read, deleted, unwanted)
+        others = {*self._fates.vacated, *self._outlived.link_ids, *unwanted["link_id"].to_list()}
+        self._vacant = Vacant(self._engine, without_person, others)
         rows = {entity: self._outlived.arriving(entity, self._fates.rows(read[entity])) for entity in Entity}
         new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
         arriving = {entity: rows[entity].filter(new) for entity in Entity}
+        moves = awaited(self._engine, self._people, self._fates, arriving, raw_persons, {*deleted, *missing})
+        if moves:
+            self._claimed |= {move.person_id for move in moves if move.person_id is not None}
+            self._paired |= {move.crm_id: move.person_id for move in moves}
+            rows = {entity: self._fates.rows(rows[entity]) for entity in Entity}
+            arriving = {entity: rows[entity].filter(new) for entity in Entity}
         back = {self._fates.restored.get(crm_id) for frame in arriving.values() for crm_id in frame["id"]}
         for entity in Entity:
             self._known(entity, rows[entity].filter(pl.col("link_id").is_not_null()), raw_persons, selection)
@@ -107,9 +117,13 @@ class _LinkStep:
         self._events.append(ended_requests(self._engine.store, begun))
         here = {crm_id for frame in read.values() for crm_id in frame["id"]} if without_person.height else set()
         self._events.append(orphaned_requests(self._engine.store, without_person, here))
+        self._staging.write("carried", pl.concat([carried, self._surviving.carried]))
+        return {**self._counts, "events": self._write_down()}
+
+    def _write_down(self) -> int:
+        """Stage what was decided; returns the number of events."""
         all_events = pl.concat([events([]), *self._events])
         self._staging.write("events", all_events)
-        self._staging.write("carried", pl.concat([carried, self._surviving.carried]))
         for entity, bases in self._surviving.bases.items():
             self._staging.write(f"survivor_bases.{entity.value}", bases)
         self._staging.write("closed", pl.concat([closed_pairs(), *self._closed]))
@@ -122,12 +136,12 @@ class _LinkStep:
         if self._moved_on:
             busy = self._staging.read_json(undoing.BUSY) or []
             self._staging.write_json(undoing.BUSY, [*busy, *self._moved_on])
-        return {**self._counts, "events": all_events.height}
+        return all_events.height
 
     def _told(self, found: pl.DataFrame) -> pl.DataFrame:
         """Events as they are now that other links have the records of some persons who were deleted."""
         message = "the person was deleted in Marketo; its CRM record goes on with the person of one that went into it"
-        return ending_first(self._outlived.told(found), self._fates.vacated, message, "D43")
+        return ending_first(self._vacant.told(self._outlived.told(found)), self._fates.vacated, message, "D43")
 
     def _rows(self, entity: Entity) -> pl.DataFrame:
         """Extracted rows, the freshest reading of each last; those found gone left out."""
@@ -273,11 +287,21 @@ class _LinkStep:
             requests = requests.with_columns(pl.col("person_id").replace(survivors))
         taken = {i: end.kept for i, end in self._fates.ends.items() if end.record_taken and end.person_left}
         answers = Requests(
-            self._engine, self._schema, self._people, self._claimed, self._paired, self._next_id, self._freed, taken
+            self._engine,
+            self._schema,
+            self._people,
+            self._claimed,
+            self._paired,
+            self._next_id,
+            self._freed,
+            taken,
+            {*self._vacant.link_ids, *self._fates.unwanted},
         )
         outcome = answers.answer(requests, raw_persons)
         self._events.append(outcome.events)
         for entity, frames in outcome.pairs.items():
+            for frame in frames:
+                self._vacant.take(frame)
             if frames:
                 self._publish(entity, pl.concat(frames))
 

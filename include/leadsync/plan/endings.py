@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
 from include.leadsync.config import SystemFields
@@ -15,12 +17,15 @@ MASTER = "mergedRecord"
 """Likewise for CRM records."""
 
 
-def flag_rows(events: pl.DataFrame, names: SystemFields, *, merged_into: bool) -> pl.DataFrame:
+def flag_rows(
+    events: pl.DataFrame, names: SystemFields, *, merged_into: bool, survivors: Collection[int] = ()
+) -> pl.DataFrame:
     """What persons without a CRM record are marked with.
 
     Microsoft is Deleted = true for deletions and records merged away (R75, D42); for the latter, and for leads
     qualified into a contact that has a person (D37), also the record that took the place of theirs, where Marketo
-    has that field (`merged_into`).
+    has that field (`merged_into`). Of somebody whom others were merged into just then (`survivors`) it is emptied when
+    the record was deleted: Marketo may have filled it from theirs (M49).
     """
     deleted = (pl.col("kind") == "crm_deleted") & (pl.col("code") != DELETED_UNTOLD)
     ended = (pl.col("kind") == "ended") & (pl.col("outcome") == FLAGGED)
@@ -29,6 +34,8 @@ def flag_rows(events: pl.DataFrame, names: SystemFields, *, merged_into: bool) -
     parts = [_flags(gone, names.is_deleted, pl.lit("true"), pl.lit("false"))]
     if merged_into:
         parts.append(_flags(known.filter(ended), names.merged_into, pl.col("became_crm"), pl.lit(None, pl.String)))
+        filled = known.filter(deleted & pl.col("person_id").is_in(list(survivors)))
+        parts.append(_flags(filled, names.merged_into, pl.lit(None, pl.String), pl.lit(None, pl.String)))
     return pl.concat(parts)
 
 

@@ -172,6 +172,18 @@ class Outbox:
         with self._store.look(tx) as connection:
             return sorted(connection.execute(parked.distinct()).scalars())
 
+    def refused_records(self, tx: Transaction | None = None) -> pa.Table:
+        """CRM records that could not be made so far: link_id, person_id, payload, of their last attempt."""
+        columns = (operation.c.link_id, operation.c.person_id, operation.c.payload)
+        statement = sa.select(*columns).where(
+            operation.c.state == OperationState.PARKED.value,
+            operation.c.direction == Direction.OUTBOUND.value,
+            operation.c.kind == OperationKind.CREATE.value,
+            operation.c.link_id.is_not(None),
+        )
+        with self._store.look(tx) as connection:
+            return fetch(connection, statement.order_by(operation.c.created_at))
+
     def waiting_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
         """Links of one entity for which something waits that a change of the field map makes out of date."""
         waiting = sa.select(operation.c.link_id).where(

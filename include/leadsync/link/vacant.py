@@ -1,0 +1,40 @@
+"""CRM records whose person was deleted in Marketo in this run: free for whoever asks for one of their address (D24).
+
+Seen one after the other, the deletion ends the link (R76) and the request finds a record that nobody has. Seen at once
+it is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import polars as pl
+
+from include.leadsync.context import Engine
+from include.leadsync.erasing import Eraser
+from include.leadsync.link.removals import ending_first
+
+
+class Vacant:
+    """Those records: `link_ids` are the links that they had. None where the deleted stay deleted (D52)."""
+
+    def __init__(self, engine: Engine, deleted: pl.DataFrame, besides: Collection[int]) -> None:
+        """`deleted`: events of `removed_persons`. `besides`: links whose records go on, or go away, otherwise."""
+        gone = (pl.col("kind") == "person_deleted") & ~pl.col("link_id").is_in(list(besides))
+        left = deleted.filter(gone & pl.col("crm_id").is_not_null() & pl.lit(not Eraser(engine).enabled))
+        self._links: dict[str, int] = dict(left.select("crm_id", "link_id").iter_rows())
+        self._taken: set[int] = set()
+
+    @property
+    def link_ids(self) -> Collection[int]:
+        """The links that end."""
+        return self._links.values()
+
+    def take(self, pairs: pl.DataFrame) -> None:
+        """`pairs`, first links, have these records now."""
+        self._taken |= {self._links[crm_id] for crm_id in pairs["crm_id"] if crm_id in self._links}
+
+    def told(self, found: pl.DataFrame) -> pl.DataFrame:
+        """Events as they are now that these links end before the new ones are stored."""
+        message = "the person was deleted in Marketo; its CRM record belongs to somebody who asked for one"
+        return ending_first(found, self._taken, message, "D24")
