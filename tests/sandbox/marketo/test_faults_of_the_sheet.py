@@ -318,8 +318,7 @@ def test_two_persons_with_one_address_answer_1007_until_one_is_gone(world: World
 
 def test_the_daily_quota_starts_anew_at_midnight_central(world: World) -> None:
     """M72, section 14: clock control for the quota."""
-    world.switch(options(daily_quota=0))
-    assert describe(world).startswith("607")
+    assert [describe(world) for _ in range(6)] == [FINE] * 6
     world.switch(options(daily_quota=5))
     assert describe(world).startswith("607")
     world.switch(days(1))
