@@ -8,7 +8,8 @@ not change are known without reading it (DECISIONS 6, ARCHITECTURE §5.2).
 Frames here are polars, wide, one row per link:
 `b.<field>` base · `n.<field>` true where there is no baseline for the field · `p.<field>` and
 `c.<field>` the values last seen of person and CRM record · `ps.<field>`, `cs.<field>` the base as
-that side spells it (only for fields where some row has a spelling).
+that side spells it (only for fields where some row has a spelling) · `unlinked` the fields of a first link that were
+refused and never agreed on, a list; null where there are none.
 """
 
 from __future__ import annotations
@@ -19,21 +20,42 @@ from typing import Any
 
 import polars as pl
 
-_CODEC = pl.Struct({"v": pl.List(pl.String)})
+_CODEC = pl.Struct({"v": pl.List(pl.String), "u": pl.List(pl.String)})
 SIDES = (("p", "person"), ("c", "crm"))
 
 
-def encode_base(frame: pl.DataFrame, names: Sequence[str], prefix: str = "b.") -> pl.Series:
-    """The stored text of the base: positional in layout order, so that field names are stored once."""
-    columns = [pl.col(f"{prefix}{name}") for name in names]
-    return frame.select(pl.struct(pl.concat_list(columns).alias("v")).struct.json_encode().alias("base"))["base"]
+def encode_base(frame: pl.DataFrame, names: Sequence[str], unlinked: pl.Series | None = None) -> pl.Series:
+    """The stored text of the base: positional in layout order, so that field names are stored once.
+
+    `unlinked`: per row the fields that have no baseline although the others have, a list; null where there are none.
+    """
+    values = pl.concat_list(pl.col(f"b.{name}") for name in names).alias("v")
+    plain = pl.struct(values).struct.json_encode()
+    if unlinked is None or unlinked.null_count() == frame.height:
+        return frame.select(plain.alias("base"))["base"]
+    frame = frame.with_columns(unlinked.alias("u"))
+    both = pl.struct(values, "u").struct.json_encode()
+    return frame.select(pl.when(pl.col("u").is_null()).then(plain).otherwise(both).alias("base"))["base"]
+
+
+def open_base(text: str | None, layout: Sequence[str]) -> tuple[dict[str, str | None], list[str]]:
+    """The stored text of one row: field → agreed value, and the fields that have no baseline."""
+    if not text:
+        return {}, []
+    stored = json.loads(text)
+    return dict(zip(layout, stored["v"], strict=True)), stored.get("u") or []
+
+
+def close_base(values: Iterable[str | None], unlinked: Sequence[str]) -> str:
+    """The inverse of `open_base`; `values` in layout order."""
+    return json.dumps({"v": list(values), **({"u": sorted(unlinked)} if unlinked else {})}, ensure_ascii=False)
 
 
 def decode_links(links: pl.DataFrame, layouts: Mapping[int, Sequence[str]], names: Sequence[str]) -> pl.DataFrame:
     """Link rows with their baseline opened into the columns described above, for the fields `names`.
 
-    A field that the row's layout does not hold, and every field of a row without base, has no
-    baseline (`n.` true): the rule of the first link applies to it (D4, D69).
+    A field that the row's layout does not hold, one that was never agreed on, and every field of a row without base
+    have no baseline (`n.` true): the rule of the first link applies to it (D4, D69).
     """
     parts = [
         _decode_group(group, list(layouts.get(key[0], ())), names)
@@ -49,24 +71,26 @@ def decode_links(links: pl.DataFrame, layouts: Mapping[int, Sequence[str]], name
 
 def _decode_group(group: pl.DataFrame, layout: list[str], names: Sequence[str]) -> pl.DataFrame:
     if layout:
-        values = group.select(
-            pl.col("base").str.json_decode(_CODEC).struct.field("v").list.to_struct(fields=layout).alias("v")
-        ).unnest("v")
+        stored = group["base"].str.json_decode(_CODEC).struct.unnest()
+        values = stored.select(pl.col("v").list.to_struct(fields=layout)).unnest("v")
+        unlinked = stored["u"]
     else:
-        values = pl.DataFrame()
-    known = set(layout)
+        values, unlinked = pl.DataFrame(), pl.Series([None] * group.height, dtype=pl.List(pl.String))
+    known, never = set(layout), set(unlinked.explode(empty_as_null=False).drop_nulls())
     missing_base = group["base"].is_null()
     columns: list[pl.Series] = []
     for name in names:
         base = values[name] if name in known else pl.Series(name, [None] * group.height, dtype=pl.String)
         absent = missing_base if name in known else pl.Series([True] * group.height, dtype=pl.Boolean)
+        if name in never:
+            absent |= unlinked.list.contains(name).fill_null(value=False)
         columns += [
             base.alias(f"b.{name}"),
             absent.alias(f"n.{name}"),
             base.alias(f"p.{name}"),
             base.alias(f"c.{name}"),
         ]
-    return group.hstack(columns) if columns else group
+    return group.hstack([unlinked.alias("unlinked"), *columns])
 
 
 def _overlay(wide: pl.DataFrame, prefix: str, side: str, names: Sequence[str]) -> pl.DataFrame:

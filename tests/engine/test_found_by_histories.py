@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from include.leadsync.requests import request_persons
@@ -9,6 +11,7 @@ from include.leadsync.state import Requests
 from tests.engine.lifecycle import Scene
 from tests.engine.play import column, shown
 from tests.engine.together import Story, together
+from tests.world import World
 
 
 def people(scene: Scene) -> int:
@@ -163,6 +166,18 @@ def test_a_flag_of_a_first_link_that_was_refused_has_the_winner_of_a_first_link_
     yield
     assert column(scene.world, "lead", lead, "donotphone") is False  # D4: of a lead the person's value
     assert shown(scene.world, person, "doNotCall") is False
+
+
+def test_a_first_link_that_was_refused_has_the_winner_of_a_first_link_when_it_is_tried_again(tmp_path: Path) -> None:
+    with World(tmp_path, {"policies": {"first_link": "dynamics"}}) as world:
+        lead = world.add_row("lead", lastname="Other", emailaddress1="no address", address1_city="Other town")
+        known = {"email": "free@example.com", "microsoftId": lead}
+        person = world.add_person(**known, lastName="Free", city="Free town")
+        world.run()
+        assert [row["field"] for row in world.activities(open_only=True)] == ["email"]
+        world.edit_row("lead", lead, emailaddress1="other@example.com")
+        world.run()
+        assert (shown(world, person, "city"), shown(world, person, "lastName")) == ("Other town", "Other")  # D4
 
 
 @pytest.mark.parametrize("became", ["qualified", "merged"])
@@ -357,3 +372,47 @@ def test_a_request_in_the_cycle_of_a_merge_of_persons_gets_the_record_that_is_fr
     request_persons(scene.world.engine, [twin], "contact", source="test", token=scene.address("twin"))
     yield
     assert {("contact", twin, record), ("contact", scene.person("di"), scene.record("di"))} <= scene.live()  # D24, D44
+
+
+@together()
+def test_what_is_left_of_a_first_link_is_no_edit_that_a_merge_hands_to_the_winner(scene: Scene) -> Story:
+    free = scene.add_person(email=scene.address("free"), lastName="Free", title="x" * 101, city="Free town")
+    loser = scene.add_row("lead", lastname="Loser", emailaddress1=scene.address("free"))
+    yield
+    assert ("lead", free, loser) in scene.live()
+    scene.merge_rows("lead", scene.record("ann"), loser)
+    yield
+    assert shown(scene.world, scene.person("ann"), "lastName") == "Ax"
+    assert column(scene.world, "lead", scene.record("ann"), "address1_city") is None
+    assert scene.activities(open_only=True) == [
+        row for row in scene.activities(open_only=True) if row["code"] == "merge_proposed"
+    ]
+
+
+@together()
+def test_a_person_whose_record_was_refused_takes_the_one_that_a_merge_brings(scene: Scene) -> Story:
+    asking = scene.add_person(email=scene.address("new"), lastName="New", title="x" * 101)
+    request_persons(scene.world.engine, [asking], "contact", source="test", token=scene.address("new"))
+    yield
+    scene.merge_persons(asking, scene.person("ann"))
+    scene.world.edit_person(asking, title="CTO")
+    yield
+    mine = [link for link in scene.live() if link[1] == asking]
+    assert mine == [("lead", asking, scene.record("ann"))]  # R48
+    assert not scene.world.rows("contact", f"emailaddress1 eq '{scene.address('new')}'")
+    assert column(scene.world, "lead", scene.record("ann"), "jobtitle") == "CTO"
+    assert scene.activities(open_only=True) == []
+
+
+@together()
+def test_a_person_whose_record_was_refused_leaves_the_wish_to_the_one_it_is_merged_into(scene: Scene) -> Story:
+    asking = scene.add_person(email=scene.address("new"), lastName="New", title="x" * 101)
+    free = scene.add_person(email=scene.address("free"), lastName="Free", title="CTO")
+    request_persons(scene.world.engine, [asking], "contact", source="test", token=scene.address("new"))
+    yield
+    scene.merge_persons(free, asking)
+    yield
+    (made,) = [link[2] for link in scene.live() if link[1] == free]
+    assert made
+    assert column(scene.world, "contact", made, "jobtitle") == "CTO"
+    assert scene.activities(open_only=True) == []

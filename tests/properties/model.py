@@ -290,7 +290,7 @@ class Story:
 
     def _make(self, person: Person, kind: str, limits: Limits) -> None:
         """A record of what the person shows; nothing while Dynamics cannot store all of it (R49, R110)."""
-        if not person.alive:
+        if not person.alive or self.link_of(person) is not None:
             del self.wanted[person]
             return
         shown = {spec.name: person.values[spec.name] for spec in fields_of(kind)}

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.leadsync.baseline import open_base
 from include.leadsync.console.asking import LARGEST
 from include.leadsync.state import Links, StateStore, Transaction
 from include.leadsync.state.arrow import to_micros
@@ -69,7 +70,7 @@ def sides(store: StateStore, row: Mapping[str, Any]) -> list[dict[str, Any]]:
     own on one side is no difference.
     """
     names = [name for name in _layout(store, row) if "#" not in name]  # "#": began anew since, that base is void
-    base = dict(zip(_layout(store, row), json.loads(row["base"])["v"], strict=False)) if row["base"] else {}
+    base, _ = open_base(row["base"], _layout(store, row))
     marketo, dynamics = (json.loads(row[f"{side}_side"] or "{}") for side in ("person", "crm"))
     waiting = {name for side in ("person", "crm") for name in json.loads(row[f"{side}_open"] or "[]")}
     known = [*names, *sorted({*marketo, *dynamics} - set(names))]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from include.leadsync.baseline import open_base
 from include.leadsync.context import Engine
 from include.leadsync.erasing import Eraser
 from include.leadsync.model import LinkStatus
@@ -54,8 +55,6 @@ def welcome(engine: Engine, stored: pa.Table, tx: Transaction) -> None:
 
 def _emails(row: Mapping[str, Any], layouts: Mapping[int, Sequence[str]]) -> list[str | None]:
     """Every address that the stored link knows: the agreed one, and what a side shows instead; or none."""
-    base = (
-        dict(zip(layouts.get(row["layout_id"], ()), json.loads(row["base"])["v"], strict=False)) if row["base"] else {}
-    )
+    base, _ = open_base(row["base"], layouts.get(row["layout_id"], ()))
     sides = [json.loads(row[name]) for name in ("person_side", "crm_side") if row[name]]
     return [*sorted({str(shown[_EMAIL]) for shown in (base, *sides) if shown.get(_EMAIL)})] or [None]

@@ -45,7 +45,7 @@ def link_rows(
         pl.lit(None, pl.String).alias("dirty"),
         pl.lit(now).alias("changed_at"),
         "create",
-    ).with_columns(encode_base(_with_kept(based, field_map), field_map.layout_names))
+    ).with_columns(encode_base(_with_kept(based, field_map), field_map.layout_names, _unlinked(pairs, decisions)))
     for prefix, side, missing in (("p", "person", "person"), ("c", "crm", "crm")):
         shown = pairs.select(pl.col(f"{prefix}.{name}").alias(name) for name in names)
         digest = pl.Series(row_hash(shown.to_arrow(), names), dtype=pl.Int64)
@@ -61,6 +61,16 @@ def _never_agreed(rows: pl.DataFrame, pairs: pl.DataFrame, names: tuple[str, ...
     blank = first & (pairs["status"] == LinkStatus.SUSPENDED)
     columns = ("base", "layout_id", "person_hash", "crm_hash", "person_side", "person_open", "crm_side", "crm_open")
     return rows.with_columns(pl.when(~blank).then(pl.col(name)).alias(name) for name in columns)
+
+
+def _unlinked(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.Series:
+    """Per pair the fields of a first link that are still to be written: refused, they stay those of one (D4)."""
+    due = decisions.filter(pl.col("direction").is_not_null() & (pl.col("change") == Change.FIRST_LINK.value))
+    linked = pairs.select("create").with_row_index("row").filter(pl.col("create").is_null())
+    due = due.filter(pl.col("base").is_null()).join(linked, on="row", how="semi")
+    fields = due.group_by("row").agg(pl.col("field").sort().alias("u"))
+    rows = pl.DataFrame({"row": range(pairs.height)}, schema={"row": pl.UInt32})
+    return rows.join(fields, on="row", how="left", maintain_order="left")["u"]
 
 
 def _with_kept(based: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:

@@ -139,7 +139,7 @@ def decide(
     fates = Fates(survivors=survivors(merged))
     chained = Successors(engine, schema, rows)
     record_of = chained.find()
-    claims = _claims(Links(engine.store), fates.survivors, record_of, chained.circular)
+    claims = _claims(Links(engine.store), Outbox(engine.store), fates.survivors, record_of, chained.circular)
     unsure = _being_made(Outbox(engine.store), claims)
     everybody = list(claims)
     _leave_out(fates, claims, record_of, {*deleted}, {*missing}, unsure, chained)
@@ -163,24 +163,35 @@ def decide(
 
 
 def _claims(
-    links: Links, persons: Mapping[int, int], record_of: Mapping[str, Successor], circular: set[str]
+    links: Links, outbox: Outbox, persons: Mapping[int, int], record_of: Mapping[str, Successor], circular: set[str]
 ) -> list[Claim]:
     """Every live link of the persons and records involved."""
     by_person = links.by_person(sorted({*persons, *persons.values()})) if persons else None
     records = {*circular, *record_of, *(step.crm_id for step in record_of.values())}
     tables = [by_person, links.by_crm(sorted(records)) if records else None]
     found = {row["link_id"]: row for table in tables if table is not None for row in table.to_pylist()}
+    asked = [i for i, row in found.items() if row["status"] == LinkStatus.CREATING and row["person_id"] is not None]
+    refused = _refused(outbox, asked)
     return [
-        Claim(row["link_id"], Entity(row["entity"]), row["person_id"], row["crm_id"], row["status"], row["version"])
-        for _, row in sorted(found.items())
+        Claim(
+            *(link_id, Entity(row["entity"]), row["person_id"], row["crm_id"], row["status"], row["version"]),
+            made=link_id not in refused,
+        )
+        for link_id, row in sorted(found.items())
     ]
 
 
 def _being_made(outbox: Outbox, claims: Sequence[Claim]) -> set[int]:
     """Links whose person may exist by now; one that was refused does not, and will not before its record changes."""
     making = {c.link_id for c in claims if c.status == LinkStatus.CREATING and c.person_id is None}
-    refused = outbox.of_links(sorted(making), states=[OperationState.PARKED.value]) if making else None
-    return making - set(refused["link_id"].to_pylist() if refused else ())
+    return making - _refused(outbox, making)
+
+
+def _refused(outbox: Outbox, creating: Collection[int]) -> set[int]:
+    """Links of those whose missing side was refused: it is not there."""
+    if not creating:
+        return set()
+    return set(outbox.of_links(sorted(creating), states=[OperationState.PARKED.value])["link_id"].to_pylist())
 
 
 def _leave_out(

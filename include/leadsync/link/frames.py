@@ -38,6 +38,7 @@ PAIR_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "crm_open": pl.String,
     "crm_state": pl.Int64,
     "sys_merged": pl.String,
+    "unlinked": pl.List(pl.String),  # as `baseline` has it
 }
 
 SYSTEM = ("sys_id", "sys_type", "sys_deleted", "sys_merged")

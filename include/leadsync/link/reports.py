@@ -60,8 +60,10 @@ def ended(end: End, *, flagged: bool, merging: bool = False) -> list[Event]:
         return [{**_event("ended", about, code, message, rule, status), **became, "outcome": flag}]
     status = LinkStatus.PERSON_MERGED
     message = f"person {claim.person_id} was merged into {end.move.person_id}, who has {_name(end.kept)}"
+    if not end.move.person_moved:  # the survivor had asked for one that could not be made yet
+        message = f"a person merged into {claim.person_id} brought {_name(end.kept)}; no other one is made"
     event = {**_event("ended", about, status.value, message, "D44", status), **became}
-    if end.record_taken or merging:
+    if end.record_taken or merging or not claim.made:
         return [event]
     ask = f"{claim.entity.value} {claim.crm_id} and {_name(end.kept)} belong to one person now; merge them in Dynamics"
     duplicate = {"entity": claim.entity.value, "person_id": end.move.person_id, "crm_id": claim.crm_id}

@@ -32,7 +32,7 @@ class Successor:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One live link."""
+    """One live link. `made`: false where its CRM record was refused so far, and is not there."""
 
     link_id: int
     entity: Entity
@@ -40,6 +40,7 @@ class Claim:
     crm_id: str
     status: str
     version: int
+    made: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,9 @@ def resolve(
     """Links that move, and links that end; the others stay as they are.
 
     `claims` must hold every live link of every person and record involved. A person keeps the link that it had itself
-    before one that came with a merge (D44); a record goes on with the link that has the fewest merges and steps to it
-    (D37, D42: who has a link keeps it). After that contacts go before leads, then the oldest. What loses its record to
-    another link leaves its person to the next one.
+    before one that came with a merge (D44), unless its record was never made (R48); a record goes on with the link that
+    has the fewest merges and steps to it (D37, D42: who has a link keeps it). After that contacts go before leads, then
+    the oldest. What loses its record to another link leaves its person to the next one.
     """
     moves = [
         Move(claim, person_of.get(claim.person_id or 0, claim.person_id), record_of.get(claim.crm_id))
@@ -153,9 +154,9 @@ def _who(move: Move) -> int:
     return move.person_id if move.person_id is not None else -move.claim.link_id
 
 
-def _of_person(move: Move) -> tuple[bool, int, tuple[bool, int, int]]:
+def _of_person(move: Move) -> tuple[bool, bool, int, tuple[bool, int, int]]:
     """Which of its links a person prefers."""
-    return move.person_moved, move.successor.steps if move.successor else 0, _rank(move)
+    return not move.claim.made, move.person_moved, move.successor.steps if move.successor else 0, _rank(move)
 
 
 def _of_record(move: Move) -> tuple[int, int, bool, tuple[bool, int, int]]:

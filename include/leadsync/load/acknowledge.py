@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from include.leadsync.baseline import close_base, open_base
 from include.leadsync.load.outcome import Outcome, Write
 from include.leadsync.merge import Change
 from include.leadsync.model import Canonical, Direction, LinkStatus, OperationKind
@@ -22,7 +23,8 @@ class LinkState:
     """One stored link, opened for change."""
 
     def __init__(self, row: Mapping[str, Any], layout: Sequence[str], names: Sequence[str]) -> None:
-        stored = dict(zip(layout, json.loads(row["base"])["v"], strict=True)) if row["base"] else {}
+        stored, unlinked = open_base(row["base"], layout)
+        self._unlinked = set(unlinked)  # fields on which both sides never agreed
         self.row = row
         self.names = names
         self.base: dict[str, Canonical] = {name: stored.get(name) for name in names}
@@ -45,6 +47,7 @@ class LinkState:
                 self.sides[target][write.field] = (shown, True)
                 continue
             self.base[write.field] = write.after
+            self._unlinked.discard(write.field)
             self.sides[target].pop(write.field, None)
             if shown != write.after:
                 self.sides[target][write.field] = (shown, False)
@@ -75,7 +78,7 @@ class LinkState:
 
     def stored(self) -> dict[str, Any]:
         """The columns to write back."""
-        columns: dict[str, Any] = {"base": json.dumps({"v": list(self.base.values())}, ensure_ascii=False)}
+        columns: dict[str, Any] = {"base": close_base(self.base.values(), sorted(self._unlinked & {*self.base}))}
         for side, entries in self.sides.items():
             shown = {name: value for name, (value, _) in entries.items()}
             still_open = sorted(name for name, (_, is_open) in entries.items() if is_open)

@@ -1,8 +1,8 @@
 """Fields that have no baseline yet, and fields somebody wants refreshed (R95–R97, R100, D69).
 
 A field that joined the map is not a first link: its values come from one side, empty ones included, as in the
-native sync. What either side changed since a baseline is decided by the usual rules also here, so that
-a refresh never overrides a winner.
+native sync. What was refused of a first link did not join. What either side changed since a baseline is decided by
+the usual rules also here, so that a refresh never overrides a winner.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def refreshed(
         for rows, towards in ((linked & ~mine, direction), (linked & mine, stretch.direction if of_job else direction)):
             way = _way(field, towards)
             if way and field.name in new:
-                parts[0] = _joined(parts[0], rows, field, way)
+                left_over = pairs["unlinked"].list.contains(field.name).fill_null(value=False)
+                parts[0] = _joined(parts[0], rows & ~left_over, field, way)
         way = _way(field, stretch.direction)
         if of_job and stretch.asked and way:
             parts.append(_drifted(pairs, parts[0], mine & linked, field, way))
