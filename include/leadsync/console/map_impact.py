@@ -56,7 +56,8 @@ def of_added(engine: Engine, proposal: Proposal) -> dict[str, Any]:
     policy, backfill = proposal.settings.policies.first_link, proposal.settings.backfill
     first_link = None if policy == "by_type" else System(policy)
     stretch = Stretch((field.name,), backfill.direction, tuple(pairs["link_id"].to_list()))
-    linked = pairs.with_columns(pl.lit(value=False).alias("n.@agreed"))  # on other fields: this one joins (R95)
+    nothing_left = pl.lit(None, pl.List(pl.String)).alias("unlinked")
+    linked = pairs.with_columns(nothing_left, pl.lit(value=False).alias("n.@agreed"))  # on others: this one joins (R95)
     known = FieldMap(entity, (field, replace(field, rule=replace(field.rule, name="@agreed"))))
     decided = merge(pairs, field_map, first_link)
     decisions = refreshed(decided, linked, known, backfill.direction, stretch)
