@@ -132,7 +132,9 @@ def test_a_damaged_dataset_says_which(url: str) -> None:
 
 def test_what_is_kept_at_hand_is_what_a_reader_would_get(url: str) -> None:
     staging, reader = Staging(url, RUN, at_hand=True), Staging(url, RUN)
-    times = pl.DataFrame({"at": [datetime(2026, 3, 1, tzinfo=UTC)], "flag": [None]}, schema_overrides={"flag": pl.Boolean})
+    times = pl.DataFrame(
+        {"at": [datetime(2026, 3, 1, tzinfo=UTC)], "flag": [None]}, schema_overrides={"flag": pl.Boolean}
+    )
     for name, rows in {"plan": ROWS, "times": times, "none": ROWS.head(0)}.items():
         staging.write(name, rows)
         assert staging.read(name).equals(rows)
