@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import pyarrow as pa
 import sqlalchemy as sa
 
 from include.leadsync.model import OperationKind, OperationState
 from include.leadsync.state.schema import link, operation
-from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
+from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch, nothing
 
 PENDING, IN_FLIGHT = OperationState.PENDING.value, OperationState.IN_FLIGHT.value
+
+_WITH_LINKS = (
+    sa.select(
+        *(column for column in operation.columns if column.name not in {"person_id", "crm_id"}),
+        sa.func.coalesce(operation.c.person_id, link.c.person_id).label("person_id"),
+        sa.func.coalesce(operation.c.crm_id, link.c.crm_id).label("crm_id"),
+        link.c.version,
+        link.c.crm_etag,
+        link.c.status.label("link_status"),
+    )
+    .select_from(operation.outerjoin(link, link.c.link_id == operation.c.link_id))
+    .order_by(operation.c.lane, operation.c.created_at, operation.c.op_id)
+)
 
 
 class Claiming:
@@ -27,23 +43,18 @@ class Claiming:
         return self._with_links(tx, marked)
 
     def _choose(self, tx: Transaction, direction: str, lane: int | None, kind: str | None, limit: int) -> list[str]:
-        due = operation.c.not_before.is_(None) | (operation.c.not_before <= self._store.micros())
-        statement = sa.select(operation.c.op_id, operation.c.link_id).where(
-            operation.c.state == PENDING, operation.c.direction == direction, due, ~_has_predecessor()
-        )
-        if lane is not None:
-            statement = statement.where(operation.c.lane == lane)
-        if kind is not None:
-            statement = statement.where(operation.c.kind == kind)
-        ordered = statement.order_by(operation.c.lane, operation.c.created_at, operation.c.op_id).limit(limit)
+        asked = {"now": self._store.micros(), "of_direction": direction, "most": limit}
+        asked |= {name: value for name, value in (("of_lane", lane), ("of_kind", kind)) if value is not None}
         chosen, links = [], set()
-        for op_id, link_id in driver_rows(tx, ordered):
+        for op_id, link_id in driver_rows(tx, _due(one_lane=lane is not None, one_kind=kind is not None), asked):
             if link_id is None or link_id not in links:  # an activity and a write of one link go in two batches
                 chosen.append(op_id)
                 links.add(link_id)
         return chosen
 
     def _mark(self, tx: Transaction, op_ids: list[str], fence: int, batch_id: str) -> list[str]:
+        if not op_ids:
+            return []
         mine = self._store.bulk.one_of(operation.c.op_id, op_ids)
         change = (
             sa.update(operation)
@@ -56,26 +67,32 @@ class Claiming:
                 updated_at=self._store.micros(),
             )
         )
-        if not op_ids:
-            return []
         return list(tx.execute(change.returning(operation.c.op_id)).scalars())
 
     def _with_links(self, tx: Transaction, op_ids: list[str]) -> pa.Table:
-        columns = [column for column in operation.columns if column.name not in {"person_id", "crm_id"}]
-        statement = (
-            sa.select(
-                *columns,
-                sa.func.coalesce(operation.c.person_id, link.c.person_id).label("person_id"),
-                sa.func.coalesce(operation.c.crm_id, link.c.crm_id).label("crm_id"),
-                link.c.version,
-                link.c.crm_etag,
-                link.c.status.label("link_status"),
-            )
-            .select_from(operation.outerjoin(link, link.c.link_id == operation.c.link_id))
-            .where(self._store.bulk.one_of(operation.c.op_id, op_ids))
-            .order_by(operation.c.lane, operation.c.created_at, operation.c.op_id)
-        )
-        return fetch(tx, statement, texts=("crm_id", "link_status"))
+        texts = ("crm_id", "link_status")
+        if not op_ids:
+            return nothing(_WITH_LINKS, texts=texts)
+        return fetch(tx, _WITH_LINKS.where(self._store.bulk.one_of(operation.c.op_id, op_ids)), texts=texts)
+
+
+@cache
+def _due(*, one_lane: bool, one_kind: bool) -> sa.Select[Any]:
+    """What may be sent `now`, of a direction and perhaps of a lane and a kind, `most` rows of it.
+
+    Built once: a loader asks for every lane of both systems, and building it costs more than running it.
+    """
+    due = operation.c.not_before.is_(None) | (operation.c.not_before <= sa.bindparam("now"))
+    of_direction = operation.c.direction == sa.bindparam("of_direction")
+    statement = sa.select(operation.c.op_id, operation.c.link_id).where(
+        operation.c.state == PENDING, of_direction, due, ~_has_predecessor()
+    )
+    if one_lane:
+        statement = statement.where(operation.c.lane == sa.bindparam("of_lane"))
+    if one_kind:
+        statement = statement.where(operation.c.kind == sa.bindparam("of_kind"))
+    most = sa.bindparam("most", type_=sa.Integer())
+    return statement.order_by(operation.c.lane, operation.c.created_at, operation.c.op_id).limit(most)
 
 
 def _has_predecessor() -> sa.ColumnElement[bool]:

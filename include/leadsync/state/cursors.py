@@ -10,6 +10,11 @@ from include.leadsync.errors import AnotherRunAtWork
 from include.leadsync.state.schema import cursor
 from include.leadsync.state.store import StateStore, Transaction
 
+_OF_STREAM = cursor.c.stream == sa.bindparam("of_stream")
+_PLACE = sa.select(cursor.c.token, cursor.c.as_of, cursor.c.version).where(_OF_STREAM)
+_MOVE = sa.update(cursor).where(_OF_STREAM, cursor.c.version == sa.bindparam("expected"))
+"""Built once: building them costs more than running them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -29,9 +34,7 @@ class Cursors:
     def get(self, stream: str, tx: Transaction | None = None) -> Cursor | None:
         """The cursor of a stream; None before its first run."""
         with self._store.look(tx) as connection:
-            row = connection.execute(
-                sa.select(cursor.c.token, cursor.c.as_of, cursor.c.version).where(cursor.c.stream == stream)
-            ).one_or_none()
+            row = connection.execute(_PLACE, {"of_stream": stream}).one_or_none()
         return Cursor(*row) if row else None
 
     def advance(self, stream: str, token: str, as_of: str, expected_version: int, tx: Transaction | None = None) -> int:
@@ -46,8 +49,8 @@ class Cursors:
             if expected_version == 0:
                 moved = self._first(connection, stream, values)
             else:
-                same = (cursor.c.stream == stream) & (cursor.c.version == expected_version)
-                moved = connection.execute(sa.update(cursor).where(same).values(values)).rowcount
+                same = {"of_stream": stream, "expected": expected_version}
+                moved = connection.execute(_MOVE, same | values).rowcount
             if not moved:
                 raise AnotherRunAtWork(
                     f"cursor of {stream} moved on since version {expected_version}; another run read the same"

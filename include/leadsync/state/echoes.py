@@ -8,7 +8,7 @@ from datetime import datetime
 import pyarrow as pa
 import sqlalchemy as sa
 
-from include.leadsync.state.arrow import conform, filled, to_micros, with_all_columns
+from include.leadsync.state.arrow import conform, empty_table, filled, to_micros, with_all_columns
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.column_kinds import MOMENT
 from include.leadsync.state.schema import echo, seen_activity
@@ -36,6 +36,8 @@ class Echoes:
 
     def of_persons(self, person_ids: Sequence[int], tx: Transaction | None = None) -> pa.Table:
         """Echoes still expected of these persons, oldest first."""
+        if not person_ids:
+            return empty_table(list(echo.columns))
         statement = sa.select(*echo.columns).where(self._store.bulk.one_of(echo.c.person_id, person_ids))
         with self._store.look(tx) as connection:
             return fetch(connection, statement.order_by(echo.c.written_at, echo.c.op_id, echo.c.field))
@@ -63,6 +65,8 @@ class SeenActivities:
 
     def unseen(self, guids: Sequence[str], tx: Transaction | None = None) -> list[str]:
         """Those not taken in yet, in the order given, each once."""
+        if not guids:
+            return []
         seen = sa.select(seen_activity.c.guid).where(self._store.bulk.one_of(seen_activity.c.guid, guids))
         with self._store.look(tx) as connection:
             known = {guid for (guid,) in driver_rows(connection, seen)}

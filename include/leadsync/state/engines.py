@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -75,7 +76,6 @@ def make_engine(url: URL) -> sa.Engine:
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -118,17 +118,26 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """A transaction that reads first and writes later fails at once when another wrote in between: lock first."""
+def begin_sqlite(connection: sa.Connection) -> None:
+    """A transaction that reads first and writes later fails at once when another wrote in between: lock first.
+
+    The driver is told directly: with a listener for it, SQLAlchemy asks for listeners at every statement.
+
+    Raises:
+        sqlite3.Error: another holds the lock, or what `translate` knows.
+    """
     writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
 
 
-def translate(error: DBAPIError | PoolTimeout, url: URL) -> LeadSyncError | None:
+def translate(error: DBAPIError | sqlite3.Error | PoolTimeout, url: URL) -> LeadSyncError | None:
     """What a failure of the database means for the run; None when it is a mistake of ours."""
     where = place_of(url)
     if isinstance(error, PoolTimeout):
         return StateUnavailable(f"all connections to the {where} are in use; fewer parallel tasks will do")
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_meaning(error, where)
     origin = error.orig
     if isinstance(origin, sqlite3.Error):
         return _sqlite_meaning(origin, where)

@@ -29,6 +29,19 @@ MAX_TTL = 60.0
 """A holder's death is noticed within a minute (DECISIONS 13)."""
 
 _FENCE = "fence"
+_OF_NAME = lease.c.name == sa.bindparam("of_name")
+_OF_FENCE = lease.c.fence == sa.bindparam("of_fence")
+_BY_FENCE = _OF_NAME & _OF_FENCE
+_BY_HOLDER = _OF_NAME & (lease.c.holder == sa.bindparam("of_holder"))
+_COUNT = sa.update(counter).where(counter.c.name == _FENCE).values(value=counter.c.value + 1).returning(counter.c.value)
+_HOLDER = sa.select(lease.c.holder, lease.c.expires_at).where(_OF_NAME)
+_HELD = sa.select(lease.c.holder).where(_OF_FENCE, lease.c.holder.is_not(None)).with_for_update()
+_TAKE = sa.update(lease).where(_OF_NAME)
+_EXTEND = sa.update(lease).where(_BY_HOLDER)
+_RENEW = sa.update(lease).where(_BY_FENCE, lease.c.holder.is_not(None))
+_RELEASE, _RELEASE_BY = (sa.update(lease).where(ours) for ours in (_BY_FENCE, _BY_HOLDER))
+"""Built once: building them costs more than running them."""
+_FREE = {"holder": None, "expires_at": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +74,18 @@ class Leases:
         with self._store.begin() as tx:
             self._store.insert_if_absent(tx, counter, {"name": _FENCE, "value": 0}, ("name",))
             # The counter is taken first: on PostgreSQL its row lock lets one acquirer in at a time.
-            fence = tx.execute(
-                sa.update(counter)
-                .where(counter.c.name == _FENCE)
-                .values(value=counter.c.value + 1)
-                .returning(counter.c.value)
-            ).scalar_one()
+            fence = tx.execute(_COUNT).scalar_one()
             now, ttl = self._store.micros(), int(ttl_seconds * 1_000_000)
             if self._taken(tx, name, holder, now, ttl):
                 return None
             row = {"holder": holder, "fence": fence, "expires_at": now + ttl}
             if not self._store.insert_if_absent(tx, lease, {"name": name, **row}, ("name",)):
-                tx.execute(sa.update(lease).where(lease.c.name == name).values(row))
+                tx.execute(_TAKE, {"of_name": name, **row})
         return Lease(name, holder, fence, from_micros(now + ttl), ttl_seconds)
 
     @staticmethod
     def _taken(tx: Transaction, name: str, holder: str, now: int, ttl: int) -> bool:
-        row = tx.execute(sa.select(lease.c.holder, lease.c.expires_at).where(lease.c.name == name)).one_or_none()
+        row = tx.execute(_HOLDER, {"of_name": name}).one_or_none()
         if row is None or row.holder in {None, holder} or row.expires_at <= now:
             return False
         longest = now + int(MAX_TTL * 1_000_000)
@@ -92,40 +100,36 @@ class Leases:
         """
         with self._store.begin() as tx:
             expires = self._store.micros() + int(held.ttl * 1_000_000)
-            ours = (lease.c.name == held.name) & (lease.c.fence == held.fence) & lease.c.holder.is_not(None)
-            if not tx.execute(sa.update(lease).where(ours).values(expires_at=expires)).rowcount:
+            ours = {"of_name": held.name, "of_fence": held.fence}
+            if not tx.execute(_RENEW, {**ours, "expires_at": expires}).rowcount:
                 raise self._lost(tx, held.fence, held.name)
         return replace(held, expires_at=from_micros(expires))
 
     def release(self, held: Lease) -> bool:
         """Give a lease back; False when somebody else has it by now."""
-        ours = (lease.c.name == held.name) & (lease.c.fence == held.fence)
         with self._store.begin() as tx:
-            return tx.execute(sa.update(lease).where(ours).values(holder=None, expires_at=0)).rowcount > 0
+            return tx.execute(_RELEASE, {"of_name": held.name, "of_fence": held.fence, **_FREE}).rowcount > 0
 
     def extend_by(self, name: str, holder: str, ttl_seconds: float) -> bool:
         """Hold a lease for longer under its holder's name, from another process of the same run.
 
         False when somebody else has it, or it was released.
         """
-        ours = (lease.c.name == name) & (lease.c.holder == holder)
         with self._store.begin() as tx:
             expires = self._store.micros() + int(ttl_seconds * 1_000_000)
-            return tx.execute(sa.update(lease).where(ours).values(expires_at=expires)).rowcount > 0
+            return tx.execute(_EXTEND, {"of_name": name, "of_holder": holder, "expires_at": expires}).rowcount > 0
 
     def release_by(self, name: str, holder: str) -> bool:
         """Give a lease back under its holder's name; False when somebody else has it."""
-        ours = (lease.c.name == name) & (lease.c.holder == holder)
         with self._store.begin() as tx:
-            return tx.execute(sa.update(lease).where(ours).values(holder=None, expires_at=0)).rowcount > 0
+            return tx.execute(_RELEASE_BY, {"of_name": name, "of_holder": holder, **_FREE}).rowcount > 0
 
     def check(self, fence: int, tx: Transaction) -> None:
         """Prove inside a writing transaction that the lease with this fencing number is still held.
 
         Until that transaction ends nobody can take the lease over. Raises `LeaseLost`.
         """
-        ours = sa.select(lease.c.holder).where(lease.c.fence == fence, lease.c.holder.is_not(None))
-        if tx.execute(ours.with_for_update()).one_or_none() is None:
+        if tx.execute(_HELD, {"of_fence": fence}).one_or_none() is None:
             raise self._lost(tx, fence)
 
     def holder(self, name: str = WRITER) -> str | None:

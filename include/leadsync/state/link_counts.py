@@ -13,6 +13,11 @@ from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state.schema import link, link_count
 from include.leadsync.state.store import StateStore, Transaction, driver_rows
 
+_OF_GROUP = (link_count.c.entity == sa.bindparam("of_entity")) & (link_count.c.status == sa.bindparam("of_status"))
+_MORE = sa.update(link_count).where(_OF_GROUP).values(links=link_count.c.links + sa.bindparam("more"))
+_TOTAL = sa.select(sa.func.coalesce(sa.func.sum(link_count.c.links), 0))
+_GROUPS = sa.select(link.c.entity, link.c.status, sa.func.count()).group_by(link.c.entity, link.c.status)
+
 
 class LinkCounts:
     """The counters; changed in the transaction that changes the links."""
@@ -22,7 +27,7 @@ class LinkCounts:
 
     def total(self, entity: Entity | str | None, status: LinkStatus | str | None, tx: Transaction | None = None) -> int:
         """Sum of the counters that fit; None fits all."""
-        statement = sa.select(sa.func.coalesce(sa.func.sum(link_count.c.links), 0))
+        statement = _TOTAL
         if entity is not None:
             statement = statement.where(link_count.c.entity == str(entity))
         if status is not None:
@@ -49,8 +54,7 @@ class LinkCounts:
         self._apply(tx, after)
 
     def _of(self, tx: Transaction, ids: Sequence[int]) -> Counter[tuple[str, str]]:
-        groups = sa.select(link.c.entity, link.c.status, sa.func.count()).group_by(link.c.entity, link.c.status)
-        found = driver_rows(tx, groups.where(self._store.bulk.one_of(link.c.link_id, ids)))
+        found = driver_rows(tx, _GROUPS.where(self._store.bulk.one_of(link.c.link_id, ids)))
         return Counter({(entity, status): links for entity, status, links in found})
 
     def _apply(self, tx: Transaction, change: Counter[tuple[str, str]]) -> None:
@@ -58,5 +62,4 @@ class LinkCounts:
             if links:
                 row = {"entity": entity, "status": status, "links": 0}
                 self._store.insert_if_absent(tx, link_count, row, ("entity", "status"))
-                of_group = (link_count.c.entity == entity) & (link_count.c.status == status)
-                tx.execute(sa.update(link_count).where(of_group).values(links=link_count.c.links + links))
+                tx.execute(_MORE, {"of_entity": entity, "of_status": status, "more": links})

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from include.leadsync.model import Entity, LinkStatus
-from include.leadsync.state.arrow import conform, filled, with_all_columns
+from include.leadsync.state.arrow import conform, empty_table, filled, with_all_columns
 from include.leadsync.state.column_kinds import MOMENT, NUMBER
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.link_counts import LinkCounts
@@ -32,6 +32,12 @@ HISTORY = (
 )
 """Links that ended: what became of a record that is met again."""
 _COLUMNS = list(link.columns)
+_LINKS = sa.select(*_COLUMNS)
+_DIRTY = _LINKS.where(link.c.dirty.is_not(None), link.c.status.in_(LIVE)).order_by(link.c.link_id)
+_LAYOUTS = sa.select(layout.c.layout_id, layout.c.entity, layout.c.fields_json)
+_BEGUN_AGAIN = sa.select(synced_field.c.name, synced_field.c.generation).where(
+    synced_field.c.entity == sa.bindparam("of_entity"), synced_field.c.generation > 1
+)
 _PAGE = 50_000
 
 
@@ -87,14 +93,15 @@ class Links:
 
     def dirty(self, limit: int, tx: Transaction | None = None) -> pa.Table:
         """Live links whose two sides must be read afresh, lowest link_id first."""
-        statement = sa.select(*_COLUMNS).where(link.c.dirty.is_not(None), link.c.status.in_(LIVE))
         with self._store.look(tx) as connection:
-            return fetch(connection, statement.order_by(link.c.link_id).limit(limit))
+            return fetch(connection, _DIRTY.limit(limit))
 
     def _find(
         self, column: sa.Column[Any], ids: Sequence[Any], tx: Transaction | None, statuses: Sequence[str] | None
     ) -> pa.Table:
-        statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(column, ids))
+        if not ids:
+            return empty_table(_COLUMNS)
+        statement = _LINKS.where(self._store.bulk.one_of(column, ids))
         if statuses is not None:
             statement = statement.where(link.c.status.in_(statuses))
         if tx is not None and is_writing(tx):
@@ -192,9 +199,11 @@ class Links:
 
     def set_dirty(self, link_ids: Sequence[int], reason: str, tx: Transaction | None = None) -> int:
         """Have both sides of links read afresh by the next cycle; returns how many."""
+        if not link_ids:
+            return 0
         change = sa.update(link).where(self._store.bulk.one_of(link.c.link_id, link_ids))
         with self._store.within(tx) as connection:
-            return connection.execute(change.values(dirty=reason)).rowcount if link_ids else 0
+            return connection.execute(change.values(dirty=reason)).rowcount
 
     def set_all_dirty(self, entity: Entity | str, reason: str, tx: Transaction | None = None) -> int:
         """Have both sides of every live link of an entity read afresh, some in each cycle; returns how many."""
@@ -272,8 +281,7 @@ class Links:
     def layouts(self, tx: Transaction | None = None) -> dict[int, list[str]]:
         """Field ids of every layout, in order; one of an older generation is named so that nobody asks for it."""
         with self._store.look(tx) as connection:
-            statement = sa.select(layout.c.layout_id, layout.c.entity, layout.c.fields_json)
-            rows = driver_rows(connection, statement)
+            rows = driver_rows(connection, _LAYOUTS)
             now = {entity: self._generations(entity, connection) for entity in {entity for _, entity, _ in rows}}
         return {
             key: [_current(name, kind, now[entity]) for name, kind in json.loads(text)] for key, entity, text in rows
@@ -281,11 +289,9 @@ class Links:
 
     def _generations(self, entity: Entity | str, tx: Transaction | None) -> dict[str, int]:
         """Fields that began more than once, with how often."""
-        again = sa.select(synced_field.c.name, synced_field.c.generation).where(
-            synced_field.c.entity == str(entity), synced_field.c.generation > 1
-        )
         with self._store.look(tx) as connection:
-            return {name: generation for name, generation in driver_rows(connection, again)}  # noqa: C416 - rows are no pairs
+            again = driver_rows(connection, _BEGUN_AGAIN, {"of_entity": str(entity)})
+            return {name: generation for name, generation in again}  # noqa: C416 - rows are no pairs
 
     def after(
         self,

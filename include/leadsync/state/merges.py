@@ -29,6 +29,8 @@ class PersonMerges:
     def survivors(self, persons: Collection[int], tx: Transaction | None = None) -> dict[int, int]:
         """Those of the persons that were merged away, with the one that is left at the end of their chain."""
         found: dict[int, int] = {}
+        if not persons:
+            return found
         with self._store.look(tx) as connection:
             ends = {person: person for person in persons}
             for _ in range(_HOPS):

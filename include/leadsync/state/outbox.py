@@ -9,7 +9,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from include.leadsync.model import STANDING, Direction, Lane, OperationKind, OperationState
-from include.leadsync.state.arrow import conform, filled, with_all_columns
+from include.leadsync.state.arrow import conform, empty_table, filled, with_all_columns
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.claiming import Claiming
 from include.leadsync.state.column_kinds import MOMENT, NUMBER
@@ -23,6 +23,7 @@ _COLUMNS = list(operation.columns)
 
 REJECTED, UNANSWERED = "rejected", "unanswered"
 """Codes of parked operations whose whole plan somebody rejected, or nobody approved in time."""
+_AGAIN = OnConflict(("op_id",), replace_if=sa.or_(*(operation.c.state == state for state in (*WAITING, SUPERSEDED))))
 _DECIDED_AGAINST = operation.c.plan_hash.is_not(None) & operation.c.code.in_([REJECTED, UNANSWERED])
 
 
@@ -68,10 +69,9 @@ class Outbox:
             rows = filled(rows, name, 0, NUMBER)
         for name in ("created_at", "updated_at"):
             rows = filled(rows, name, now, MOMENT)
-        again = sa.or_(*(operation.c.state == state for state in (*WAITING, SUPERSEDED)))
         with self._store.within(tx) as connection:
             rows = with_all_columns(rows, _COLUMNS)
-            return self._store.bulk.insert(connection, operation, rows, OnConflict(("op_id",), replace_if=again))
+            return self._store.bulk.insert(connection, operation, rows, _AGAIN)
 
     def supersede(self, link_ids: Sequence[int], tx: Transaction | None = None) -> int:
         """A newer plan replaces what waits for these links: pending, parked and held become superseded.
@@ -209,6 +209,8 @@ class Outbox:
         self, link_ids: Sequence[int], tx: Transaction | None = None, states: Sequence[str] = OPEN
     ) -> pa.Table:
         """Operations of links, by default those not finished: what is on its way or parked for them."""
+        if not link_ids:
+            return empty_table(_COLUMNS)
         statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(operation.c.link_id, link_ids))
         with self._store.look(tx) as connection:
             return fetch(connection, statement.where(operation.c.state.in_(states)))

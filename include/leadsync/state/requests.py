@@ -9,6 +9,7 @@ from uuid import uuid4
 import pyarrow as pa
 import sqlalchemy as sa
 
+from include.leadsync.state.arrow import empty_table
 from include.leadsync.state.schema import request
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
 
@@ -91,6 +92,8 @@ class Requests:
         oldest = oldest.order_by(request.c.created_at, request.c.request_id).limit(limit)
         with self._store.within(tx) as connection:
             ids = [key for (key,) in driver_rows(connection, oldest.with_for_update(skip_locked=True))]
+            if not ids:
+                return empty_table(_COLUMNS)
             mine = self._store.bulk.one_of(request.c.request_id, ids)
             connection.execute(sa.update(request).where(mine).values(state=TAKEN, run_id=run_id, taken_at=now))
             return fetch(connection, sa.select(*_COLUMNS).where(mine).order_by(request.c.created_at))

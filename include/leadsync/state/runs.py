@@ -17,6 +17,12 @@ from include.leadsync.state.store import StateStore, Transaction, fetch
 
 Json = Any
 
+_RUN_ID = sa.bindparam("of_run", type_=sa.Text())
+_REPORT = sa.select(run.c.report_json).where(run.c.run_id == _RUN_ID)
+_REPORT_TO_CHANGE = _REPORT.with_for_update()
+_CHANGE_REPORT = sa.update(run).where(run.c.run_id == _RUN_ID).values(report_json=sa.bindparam("report"))
+"""Said at every step of a run: built once, for building them costs more than running them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -50,7 +56,7 @@ class Runs:
     ) -> None:
         """Note how a run ended, in one word (done, failed, skipped) and in full."""
         with self._store.within(tx) as connection:
-            known = connection.execute(sa.select(run.c.report_json).where(run.c.run_id == run_id)).scalar()
+            known = connection.execute(_REPORT, {"of_run": run_id}).scalar()
             whole = json.loads(known or "{}") | dict(report or {})
             whole.pop("progress", None)
             values = {"finished_at": self._store.micros(), "outcome": outcome, "report_json": _dump(whole)}
@@ -66,10 +72,10 @@ class Runs:
 
     def _add(self, run_id: str, part: str, step: str, row: Mapping[str, Json], tx: Transaction | None) -> None:
         with self._store.within(tx) as connection:
-            known = sa.select(run.c.report_json).where(run.c.run_id == run_id)
-            report = json.loads(connection.execute(known.with_for_update()).scalar() or "{}")
+            known = connection.execute(_REPORT_TO_CHANGE, {"of_run": run_id}).scalar()
+            report = json.loads(known or "{}")
             report.setdefault(part, {})[step] = dict(row)
-            connection.execute(sa.update(run).where(run.c.run_id == run_id).values(report_json=_dump(report)))
+            connection.execute(_CHANGE_REPORT, {"of_run": run_id, "report": _dump(report)})
 
     def get(self, run_id: str, tx: Transaction | None = None) -> Run | None:
         """One run by its id."""

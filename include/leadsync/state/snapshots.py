@@ -11,6 +11,13 @@ from include.leadsync.state.arrow import to_micros
 from include.leadsync.state.schema import snapshot
 from include.leadsync.state.store import StateStore, Transaction
 
+_HERE = (snapshot.c.system == sa.bindparam("of_system")) & (snapshot.c.entity == sa.bindparam("of_entity"))
+_BODY = sa.select(snapshot.c.body).where(_HERE)
+_RECENT_BODY = _BODY.where(snapshot.c.seen_at >= sa.bindparam("since"))
+_DIGEST = sa.select(snapshot.c.digest).where(_HERE)
+_REPLACE = sa.update(snapshot).where(_HERE)
+"""Built once: a cycle asks a dozen times, and building them costs more than running them."""
+
 
 class Metadata:
     """One text per system and entity."""
@@ -22,19 +29,20 @@ class Metadata:
         self, system: str, entity: str, *, not_before: datetime | None = None, tx: Transaction | None = None
     ) -> str | None:
         """The text last put; None when there is none, or none seen since `not_before`."""
-        statement = sa.select(snapshot.c.body).where(snapshot.c.system == system, snapshot.c.entity == entity)
-        if not_before is not None:
-            statement = statement.where(snapshot.c.seen_at >= to_micros(not_before))
+        here = {"of_system": str(system), "of_entity": str(entity)}
         with self._store.look(tx) as connection:
-            return connection.execute(statement).scalar()
+            if not_before is None:
+                return connection.execute(_BODY, here).scalar()
+            return connection.execute(_RECENT_BODY, {**here, "since": to_micros(not_before)}).scalar()
 
     def put(self, system: str, entity: str, body: str, tx: Transaction | None = None) -> bool:
         """Keep a text and when it was seen; returns whether it differs from the one before."""
         values = {"digest": hashlib.sha256(body.encode()).hexdigest(), "body": body, "seen_at": self._store.micros()}
-        here = (snapshot.c.system == system) & (snapshot.c.entity == entity)
+        key = {"system": str(system), "entity": str(entity)}
+        here = {f"of_{name}": value for name, value in key.items()}
         with self._store.within(tx) as connection:
-            before = connection.execute(sa.select(snapshot.c.digest).where(here)).scalar()
-            key = {"system": str(system), "entity": str(entity)}
-            if not self._store.insert_if_absent(connection, snapshot, {**key, **values}, ("system", "entity")):
-                connection.execute(sa.update(snapshot).where(here).values(values))
+            before = connection.execute(_DIGEST, here).scalar()
+            first = before is None
+            if not first or not self._store.insert_if_absent(connection, snapshot, key | values, ("system", "entity")):
+                connection.execute(_REPLACE, here | values)
         return before != values["digest"]

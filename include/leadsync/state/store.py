@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +21,7 @@ from include.leadsync.state.bulk import Bulk
 from include.leadsync.state.bulk_postgresql import PostgresqlBulk
 from include.leadsync.state.bulk_sqlite import SqliteBulk
 from include.leadsync.state.column_kinds import MOMENT, TEXT
-from include.leadsync.state.engines import WRITES, make_engine, parse_url, place_of, translate
+from include.leadsync.state.engines import WRITES, begin_sqlite, make_engine, parse_url, place_of, translate
 from include.leadsync.state.migrate import is_current, migrate
 
 Transaction = sa.Connection
@@ -73,11 +75,11 @@ class StateStore:
 
         On SQLite it holds the one write lock from the start. Raises `StateUnavailable`.
         """
-        return self._translated(self._writing.begin())
+        return self._transaction(self._writing)
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A transaction that only reads, and waits for no writer. Raises `StateUnavailable`."""
-        return self._translated(self.engine.begin())
+        return self._transaction(self.engine)
 
     def within(self, tx: Transaction | None) -> AbstractContextManager[Transaction]:
         """The caller's transaction, or one of its own."""
@@ -97,20 +99,29 @@ class StateStore:
 
     def insert_if_absent(self, tx: Transaction, table: sa.Table, row: Mapping[str, Any], keys: Sequence[str]) -> int:
         """Insert one row unless its key is taken; returns 1 or 0."""
-        dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
-        insert = dialect.insert(table).values(dict(row)).on_conflict_do_nothing(index_elements=keys)
-        return tx.execute(insert.execution_options(preserve_rowcount=True)).rowcount
+        statement = _insert_if_absent(tx.dialect.name, table, tuple(row), tuple(keys))
+        return tx.execute(statement, dict(row)).rowcount
 
     @contextmanager
-    def _translated(self, inner: AbstractContextManager[Transaction]) -> Iterator[Transaction]:
+    def _transaction(self, engine: sa.Engine) -> Iterator[Transaction]:
         try:
-            with inner as connection:
+            with engine.begin() as connection:
+                if engine.dialect.name == "sqlite":
+                    begin_sqlite(connection)
                 yield connection
-        except (DBAPIError, PoolTimeout) as error:
+        except (DBAPIError, sqlite3.Error, PoolTimeout) as error:
             meaning = translate(error, self.engine.url)
             if meaning is None:
                 raise
             raise meaning from error
+
+
+@cache
+def _insert_if_absent(dialect: str, table: sa.Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> sa.Insert:
+    """Built once for each table: building it costs more than running it."""
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    named: sqlite.Insert | postgresql.Insert = insert.values({name: sa.bindparam(name) for name in columns})
+    return named.on_conflict_do_nothing(index_elements=keys).execution_options(preserve_rowcount=True)
 
 
 def is_writing(tx: Transaction) -> bool:
@@ -127,13 +138,22 @@ def fetch(
     `texts` or `moments`. Rows are taken from the driver as they are: wrapping ten thousand of them
     costs more than reading them.
     """
+    return from_rows(driver_rows(tx, statement), *_columns_of(statement, texts, moments))
+
+
+def nothing(statement: sa.Select[Any], *, texts: Sequence[str] = (), moments: Sequence[str] = ()) -> pa.Table:
+    """What `fetch` returns when there are no rows, where that is known without asking."""
+    return from_rows([], *_columns_of(statement, texts, moments))
+
+
+def _columns_of(statement: sa.Select[Any], texts: Sequence[str], moments: Sequence[str]) -> tuple[list[str], list[str]]:
     names: list[str] = []
     kinds: list[str] = []
     for column in statement.selected_columns:
         name = str(column.key)
         names.append(name)
         kinds.append(TEXT if name in texts else MOMENT if name in moments else kind_of(column))
-    return from_rows(driver_rows(tx, statement), names, kinds)
+    return names, kinds
 
 
 def driver_rows(
