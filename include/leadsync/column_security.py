@@ -29,7 +29,7 @@ def without_hidden(
     shown: dict[Entity, list[DynamicsAttribute]] = {}
     for entity, columns in tables.items():
         hidden = _hidden(engine, entity, columns, named_columns(engine.settings, entity))
-        shown[entity] = [replace(each, readable=each.readable and each.name not in hidden) for each in columns]
+        shown[entity] = [replace(each, readable=False) if each.name in hidden else each for each in columns]
     return shown
 
 

@@ -163,6 +163,8 @@ def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
         with engine.store.begin() as tx:
             leases.check(lease.fence, tx)
             left: pl.DataFrame = pl.from_arrow(outbox.in_flight(tx))  # type: ignore[assignment]
+            if left.is_empty():
+                return 0
             stands = pl.col("kind").is_in(sorted(STANDING))
             # What states a fact is sent again; a write is merged again from what both sides show.
             state = pl.when(stands).then(pl.lit("pending")).otherwise(pl.lit("superseded"))
@@ -201,6 +203,8 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
     links, nothing = Links(engine.store), pl.lit(None, pl.Int64).alias("version")
     if run.incremental:
         frame: pl.DataFrame = pl.from_arrow(links.dirty(_DIRTY_AT_ONCE))  # type: ignore[assignment]
+        if frame.is_empty():
+            return pl.DataFrame(schema=_SELECTION)
         return frame.select(*_SUBJECT, pl.col("dirty").alias("reason"), nothing).cast(_SELECTION)
     if run.kind == UNDO:
         return stage_undo(engine, run).cast(_SELECTION)
@@ -222,5 +226,7 @@ def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:
         return pl.DataFrame(schema=_REQUESTS)
     requests = Requests(engine.store)
     table = requests.pending() if run.dry_run else requests.claim(run.run_id, _REQUESTS_AT_ONCE)
+    if table.num_rows == 0:
+        return pl.DataFrame(schema=_REQUESTS)
     pending: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
     return pending.select(list(_REQUESTS)).cast(_REQUESTS)

@@ -7,7 +7,6 @@ of a run then works with the one copy that the run staged.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -127,13 +126,13 @@ def refresh_staged(engine: Engine, run: RunRequest) -> Schema:
 def stage_schema(engine: Engine, run: RunRequest, schema: Schema) -> None:
     """Put the schema beside the run's datasets."""
     document = {
-        "marketo": json.loads(_dump(schema.marketo)),
-        "dynamics": {entity.value: json.loads(_dump(columns)) for entity, columns in schema.dynamics.items()},
+        "marketo": schema.marketo,
+        "dynamics": {entity.value: columns for entity, columns in schema.dynamics.items()},
         "seen": {entity.value: list(columns) for entity, columns in schema.seen.items()},
         "proven": {entity.value: dict(shapes) for entity, shapes in schema.proven.items()},
         "fields": {entity.value: list(one.names) for entity, one in schema.maps.items()},
     }
-    engine.staging(run).write_json(DATASET, document)
+    engine.staging(run).write_text(f"{DATASET}.json", msgspec.json.encode(document).decode())
     engine.opened[DATASET] = (run.run_id, schema)
 
 

@@ -137,10 +137,9 @@ class CrmReader:
 
     def _asked_for(self) -> pa.Table:
         """Rows of links that must be read afresh, and of selected persons; missing ids are staged apart."""
-        selection = self._staging.read("selection").filter(
-            (pl.col("entity") == self._entity.value) & pl.col("crm_id").is_not_null()
-        )
-        ids = selection["crm_id"].unique(maintain_order=True).to_list()
+        selection = self._staging.read("selection")
+        mine = (selection["entity"] == self._entity.value) & selection["crm_id"].is_not_null()
+        ids = [*dict.fromkeys(selection["crm_id"].filter(mine))]
         raw = self._engine.dynamics.rows(self._entity, ids, self._columns) if ids else None
         found = set(raw["id"].to_pylist()) if raw is not None else set()
         missing = [crm_id for crm_id in ids if crm_id not in found]

@@ -81,6 +81,8 @@ def _opt_outs(changes: pl.DataFrame, own: pl.DataFrame, consent: list[str]) -> p
     Which of two lifts is ours cannot be told when they are close together; then the opt-out stands.
     """
     ordered = changes.filter(pl.col("field").is_in(consent)).sort("at", maintain_order=True).with_row_index("place")
+    if ordered.is_empty():
+        return pl.DataFrame(schema=OPT_OUTS_SCHEMA)
     key = ["person_id", "field"]
     out = ordered.filter(pl.col("new") == "true").join(own.select("guid"), on="guid", how="anti")
     out = out.unique(key, keep="last", maintain_order=True).select(*key, pl.col("place").alias("_out"), "at")

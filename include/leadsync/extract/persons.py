@@ -104,8 +104,7 @@ class PersonReader:
         return {"read": read, "deleted": len(deleted), "overwritten": overwritten.height}
 
     def _selected(self) -> list[int]:
-        selection = self._staging.read("selection")
-        selected = selection.filter(pl.col("person_id").is_not_null())["person_id"].to_list()
+        selected = self._selected_by_name()
         window, by_change = self._run.window, self._run.window_on == "modified"
         chosen = self._run.persons or self._run.of_fields
         if not self._run.incremental and not chosen and window.since and by_change:
@@ -120,7 +119,7 @@ class PersonReader:
         return ids & (linked | set(self._selected_by_name()) | self._asked)
 
     def _selected_by_name(self) -> list[int]:
-        return self._staging.read("selection").filter(pl.col("person_id").is_not_null())["person_id"].to_list()
+        return self._staging.read("selection")["person_id"].drop_nulls().to_list()
 
     def _changed_between(self, since: datetime, until: datetime | None) -> list[int]:
         token = self._engine.marketo.paging_token(since)
@@ -190,12 +189,13 @@ class PersonReader:
     def _echoes_of_losers(self, left: Mapping[int, int]) -> pl.DataFrame:
         """`left`: persons merged away → who is left, whose feed tells now what was written to the others (R73)."""
         echoes: pl.DataFrame = pl.from_arrow(Echoes(self._engine.store).of_persons(sorted(left)))  # type: ignore[assignment]
-        return echoes.with_columns(pl.col("person_id").replace(dict(left)))
+        return echoes.with_columns(pl.col("person_id").replace(dict(left))) if left else echoes
 
     def _in_doubt(self) -> list[int]:
         """Persons that a write of ours may have reached, read again in this run."""
-        selection = self._staging.read("selection").filter(pl.col("person_id").is_not_null())
-        return selection.filter(pl.col("reason").str.starts_with(Fate.UNKNOWN.value))["person_id"].to_list()
+        selection = self._staging.read("selection")
+        doubtful = selection["reason"].str.starts_with(Fate.UNKNOWN.value)
+        return selection["person_id"].filter(doubtful).drop_nulls().to_list()
 
     def _never_written(self, echoes: pl.DataFrame) -> pl.DataFrame:
         """Echoes of doubtful writes end with this feed: what it does not show was not written.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -130,16 +131,21 @@ def _copy_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def from_rows(rows: Sequence[Sequence[Any]], names: Sequence[str], kinds: Sequence[str]) -> pa.Table:
     """An Arrow table from driver rows."""
-    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = [_array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
+    if not rows:
+        return _no_rows(tuple(names), tuple(kinds))
+    arrays = [_array(values, kind) for values, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
     return pa.Table.from_arrays(arrays, names=list(names))
 
 
+@lru_cache(maxsize=256)
+def _no_rows(names: tuple[str, ...], kinds: tuple[str, ...]) -> pa.Table:
+    return pa.schema([(name, ARROW_TYPE[kind]) for name, kind in zip(names, kinds, strict=True)]).empty_table()
+
+
 def _array(values: Sequence[Any], kind: str) -> pa.Array:
-    if kind == TEXT:
-        return pa.array(values, pa.string())
-    stored = pa.array(values, pa.int64())
-    return stored if kind == NUMBER else stored.cast(ARROW_TYPE[kind])
+    if kind == FLAG:
+        return pa.array(values, pa.int64()).cast(pa.bool_())
+    return pa.array(values, ARROW_TYPE[kind])
 
 
 def empty_table(columns: Sequence[sa.Column[Any]]) -> pa.Table:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import sqlite
 from include.leadsync.state.arrow import driver_columns
 from include.leadsync.state.bulk import OnConflict
 
+_LISTED = sa.text("(SELECT value FROM json_each(:listed))")
 _DIALECT = sqlite.dialect()
 
 
@@ -23,8 +24,8 @@ class SqliteBulk:
 
     def one_of(self, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
         """`column IN (SELECT value FROM json_each(…))`: one parameter, however many values."""
-        listed = sa.func.json_each(sa.literal(json.dumps(list(values)))).table_valued("value")
-        return column.in_(sa.select(listed.c.value))
+        listed = sa.bindparam("listed", json.dumps(list(values)), sa.Text(), unique=True)
+        return column.op("IN", is_comparison=True)(_LISTED.bindparams(listed))
 
     def insert(self, tx: sa.Connection, table: sa.Table, rows: pa.Table, on_conflict: OnConflict | None = None) -> int:
         """One statement, run for every row inside the driver."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,8 +35,8 @@ _COLUMNS = list(link.columns)
 _LINKS = sa.select(*_COLUMNS)
 _DIRTY = _LINKS.where(link.c.dirty.is_not(None), link.c.status.in_(LIVE)).order_by(link.c.link_id)
 _LAYOUTS = sa.select(layout.c.layout_id, layout.c.entity, layout.c.fields_json)
-_BEGUN_AGAIN = sa.select(synced_field.c.name, synced_field.c.generation).where(
-    synced_field.c.entity == sa.bindparam("of_entity"), synced_field.c.generation > 1
+_BEGUN_AGAIN = sa.select(synced_field.c.entity, synced_field.c.name, synced_field.c.generation).where(
+    synced_field.c.generation > 1
 )
 _PAGE = 50_000
 
@@ -265,8 +265,8 @@ class Links:
 
     def layout(self, entity: Entity | str, fields: Sequence[tuple[str, str]], tx: Transaction | None = None) -> int:
         """The id of a layout: the ordered (field id, type) pairs that a base array of an entity holds."""
-        generations = self._generations(entity, tx)
-        marked = [[name, _marked(kind, generations.get(name, 1))] for name, kind in fields]
+        generations = self._generations(tx)
+        marked = [[name, _marked(kind, generations.get((str(entity), name), 1))] for name, kind in fields]
         text = json.dumps(marked, ensure_ascii=False, separators=(",", ":"))
         digest = hashlib.sha256(f"{entity}\n{text}".encode()).hexdigest()
         known = sa.select(layout.c.layout_id).where(layout.c.digest == digest)
@@ -282,16 +282,17 @@ class Links:
         """Field ids of every layout, in order; one of an older generation is named so that nobody asks for it."""
         with self._store.look(tx) as connection:
             rows = driver_rows(connection, _LAYOUTS)
-            now = {entity: self._generations(entity, connection) for entity in {entity for _, entity, _ in rows}}
+            now = self._generations(connection)
         return {
-            key: [_current(name, kind, now[entity]) for name, kind in json.loads(text)] for key, entity, text in rows
+            key: [_current(name, kind, now.get((entity, name), 1)) for name, kind in json.loads(text)]
+            for key, entity, text in rows
         }
 
-    def _generations(self, entity: Entity | str, tx: Transaction | None) -> dict[str, int]:
-        """Fields that began more than once, with how often."""
+    def _generations(self, tx: Transaction | None) -> dict[tuple[str, str], int]:
+        """Fields that began more than once, by entity and name, with how often."""
         with self._store.look(tx) as connection:
-            again = driver_rows(connection, _BEGUN_AGAIN, {"of_entity": str(entity)})
-            return {name: generation for name, generation in again}  # noqa: C416 - rows are no pairs
+            again = driver_rows(connection, _BEGUN_AGAIN)
+        return {(entity, name): generation for entity, name, generation in again}
 
     def after(
         self,
@@ -323,6 +324,6 @@ def _marked(kind: str, generation: int) -> str:
     return kind if generation == 1 else f"{kind}#{generation}"
 
 
-def _current(name: str, kind: str, generations: Mapping[str, int]) -> str:
+def _current(name: str, kind: str, now: int) -> str:
     generation = int(kind.partition("#")[2] or 1)
-    return name if generation == generations.get(name, 1) else f"{name}#{generation}"
+    return name if generation == now else f"{name}#{generation}"
