@@ -75,10 +75,9 @@ def test_whatever_starts_together_ends_as_if_it_had_come_one_by_one(machines: tu
         started = [machine.start(*words) for machine, words in orders]
         happens = dice.choice(["nothing", "killed", "asleep", "asleep"])
         told[happens] += 1
-        chosen = dice.choice(started)
         if happens == "killed":
-            chosen.send_signal(signal.SIGKILL)
-        asleep = [chosen] if happens == "asleep" and falls_asleep(one, chosen, dice.randrange(1, CALLS)) else []
+            dice.choice(started).send_signal(signal.SIGKILL)
+        asleep = one_asleep(one, started, dice) if happens == "asleep" else []
         said = [process.communicate(timeout=2 * PATIENCE)[1] for process in started if process not in asleep]
         settle(two)
         for sleeper in asleep:  # it has been away for so long that its values are old
@@ -102,11 +101,18 @@ def test_whatever_starts_together_ends_as_if_it_had_come_one_by_one(machines: tu
     sys.stdout.write(f"seeds {SEED} to {SEED + ROUNDS - 1}: {ROUNDS} times five at once, {dict(told)}\n")
 
 
-def falls_asleep(machine: CommandLine, process: subprocess.Popen[str], calls: int) -> bool:
-    """Stop a process after so many calls of all; False when it had ended by then."""
-    before = machine.sandbox.calls.position
-    wait_until(lambda: process.poll() is not None or machine.sandbox.calls.position - before >= calls, 2 * PATIENCE)
-    if process.poll() is not None:
-        return False
-    process.send_signal(signal.SIGSTOP)
-    return True
+def one_asleep(
+    machine: CommandLine, started: list[subprocess.Popen[str]], dice: random.Random
+) -> list[subprocess.Popen[str]]:
+    """Stop one of those that are still at work after some calls of all; empty when there is none."""
+    before, calls = machine.sandbox.calls.position, dice.randrange(1, CALLS)
+    running = dice.sample(started, len(started))
+
+    def is_time() -> bool:
+        running[:] = [process for process in running if process.poll() is None]
+        return not running or machine.sandbox.calls.position - before >= calls
+
+    wait_until(is_time, 2 * PATIENCE)
+    for process in running[:1]:
+        process.send_signal(signal.SIGSTOP)
+    return running[:1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,13 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.demo.systems import Dynamics
+from scripts.demo.systems import Dynamics, Marketo
 from scripts.local_airflow import LocalAirflow
 from scripts.local_airflow.environment import ROOT
 from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
 
 WEBHOOK_SECRET = "a-long-shared-secret"
+SECRET_ECHOED = "planted-secret-7"
 PLANTED = ["planted-person@example.com", "Plantedname", "planted title", "planted at nowhere"]
 
 
@@ -71,3 +73,19 @@ def cycle(airflow: LocalAirflow, sandbox: SandboxProcess) -> tuple[DagRun, str]:
     airflow.rest.wait_for_dags({"lead_sync"})
     run = airflow.rest.trigger("lead_sync")
     return run, airflow.rest.wait(run)
+
+
+@pytest.fixture(scope="package")
+def refused(airflow: LocalAirflow, sandbox: SandboxProcess) -> tuple[DagRun, str]:
+    """A run that fails because Marketo refuses the login, repeating a secret and a person's values; how it ended."""
+    answer = {"error": "unauthorized", "error_description": f"client_secret={SECRET_ECHOED} of {' '.join(PLANTED)}"}
+    rule = {"service": "marketo", "path": "/identity/", "effect": {"status": 401, "answer": json.dumps(answer)}}
+    marketo = Marketo(sandbox.marketo_url)
+    person = marketo.add(email="refused@example.com", firstName="Re", lastName="Fused", company="Tea")
+    airflow.rest.wait_for_dags({"sync_person_to_microsoft"})
+    marketo.control("faults/set", {"rules": [rule]})
+    try:
+        run = airflow.rest.trigger("sync_person_to_microsoft", {"persons": [person], "sync_as": "lead"})
+        return run, airflow.rest.wait(run)
+    finally:
+        marketo.control("faults/clear", {})

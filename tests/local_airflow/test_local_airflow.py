@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from scripts.local_airflow import AirflowRest, LocalAirflow, RestFailed, StartFa
 from scripts.local_airflow.environment import Secrets, environment
 from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
-from tests.local_airflow.conftest import PLANTED, WEBHOOK_SECRET, processes_of
+from tests.local_airflow.conftest import PLANTED, SECRET_ECHOED, WEBHOOK_SECRET, processes_of
 from tests.local_airflow.kills import held, let_time_pass, settle
 
 NOBODY = "http://127.0.0.1:1"
@@ -91,18 +92,33 @@ def test_a_whole_cycle_runs_against_the_sandbox_and_its_plan_and_report_are_a_cl
         )  # and back from there to the DAG run
 
 
-def test_what_airflow_keeps_of_a_run_has_no_secret_and_no_value_of_a_person_in_it(
-    airflow: LocalAirflow, sandbox: SandboxProcess, cycle: tuple[DagRun, str]
+def test_what_airflow_keeps_and_shows_of_runs_has_no_secret_and_no_value_of_a_person_in_it(
+    airflow: LocalAirflow, sandbox: SandboxProcess, cycle: tuple[DagRun, str], refused: tuple[DagRun, str]
 ) -> None:
-    """XCom, rendered templates, configurations of runs, logs: the whole metadata database and every file (P10)."""
+    """XCom, rendered templates, configurations, logs, tracebacks: the metadata database, every file, the UI (P10)."""
     assert Marketo(sandbox.marketo_url).by_email(PLANTED[0])  # it was carried
     assert airflow.rest.xcom(cycle[0], "enqueue")["failures_logged"] == 1  # and the other refused, by its address
+    assert refused[1] == "failed"
     kept = {path.name: path.read_bytes() for path in airflow.airflow_home.rglob("*") if path.is_file()}
     with closing(sqlite3.connect(airflow.airflow_home / "airflow.db")) as connection:
         kept["airflow.db"] = "\n".join(connection.iterdump()).encode()
+    kept |= {
+        f"UI {run.dag_id} {name}": text.encode() for run, _ in (cycle, refused) for name, text in shown(airflow, run)
+    }
     assert cycle[0].run_id.encode() in kept["airflow.db"]  # what is there is found
-    markers = [WEBHOOK_SECRET, *PLANTED]
+    assert b"refused access" in kept["UI sync_person_to_microsoft log of sync_persons"]
+    markers = [WEBHOOK_SECRET, SECRET_ECHOED, *PLANTED]
     assert [(name, marker) for name, content in kept.items() for marker in markers if marker.encode() in content] == []
+
+
+def shown(airflow: LocalAirflow, run: DagRun) -> Iterator[tuple[str, str]]:
+    """What the UI asks for when somebody looks at a run: the run, its tasks with rendered templates, XCom, logs."""
+    path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}"
+    for part in ("", "/taskInstances?limit=100", "/taskInstances/~/xcomEntries?limit=100"):
+        yield part, str(airflow.rest.call("GET", path + part))
+    for task, state in airflow.rest.task_states(run).items():
+        if "[" not in task and state in {"success", "failed"}:
+            yield f"log of {task}", airflow.rest.log(run, task)
 
 
 def test_a_webhook_gets_a_record_made_and_sent_again_makes_no_second_one(
