@@ -416,3 +416,34 @@ def test_a_person_whose_record_was_refused_leaves_the_wish_to_the_one_it_is_merg
     assert made
     assert column(scene.world, "contact", made, "jobtitle") == "CTO"
     assert scene.activities(open_only=True) == []
+
+
+@pytest.mark.parametrize("became", ["qualified", "merged"])
+@together()
+def test_who_loses_the_record_to_another_goes_on_with_one_of_its_address_that_arrives_at_once(
+    scene: Scene, became: str
+) -> Story:
+    person, record = scene.person("ann"), scene.record("ann")
+    if became == "merged":
+        scene.merge_rows("lead", scene.record("bo"), record)
+    else:
+        contact = f"/contacts({scene.record('cy')})"
+        scene.world.edit_row("lead", record, **{"parentcontactid@odata.bind": contact})
+        scene.qualify(record, create_contact=False)
+    twin = scene.add_row("lead", lastname="Twin", emailaddress1=scene.address("ann"))
+    yield
+    assert ("lead", person, twin) in scene.live()  # D13
+    assert scene.shown(person) == {"Id": twin, "Type": "Lead", "IsDeleted": False, "MergedInto": None}
+    assert [row["code"] for row in scene.activities(open_only=True)] == []
+
+
+@together()
+def test_a_record_that_arrives_for_a_person_whose_own_was_refused_is_a_first_link(scene: Scene) -> Story:
+    asking = scene.add_person(email=scene.address("new"), lastName="New", title="x" * 101, doNotCall=False)
+    request_persons(scene.world.engine, [asking], "contact", source="test", token=scene.address("new"))
+    yield
+    by_hand = scene.add_row("contact", lastname="Typed", emailaddress1=scene.address("new"), donotphone=True)
+    yield
+    assert ("contact", asking, by_hand) in scene.live()
+    found = scene.world.ledger(asking, "doNotCall")
+    assert {(row["after"], row["lost"], row["rule"]) for row in found if row["lost"]} == {("true", "false", "D4")}

@@ -243,7 +243,7 @@ class Story:
             link.person.marks = (link.record, link.record.kind.capitalize(), True, None)
 
     def _arrived(self, record: Record, limits: Limits) -> None:
-        """R31, D13, D24, D48, R77: the person it had, or the only one with its address, or a new one."""
+        """R31, D13, D24, D48, R77: the person it had, the only one with its address, or, if there is none, a new one."""
         owner = _last(record.owner) if record.owner else None
         if record.ignored and owner is not None and owner.alive:
             record.changed = False
@@ -260,6 +260,8 @@ class Story:
         if len(free) == 1:
             self.wanted.pop(free[0], None)
             self.links.append(Link(free[0], record, {}))
+            return
+        if free:  # somebody has to decide whose it is
             return
         if all(limits.marketo_takes(spec, record.values[spec.name]) for spec in fields_of(record.kind)):
             person = Person(None, {**nobody(), **record.values})

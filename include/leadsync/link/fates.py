@@ -26,6 +26,7 @@ from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.state import Links, Outbox
 
 Event = dict[str, object]
+_BASELINE = ("layout_id", "base", "person_side", "person_open", "crm_side", "crm_open", "person_hash", "crm_hash")
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Fates:
     away: set[str] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)  # links of persons who were deleted; nothing is planned for them
     vacated: set[int] = field(default_factory=set)  # those of them whose record goes on with another link
+    begun_anew: set[int] = field(default_factory=set)  # links that moved without a baseline: first links (D4)
     restored: dict[str, int] = field(default_factory=dict)  # CRM record that was deleted → the person it had (D48)
     of_survivors: list[Event] = field(default_factory=list)  # ended links whose record's changes go to survivors
     versions: Mapping[int, str] = field(default_factory=dict)  # ended links → what their records are at now
@@ -69,11 +71,20 @@ class Fates:
         merging = {loser for _, _, _, loser in self.merging_rows}
         return {i for i, end in self.ends.items() if not end.record_taken and end.move.claim.crm_id not in merging}
 
+    @property
+    def freed(self) -> set[int]:
+        """Persons whose link ends because another one has the record: they may have another record now (D13, R79)."""
+        merging = {loser for _, _, loser in self.merging}
+        ends = (end for end in self.ends.values() if end.record_taken and end.person_left)
+        return {int(end.move.claim.person_id or 0) for end in ends} - merging
+
     def links(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Stored links as they will be; those that end are left out."""
         frame = frame.filter(~pl.col("link_id").is_in(list(self.ends)))
         if not self.moves:
             return frame
+        begun_anew = pl.col("link_id").is_in(list(self.begun_anew))
+        frame = frame.with_columns(pl.when(~begun_anew).then(pl.col(name)).alias(name) for name in _BASELINE)
         moved = pl.col("link_id").is_in(list(self.moves))
         changed = pl.DataFrame(
             [(i, m.entity.value, m.person_id, m.crm_id) for i, m in self.moves.items()],
@@ -105,6 +116,7 @@ class Fates:
     def go_on(self, moves: Sequence[Move]) -> None:
         """Links of persons who wait for a CRM record, with the one that arrived instead (`awaited`)."""
         self.moves |= {move.claim.link_id: move for move in moves}
+        self.begun_anew |= {move.claim.link_id for move in moves}
         self.events += [reports.arrived_instead(move) for move in moves]
 
     def merging_frame(self) -> pl.DataFrame:

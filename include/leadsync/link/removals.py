@@ -8,7 +8,8 @@ import polars as pl
 
 from include.leadsync.context import Engine
 from include.leadsync.errors import AccessRefused
-from include.leadsync.link.frames import DELETED_UNTOLD, events
+from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, events
+from include.leadsync.link.reports import PROPOSAL
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state import Links
 from include.leadsync.state.schema import LIVE
@@ -112,6 +113,17 @@ def ending_first(found: pl.DataFrame, link_ids: Collection[int], message: str, r
         pl.when(mine).then(pl.lit(message)).otherwise("message").alias("message"),
         pl.when(mine).then(pl.lit(rule)).otherwise("rule").alias("rule"),
     )
+
+
+def going_on_untold(found: pl.DataFrame, renewed: Collection[int]) -> pl.DataFrame:
+    """Events of `fates` where some persons, `renewed`, have another CRM record in the same run.
+
+    They are not told that their old one went into another (D37, D42), and nobody is asked to merge them.
+    """
+    mine = pl.col("person_id").is_in(list(renewed)).fill_null(value=False)
+    ended = mine & (pl.col("kind") == "ended") & (pl.col("outcome") == FLAGGED).fill_null(value=False)
+    told = found.with_columns(pl.when(~ended).then(pl.col("outcome")).alias("outcome"))
+    return told.filter(~(mine & (pl.col("kind") == "held") & (pl.col("code") == PROPOSAL)))
 
 
 def going_on(removed: pl.DataFrame, renewed: Mapping[int, str]) -> pl.DataFrame:

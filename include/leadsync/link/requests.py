@@ -22,7 +22,6 @@ from include.leadsync.link.frames import empty_side, events, unlinked_pairs
 from include.leadsync.link.named import named_ids
 from include.leadsync.link.owners import Owners
 from include.leadsync.link.people import People
-from include.leadsync.link.resolution import Move
 from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
@@ -53,16 +52,15 @@ class Requests:
         arrived: Mapping[str, int | None],
         next_id: Iterator[int],
         freed: Collection[int],
-        taken: Mapping[int, Move],
-        left: Collection[int] = (),
+        left: Collection[int],
     ) -> None:
         """`claimed`: persons that this run has linked. `arrived`: CRM records it links or makes a person of.
 
-        `freed`: persons whose link ends in this run, because their record was deleted. `taken`: links that end in it,
-        because their record went into one that another link has: that link. `left`: links that end in it because their
-        person was deleted, or merged into one that has another record: theirs are free.
+        `freed`: persons whose link ends in this run, because their record was deleted or went into one that another
+        link has. `left`: links that end in it because their person was deleted, or merged into one that has another
+        record: theirs are free.
         """
-        self._freed, self._taken = set(freed), taken
+        self._freed = set(freed)
         self._schema, self._people = schema, people
         self._claimed, self._next_id = claimed, next_id
         self._settings = engine.settings.requests
@@ -139,12 +137,6 @@ class Requests:
         return {entity: set(persons.filter(~pl.col("sys_allowed"))["id"]) for entity, persons in each.items()}
 
     def _already(self, request: Request, link: Mapping[str, object]) -> None:
-        kept = self._taken.get(int(str(link["link_id"])))
-        if kept is not None:
-            owner = f"person {kept.person_id}" if kept.person_id else "a person that is being created"
-            message = f"its record went into {kept.entity.value} {kept.crm_id}, which is linked to {owner}"
-            self._settle(request, "held", "taken", message + "; merge the two persons or change the address", "D14")
-            return
         if link["status"] == LinkStatus.CREATING:
             self._settle(request, "no_action", "in_process", "the person is already in the sync process", "R50", link)
             return

@@ -26,7 +26,7 @@ from include.leadsync.link.landed import LANDED_SCHEMA, landed_entries, with_lan
 from include.leadsync.link.outlived import Outlived, ids_met, outlived
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
-from include.leadsync.link.removals import ending_first, going_on, removed_persons, removed_rows
+from include.leadsync.link.removals import ending_first, going_on, going_on_untold, removed_persons, removed_rows
 from include.leadsync.link.reports import nobody_to_merge_into
 from include.leadsync.link.requests import Requests
 from include.leadsync.link.surviving import Survivors
@@ -87,6 +87,7 @@ class _LinkStep:
         self._paired |= {move.crm_id: move.person_id for move in self._fates.moves.values()}
         removed = [self._removed(entity, self._fates.rows(read[entity])["id"].to_list()) for entity in Entity]
         self._freed = {person for frame in removed for person in frame.filter(_DELETED)["person_id"].drop_nulls()}
+        self._freed |= self._fates.freed
         without_person = removed_persons(self._engine, [*deleted], missing)
         vacated = pl.col("link_id").is_in(list(self._fates.vacated))
         unwanted, said = unwanted_records(self._engine, self._schema, without_person.filter(~vacated))
@@ -112,7 +113,8 @@ class _LinkStep:
         self._staging.write("unwanted", unwanted)
         said += [nobody_to_merge_into(crm_id) for crm_id in without_person.filter(_GONE)["crm_id"].drop_nulls()]
         self._events += [self._told(without_person), events(said)]
-        self._events.append(self._told(events([*self._fates.events, *told])))
+        fates = going_on_untold(events([*self._fates.events, *told]), self._renewed)
+        self._events.append(self._told(fates))
         begun = {i: end.kept.person_id for i, end in self._fates.ends.items() if end.move.claim.status == _CREATING}
         self._events.append(ended_requests(self._engine.store, begun))
         here = {crm_id for frame in read.values() for crm_id in frame["id"]} if without_person.height else set()
@@ -285,7 +287,6 @@ class _LinkStep:
         survivors = {**latest, **{loser: latest.get(winner, winner) for loser, winner in before.items()}}
         if survivors:  # what was asked for a person that was merged away is asked for its survivor
             requests = requests.with_columns(pl.col("person_id").replace(survivors))
-        taken = {i: end.kept for i, end in self._fates.ends.items() if end.record_taken and end.person_left}
         answers = Requests(
             self._engine,
             self._schema,
@@ -294,7 +295,6 @@ class _LinkStep:
             self._paired,
             self._next_id,
             self._freed,
-            taken,
             {*self._vacant.link_ids, *self._fates.unwanted},
         )
         outcome = answers.answer(requests, raw_persons)
