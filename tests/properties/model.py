@@ -243,7 +243,7 @@ class Story:
             link.person.marks = (link.record, link.record.kind.capitalize(), True, None)
 
     def _arrived(self, record: Record, limits: Limits) -> None:
-        """R31, D13, D24, D48, R77: the person it had, the only one with its address, or, if there is none, a new one."""
+        """R31, D13, D24, D48, R77: the person it had, the only one with its address, or a new one if there is none."""
         owner = _last(record.owner) if record.owner else None
         if record.ignored and owner is not None and owner.alive:
             record.changed = False
