@@ -197,4 +197,4 @@ class _Compare:
 def _digest(wide: pl.DataFrame, prefix: str, field_map: FieldMap) -> pl.Series:
     """Row hashes of the values below a prefix."""
     values = wide.select(pl.col(f"{prefix}{name}").alias(name) for name in field_map.names)
-    return pl.Series(row_hash(values.to_arrow(), field_map.names), dtype=pl.Int64)
+    return pl.Series(row_hash(values, field_map.names), dtype=pl.Int64)

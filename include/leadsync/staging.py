@@ -26,7 +26,7 @@ from include.leadsync.errors import AnswerMalformed, FixConfiguration, RetryLate
 
 ROW_GROUP = 131_072
 _COLLECT = 20_000  # rows gathered before a row group is written: 300-row groups read up to 13 times slower
-_SMALL = 1_000  # rows of a dataset that may be kept at hand
+_SMALL = 1_000  # rows of a dataset that may be kept at hand, and is not worth compressing
 
 
 class DatasetWriter:
@@ -58,7 +58,7 @@ class DatasetWriter:
         """Write what is gathered."""
         if self._gathered:
             if self._parquet is None:
-                self._parquet = _parquet(self._sink, self._schema, large=self._gathered >= _COLLECT)
+                self._parquet = _parquet(self._sink, self._schema, self._gathered)
             self._parquet.write_table(pa.concat_tables(self._waiting), row_group_size=ROW_GROUP)
         self._waiting, self._gathered = [], 0
 
@@ -69,17 +69,22 @@ class DatasetWriter:
         return pa.concat_tables(self._waiting) if self._waiting else self._schema.empty_table()
 
 
-def _parquet(sink: Any, schema: pa.Schema, *, large: bool) -> pq.ParquetWriter:
-    """Dictionaries and statistics make a large file smaller and a small one twice as slow to write."""
-    dear = {"use_dictionary": large, "write_statistics": large}
-    return pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1, **dear)
+def _parquet(sink: Any, schema: pa.Schema, rows: int) -> pq.ParquetWriter:
+    """What makes a large file smaller takes time: dictionaries and statistics double it, compression of a few rows too.
+
+    `rows`: of the first row group.
+    """
+    large = rows >= _COLLECT
+    dear: dict[str, Any] = {"use_dictionary": large, "write_statistics": large}
+    dear |= {"compression": "none"} if rows <= _SMALL else {"compression": "zstd", "compression_level": 1}
+    return pq.ParquetWriter(sink, schema, **dear)
 
 
 @lru_cache(maxsize=256)
 def _empty_file(schema: pa.Schema) -> bytes:
     """A dataset without rows, as most of a run are: it follows from its columns."""
     sink = BytesIO()
-    _parquet(sink, schema, large=False).close()
+    _parquet(sink, schema, 0).close()
     return sink.getvalue()
 
 
@@ -96,7 +101,7 @@ class Staging:
 
     def __init__(self, url: str, run_id: str, *, at_hand: bool = False) -> None:
         self.run_id = run_id
-        self._keeps, self._kept = at_hand, dict[str, pl.DataFrame]()
+        self._keeps, self._kept = at_hand, dict[str, pa.Table | pl.DataFrame]()
         self._fs, base = open_file_system(url)
         self._place = self._fs.unstrip_protocol(base)
         self._folder = f"{base}/{run_id}"
@@ -110,6 +115,8 @@ class Staging:
         arrow = _arrow(table) if isinstance(table, pl.DataFrame) else table
         with self.writer(name, arrow.schema) as writer:
             writer.write(arrow)
+        if name in self._kept and isinstance(table, pl.DataFrame):
+            self._kept[name] = table
         return int(arrow.num_rows)
 
     @contextmanager
@@ -125,12 +132,14 @@ class Staging:
                 writer.close()
         self._kept.pop(name, None)
         if self._keeps and small is not None:
-            self._kept[name] = pl.from_arrow(small)  # type: ignore[assignment]
+            self._kept[name] = small
 
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
-        if name in self._kept:
-            return self._kept[name]
+        if (kept := self._kept.get(name)) is not None:
+            frame: pl.DataFrame = kept if isinstance(kept, pl.DataFrame) else pl.from_arrow(kept)  # type: ignore[assignment]
+            self._kept[name] = frame
+            return frame
         path = self.path(f"{name}.parquet")
         try:
             with self._fs.open(path, "rb") as source:

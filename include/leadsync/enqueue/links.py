@@ -47,8 +47,8 @@ def link_rows(
         "create",
     ).with_columns(encode_base(_with_kept(based, field_map), field_map.layout_names, _unlinked(pairs, decisions)))
     for prefix, side, missing in (("p", "person", "person"), ("c", "crm", "crm")):
-        shown = pairs.select(pl.col(f"{prefix}.{name}").alias(name) for name in names)
-        digest = pl.Series(row_hash(shown.to_arrow(), names), dtype=pl.Int64)
+        shown = pl.DataFrame([pairs[f"{prefix}.{name}"].alias(name) for name in names])
+        digest = pl.Series(row_hash(shown, names), dtype=pl.Int64)
         rows = rows.with_columns(pl.when(pl.col("create").ne_missing(missing)).then(digest).alias(f"{side}_hash"))
         entries = _entries(pairs, decisions, prefix, side)
         rows = rows.join(encode_sides(entries, side), on="link_id", how="left", maintain_order="left")

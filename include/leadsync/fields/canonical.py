@@ -70,7 +70,10 @@ def _canonical(raw: pa.Table, field_map: FieldMap, system: System, sources: dict
 
 
 def _column(raw: pa.Table, source: str, field: SyncField, system: System) -> pa.Array:
-    column = pl.Series(source, raw.column(source))
+    values = raw.column(source)
+    if values.null_count == len(values) and field.rule.type is not FieldType.BOOLEAN:  # as most columns of a few rows
+        return pa.nulls(len(values), pa.large_string())
+    column = pl.Series(source, values)
     if column.dtype.is_float():
         column = _refuse_nan(column, system, source)
     if system is System.DYNAMICS and field.rule.type in _CHOICE:

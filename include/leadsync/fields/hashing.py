@@ -17,20 +17,27 @@ _ALGORITHM = "rows1"
 _FIXED = {"": ["", None, "a", "Z\u00fcrich \U0001f600", "10000", "2026-01-05T10:00:00Z"], "b": [None, "", "b"] * 2}
 
 
-def row_hash(table: pa.Table, names: Iterable[str]) -> pa.Array:
+def row_hash(table: pa.Table | pl.DataFrame, names: Iterable[str]) -> pa.Array:
     """Hash of the canonical columns `names`, one int64 per row.
 
     The order of `names` and of the table's columns does not matter; the set of names does: records
     under different field maps never share a hash. Raises `KeyError` for a name the table lacks.
     """
     ordered = sorted(set(names))
-    missing = set(ordered) - set(table.column_names)
+    columns = table.columns if isinstance(table, pl.DataFrame) else table.column_names
+    missing = set(ordered) - set(columns)
     if missing:
         raise KeyError(*sorted(missing))
-    if not ordered or not table.num_rows:
-        return pa.array([0] * table.num_rows, pa.int64())
-    frame = pl.DataFrame({name: pl.Series(table.column(name)).cast(pl.String) for name in ordered})
+    rows = len(table)
+    if not ordered or not rows:
+        return pa.array([0] * rows, pa.int64())
+    frame = pl.DataFrame([_text(table, name) for name in ordered])
     return _hash(frame, ordered).to_arrow()
+
+
+def _text(table: pa.Table | pl.DataFrame, name: str) -> pl.Series:
+    column = table[name] if isinstance(table, pl.DataFrame) else pl.Series(name, table.column(name))
+    return column.cast(pl.String)
 
 
 def _hash(frame: pl.DataFrame, names: Sequence[str]) -> pl.Series:

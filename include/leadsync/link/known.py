@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import polars as pl
-import pyarrow as pa
 
 from include.leadsync.baseline import decode_links, refresh
 from include.leadsync.fields import hash_tag, row_hash
@@ -96,8 +95,8 @@ def _filtered(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> 
     return wide.select(status.alias("status"))["status"]
 
 
-def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pa.Table:
-    return wide.select(pl.col(f"p.{name}").alias(name) for name in names).to_arrow()
+def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame([wide[f"p.{name}"].alias(name) for name in names])
 
 
 def exchanged(pairs: pl.DataFrame, records: Sequence[int], persons: Sequence[int], field_map: FieldMap) -> pl.DataFrame:

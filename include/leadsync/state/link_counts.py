@@ -25,13 +25,18 @@ class LinkCounts:
     def __init__(self, store: StateStore) -> None:
         self._store = store
 
-    def total(self, entity: Entity | str | None, status: LinkStatus | str | None, tx: Transaction | None = None) -> int:
+    def total(
+        self,
+        entity: Entity | str | None,
+        statuses: Sequence[LinkStatus | str] | None,
+        tx: Transaction | None = None,
+    ) -> int:
         """Sum of the counters that fit; None fits all."""
         statement = _TOTAL
         if entity is not None:
             statement = statement.where(link_count.c.entity == str(entity))
-        if status is not None:
-            statement = statement.where(link_count.c.status == str(status))
+        if statuses is not None:
+            statement = statement.where(link_count.c.status.in_([str(status) for status in statuses]))
         with self._store.look(tx) as connection:
             return int(connection.execute(statement).scalar_one())
 

@@ -218,11 +218,11 @@ class Links:
         tx: Transaction | None = None,
     ) -> int:
         """How many links there are, of an entity and in a status; read from counters, not counted."""
-        return self._counts.total(entity, status, tx)
+        return self._counts.total(entity, None if status is None else [status], tx)
 
     def count_live(self) -> int:
         """How many links are in use; history and tombstones do not count."""
-        return sum(self._counts.total(None, status) for status in LIVE)
+        return self._counts.total(None, LIVE)
 
     def pages(self, entity: Entity | str | None = None, size: int = _PAGE) -> Iterator[pa.Table]:
         """Every live link, in slices by link_id: for sweeps only, each slice in a transaction of its own."""
