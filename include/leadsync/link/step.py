@@ -178,7 +178,7 @@ class _LinkStep:
         forced |= changed
         link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list(), *changed})
         lane = Lane.INCREMENT if self._run.incremental else Lane.BACKFILL
-        layouts = self._links.layouts()
+        layouts = self._links.layouts() if link_ids else {}
         for start in range(0, len(link_ids), SLICE):
             links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
             links = self._fates.links(self._still_there(links, chosen))
@@ -244,6 +244,9 @@ class _LinkStep:
         return joined.with_columns(person).drop("_found"), raw
 
     def _arrived(self, entity: Entity, rows: pl.DataFrame, expected: set[int]) -> None:
+        self._counts[f"{entity.value}_arrived"] = rows.height
+        if rows.is_empty():
+            return
         lane = Lane.BACKFILL if self._first_read(entity) or not self._run.incremental else Lane.INCREMENT
         restored, field_map = self._fates.restored, self._schema.map(entity)
         doubtful = json.loads(Metadata(self._engine.store).get("leadsync", CLAIMED_TWICE) or "[]")
@@ -255,7 +258,6 @@ class _LinkStep:
             self._paired |= dict(pairs.select("crm_id", "person_id").iter_rows())
             self._publish(entity, pairs)
         self._events += arrivals.events
-        self._counts[f"{entity.value}_arrived"] = rows.height
 
     def _first_read(self, entity: Entity) -> bool:
         """Whether the table was never read to its end before: what comes in now is a first sync (D19)."""
