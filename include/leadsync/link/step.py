@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count
 
 import polars as pl
@@ -13,18 +13,15 @@ import pyarrow as pa
 from include.leadsync import undoing
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.extract.crm import stream_name
-from include.leadsync.extract.identity import PLACE
-from include.leadsync.link.arrivals import CLAIMED_TWICE, Arrivals, placed
+from include.leadsync.link.arrivals import CLAIMED_TWICE, Arrivals
 from include.leadsync.link.awaited import awaited
 from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
-from include.leadsync.link.creations import ended_requests, orphaned_requests, vanished_requests, with_requests
+from include.leadsync.link.creations import ended_requests, orphaned_requests, vanished_requests
 from include.leadsync.link.fates import decide
 from include.leadsync.link.frames import events
-from include.leadsync.link.known import known_pairs
-from include.leadsync.link.landed import LANDED_SCHEMA, landed_entries, with_landed
+from include.leadsync.link.linked import SLICE, LinkedPairs
 from include.leadsync.link.outlived import Outlived, ids_met, outlived
-from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.link.removals import ending_first, going_on, going_on_untold, removed_persons, removed_rows
 from include.leadsync.link.reports import nobody_to_merge_into
@@ -37,14 +34,8 @@ from include.leadsync.quiet import note_quiet
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursors, Links, Metadata, PersonMerges
 
-SLICE = 50_000
-"""Pairs held in memory at once; each slice is a staged dataset of its own."""
-
 _CREATING = LinkStatus.CREATING.value
 _DELETED, _GONE = pl.col("kind") == "crm_deleted", pl.col("kind") == "person_deleted"
-
-_SETTLING = timedelta(seconds=90)
-"""Marketo may still commit a create for this long after we lost its answer (DECISIONS 22)."""
 
 
 def link(engine: Engine, run: RunRequest) -> dict[str, Json]:
@@ -69,13 +60,10 @@ class _LinkStep:
         self._slices: list[tuple[str, int]] = []
         self._events: list[pl.DataFrame] = []
         self._closed: list[pl.DataFrame] = []
-        self._landed = [pl.DataFrame(schema=LANDED_SCHEMA)]
-        self._moved_on: list[int] = []  # links that another run has changed meanwhile
         self._counts: dict[str, Json] = {"pairs": 0}
 
     def stage(self) -> dict[str, Json]:
         raw_persons: pa.Table = self._staging.read("persons").to_arrow()
-        selection = self._staging.read("selection")
         deleted = dict(self._staging.read("persons_deleted").iter_rows())
         missing = self._staging.read("persons_missing")["id"].to_list()
         read = {entity: self._rows(entity) for entity in Entity}
@@ -104,8 +92,12 @@ class _LinkStep:
             rows = {entity: self._fates.rows(rows[entity]) for entity in Entity}
             arriving = {entity: rows[entity].filter(new) for entity in Entity}
         back = {self._fates.restored.get(crm_id) for frame in arriving.values() for crm_id in frame["id"]}
+        ended = [*self._without_row, *self._outlived.link_ids, *self._fates.lost]
+        linked = LinkedPairs(self._engine, self._run, self._schema, self._people, self._fates, ended=ended)
         for entity in Entity:
-            self._known(entity, rows[entity].filter(pl.col("link_id").is_not_null()), raw_persons, selection)
+            changed = self._fates.changed(entity) | self._surviving.links[entity]
+            for pairs in linked.of(entity, rows[entity].filter(pl.col("link_id").is_not_null()), changed):
+                self._publish(entity, pairs)
             self._arrived(entity, arriving[entity], {person for person in back if person})
         self._requested(raw_persons)
         gone = pl.concat(removed)
@@ -120,24 +112,24 @@ class _LinkStep:
         here = {crm_id for frame in read.values() for crm_id in frame["id"]} if without_person.height else set()
         self._events.append(orphaned_requests(self._engine.store, without_person, here))
         self._staging.write("carried", pl.concat([carried, self._surviving.carried]))
-        return {**self._counts, "events": self._write_down()}
+        return {**self._counts, "events": self._write_down(linked)}
 
-    def _write_down(self) -> int:
+    def _write_down(self, linked: LinkedPairs) -> int:
         """Stage what was decided; returns the number of events."""
-        all_events = pl.concat([events([]), *self._events])
+        all_events = pl.concat([events([]), *self._events, *linked.events])
         self._staging.write("events", all_events)
         for entity, bases in self._surviving.bases.items():
             self._staging.write(f"survivor_bases.{entity.value}", bases)
         self._staging.write("closed", pl.concat([closed_pairs(), *self._closed]))
-        self._staging.write("landed", pl.concat(self._landed))
+        self._staging.write("landed", pl.concat(linked.landed))
         self._staging.write("versions", self._fates.versions_frame())
         self._staging.write("merging", self._fates.merging_frame())
         self._staging.write("merging_rows", self._fates.merging_rows_frame())
         self._staging.write_json("look_again", sorted(self._fates.again))
         self._staging.write_json("slices", self._slices)
-        if self._moved_on:
+        if linked.moved_on:
             busy = self._staging.read_json(undoing.BUSY) or []
-            self._staging.write_json(undoing.BUSY, [*busy, *self._moved_on])
+            self._staging.write_json(undoing.BUSY, [*busy, *linked.moved_on])
         return all_events.height
 
     def _told(self, found: pl.DataFrame) -> pl.DataFrame:
@@ -160,88 +152,6 @@ class _LinkStep:
         ends = {*self._fates.touched, *self._fates.vacated, *self._without_row, *unwanted["link_id"].to_list()}
         met = ids_met(self._staging, self._links, read)
         return outlived(self._engine, self._schema, deleted, self._fates.survivors, met, besides=ends)
-
-    def _known(self, entity: Entity, rows: pl.DataFrame, raw_persons: pa.Table, selection: pl.DataFrame) -> None:
-        by_person = self._links.by_person(raw_persons["id"].to_pylist())
-        by_person_frame: pl.DataFrame = pl.from_arrow(by_person)  # type: ignore[assignment]
-        of_entity = by_person_frame.filter(pl.col("entity") == entity.value)["link_id"].to_list()
-        chosen = selection.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
-        # Persons that others were merged into may have taken over values, also in the fields that are ours.
-        told = [i for name in ("overwritten", "opt_outs") for i in self._staging.read(name)["person_id"].to_list()]
-        again = [*told, *self._fates.survivors.values()]
-        gone = [i for name in ("persons_missing", "persons_deleted") for i in self._staging.read(name)["id"].to_list()]
-        nowhere = pl.col("person_id").is_in(gone)
-        nowhere |= pl.col("link_id").is_in([*self._without_row, *self._outlived.link_ids, *self._fates.lost])
-        forced = set(chosen["link_id"].to_list())
-        forced |= set(by_person_frame.filter(pl.col("person_id").is_in(again))["link_id"].to_list())
-        changed = self._fates.changed(entity) | self._surviving.links[entity]
-        forced |= changed
-        link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list(), *changed})
-        lane = Lane.INCREMENT if self._run.incremental else Lane.BACKFILL
-        layouts = self._links.layouts() if link_ids else {}
-        for start in range(0, len(link_ids), SLICE):
-            links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
-            links = self._fates.links(self._still_there(links, chosen))
-            links = links.filter(~nowhere.fill_null(value=False))  # one side is gone, the other collects nowhere (D46)
-            links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
-            field_map = self._schema.map(entity)
-            late = outgrown(links, layouts, field_map)
-            if self._schema.filters[entity].blocked:  # what the records show cannot be known now (D68)
-                unknown = pl.col("link_id").is_in(late["link_id"].to_list()) | pl.col("dirty").is_not_null()
-                links, late = links.filter(~unknown), late.clear()
-            here = self._people.canonical(self._of(raw_persons, links), entity)
-            unsure = links.filter(pl.col("link_id").is_in(list(changed)) | pl.col("dirty").is_not_null())
-            late = pl.concat([late, resuming(links, rows, here), unsure]).unique("link_id", maintain_order=True)
-            more = self._people.canonical(persons_to_add(self._people, late, here), entity)
-            persons = pl.concat([self._people.canonical(extra, entity), here, more]).unique(
-                "id", keep="first", maintain_order=True
-            )
-            fresh = rows_to_add(self._engine, self._schema, entity, late, rows)
-            pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
-            self._landed.append(landed_entries(pairs, links, self._engine.store))
-            pairs = with_landed(pairs, links, self._engine.store, field_map)
-            pairs = self._fates.settled(_as_backfill(pairs, links), field_map)
-            pairs, answered = with_requests(self._engine.store, pairs)
-            pairs = _placed_anew(pairs, rows)
-            self._events.append(answered)
-            self._publish(entity, pairs)
-
-    def _still_there(self, links: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
-        """Links without those that moved on since this run chose them: what it read of them is older than they are."""
-        known = links.select("link_id").join(
-            chosen.select("link_id", "version").drop_nulls().unique("link_id"),
-            on="link_id",
-            how="left",
-            maintain_order="left",
-        )
-        moved = (known["version"] != links["version"]).fill_null(value=False)
-        self._moved_on += links.filter(moved)["link_id"].to_list()
-        return links.filter(~moved)
-
-    @staticmethod
-    def _of(raw_persons: pa.Table, links: pl.DataFrame) -> pa.Table:
-        wanted = pa.array(links["person_id"].drop_nulls().to_list(), pa.int64())
-        return raw_persons.filter(pa.compute.is_in(raw_persons["id"], value_set=wanted))
-
-    def _found_again(self, links: pl.DataFrame) -> tuple[pl.DataFrame, pa.Table]:
-        """Creations in Marketo whose answer was lost: the person is looked up by its CRM id before anything else."""
-        lost = links.filter(
-            (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_null() & pl.col("dirty").is_not_null()
-        )
-        nobody = pa.table({})
-        if lost.is_empty():
-            return links, nobody
-        too_early = lost.filter(pl.col("changed_at") > self._engine.now() - _SETTLING)["link_id"].to_list()
-        links = links.filter(~pl.col("link_id").is_in(too_early))
-        lost = lost.filter(~pl.col("link_id").is_in(too_early))
-        raw = self._people.by_microsoft_id(lost["crm_id"].to_list())
-        if raw is None or raw.num_rows == 0:
-            return links, nobody
-        found = self._people.canonical(raw, Entity.LEAD).unique("sys_id", keep="first", maintain_order=True)
-        known = found.select(pl.col("sys_id").alias("crm_id"), pl.col("id").alias("_found"))
-        joined = links.join(known, on="crm_id", how="left", maintain_order="left")
-        person = pl.coalesce("person_id", "_found").alias("person_id")
-        return joined.with_columns(person).drop("_found"), raw
 
     def _arrived(self, entity: Entity, rows: pl.DataFrame, expected: set[int]) -> None:
         self._counts[f"{entity.value}_arrived"] = rows.height
@@ -317,23 +227,6 @@ class _LinkStep:
         self._staging.write(f"pairs.{entity.value}.{number}", pairs)
         self._slices.append((entity.value, number))
         self._counts["pairs"] += pairs.height
-
-
-def _as_backfill(pairs: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """Linked pairs that never agreed on anything are filled in the backfill lane, and marked there (D19)."""
-    blank = links.filter(pl.col("layout_id").is_null() & (pl.col("status") != LinkStatus.CREATING))["link_id"].to_list()
-    first = pl.col("link_id").is_in(blank)
-    return pairs.with_columns(pl.when(first).then(int(Lane.BACKFILL)).otherwise(pl.col("lane")).alias("lane"))
-
-
-def _placed_anew(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Persons that are still to be created go where the rules send them now (D20)."""
-    where = {crm_id: placed(name) for crm_id, name in rows.select("id", PLACE).iter_rows() if name}
-    if not where:
-        return pairs
-    to_make = pairs["create"].eq_missing("person")
-    binds = pairs["crm_id"].replace_strict(where, default=None, return_dtype=pl.String)
-    return pairs.with_columns(pl.when(to_make).then(binds).otherwise(pairs["binds"]).alias("binds"))
 
 
 def slices(engine: Engine, run: RunRequest) -> Iterator[tuple[Entity, int]]:
