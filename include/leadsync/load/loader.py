@@ -75,6 +75,8 @@ class _Loader:
         """
         if (self._lease.expires_at - self._engine.now()).total_seconds() < LEASE_SECONDS / 2:
             self._lease = self._leases.renew(self._lease)
+        else:
+            self._leases.prove(self._lease)  # whoever took it over may have another clock
 
     def _whole(self, done: int) -> int:
         """What this loader has dealt with, and what waits: others may add to it meanwhile."""

@@ -132,6 +132,13 @@ class Leases:
         if tx.execute(_HELD, {"of_fence": fence}).one_or_none() is None:
             raise self._lost(tx, fence)
 
+    def prove(self, held: Lease) -> None:
+        """Outside a transaction, before what cannot be in one. Raises `LeaseLost` when somebody else has it."""
+        ours = sa.select(lease.c.holder).where(lease.c.fence == held.fence, lease.c.holder.is_not(None))
+        with self._store.read() as tx:
+            if tx.execute(ours).one_or_none() is None:
+                raise self._lost(tx, held.fence, held.name)
+
     def holder(self, name: str = WRITER) -> str | None:
         """Who holds a lease now, for `status`; None when it is free or expired."""
         valid = (lease.c.name == name) & (lease.c.expires_at > self._store.micros())
