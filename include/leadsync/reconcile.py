@@ -109,7 +109,7 @@ class _Compare:
         read = f"{parse_iso(cursor.as_of) - _SETTLED:%Y-%m-%dT%H:%M:%SZ}"
         old = pl.DataFrame({"id": raw["id"].to_pylist(), "modified": raw["modifiedon"].to_pylist()}).unique("id")
         qualified = (pl.col("@state") == QUALIFIED) & pl.lit(entity is Entity.LEAD)
-        missed = rows.filter(pl.col("allowed") & pl.col("@master").is_null() & ~qualified.fill_null(value=False))
+        missed = rows.filter(pl.col("allowed") & ~pl.col("@merged") & ~qualified.fill_null(value=False))
         missed = missed.join(old.filter(pl.col("modified") <= read), on="id", how="semi")
         met = self._links.by_crm(missed["id"].to_list(), statuses=None)["crm_id"].to_pylist()
         self._choose(missed.filter(~pl.col("id").is_in(met)).select(pl.lit(entity.value).alias("entity"), crm_id="id"))

@@ -447,3 +447,15 @@ def test_a_record_that_arrives_for_a_person_whose_own_was_refused_is_a_first_lin
     assert ("contact", asking, by_hand) in scene.live()
     found = scene.world.ledger(asking, "doNotCall")
     assert {(row["after"], row["lost"], row["rule"]) for row in found if row["lost"]} == {("true", "false", "D4")}
+
+
+@together()
+def test_a_record_merged_away_before_it_had_a_person_gets_none_when_the_winner_is_deleted(scene: Scene) -> Story:
+    before = scene.count()
+    loser = scene.add_row("contact", lastname="Loser", emailaddress1=scene.address("loser"))
+    scene.merge_rows("contact", scene.record("cy"), loser)
+    yield
+    scene.world.delete_row("contact", scene.record("cy"))  # and Dynamics forgets into which one the loser went
+    yield
+    assert scene.count() == before  # R71, R79
+    assert not scene.world.persons_by("microsoftId", loser)

@@ -1,9 +1,9 @@
 """What a CRM record says of its own fate: open or closed, merged into which record, made of which lead.
 
-Columns beside the fields have names that no Marketo field can have: `@state` (int64, statecode) · `@master`
-(the record that took the place of one that was merged away) · `@contact` (of a qualified lead: the contact it was
-qualified into, when the lead names it) · `@partition` (where a new person would go; null: Marketo's default) ·
-`origin` (of a contact: the lead it came from).
+Columns beside the fields have names that no Marketo field can have: `@state` (int64, statecode) · `@merged` (bool: it
+was merged away) · `@master` (into which record; Dynamics forgets one that is deleted) · `@contact` (of a qualified
+lead: the contact it was qualified into, when the lead names it) · `@partition` (where a new person would go; null:
+Marketo's default) · `origin` (of a contact: the lead it came from).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ IDENTITY_SCHEMA = [
     ("origin", pa.string()),
     ("allowed", pa.bool_()),
     ("@state", pa.int64()),
+    ("@merged", pa.bool_()),
     ("@master", pa.string()),
     ("@contact", pa.string()),
     (PLACE, pa.string()),
@@ -78,6 +79,7 @@ def canonical_records(raw: pa.Table, schema: Schema, entity: Entity, reference: 
         origin.str.to_lowercase().alias("origin"),
         schema.filters[entity].allows_rows(raw).alias("allowed"),
         state.alias("@state"),
+        merged.alias("@merged"),
         master.alias("@master"),
         qualified.alias("@contact"),
         schema.partitions[entity].of_rows(raw).alias(PLACE),

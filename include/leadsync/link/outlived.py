@@ -118,4 +118,4 @@ def _updated(engine: Engine, schema: Schema, entity: Entity, links: pl.DataFrame
     rows = canonical_records(raw, schema, entity, reference)
     became = (pl.col("@state") == QUALIFIED) & pl.lit(entity is Entity.LEAD)
     known = rows.select("id").join(links, on="id", how="left", maintain_order="left")["crm_etag"]
-    return rows.filter(pl.col("@master").is_null() & ~became.fill_null(value=False) & rows["etag"].ne_missing(known))
+    return rows.filter(~pl.col("@merged") & ~became.fill_null(value=False) & rows["etag"].ne_missing(known))

@@ -53,8 +53,8 @@ class Returning:
         for entity, frame in unlinked.items():
             strangers = frame.filter(~pl.col("id").is_in(list(moved_to)))
             self._erased(strangers)
-            self.away |= set(strangers.filter(pl.col("@master").is_not_null())["id"].to_list())
-            for part in strangers.select("id", "etag", "@state", "@master").iter_slices(_SLICE):
+            self.away |= set(strangers.filter("@merged")["id"].to_list())
+            for part in strangers.select("id", "etag", "@state", "@merged", "@master").iter_slices(_SLICE):
                 self._met_before(part)
             self._without_survivor(entity)
         reopened = rows[Entity.LEAD].filter(pl.col("@state") == OPEN)["id"].to_list()
@@ -98,7 +98,7 @@ class Returning:
             return
         self.away.add(crm_id)
         self.versions[last["link_id"]] = version
-        if survivor is not None and survivor in self._deleted and row["@master"] is None:
+        if survivor is not None and survivor in self._deleted and not row["@merged"]:
             self._orphans[crm_id] = (self._deleted[survivor], last["link_id"])
         elif survivor is not None and survivor not in self._deleted:
             self.of_survivors.append({**last, "person_id": survivor})
