@@ -459,3 +459,16 @@ def test_a_record_merged_away_before_it_had_a_person_gets_none_when_the_winner_i
     yield
     assert scene.count() == before  # R71, R79
     assert not scene.world.persons_by("microsoftId", loser)
+
+
+@together()
+def test_a_record_updated_after_the_last_of_its_merged_persons_was_deleted_gets_a_new_person(scene: Scene) -> Story:
+    record, free = scene.record("di"), scene.add_person(email=scene.address("free"), lastName="Free")
+    scene.merge_persons(scene.person("cy"), scene.person("di"))
+    yield
+    scene.merge_persons(free, scene.person("cy"))
+    scene.world.delete_person(free)
+    scene.world.movable.advance(10)
+    scene.world.edit_row("contact", record, jobtitle="later")
+    yield
+    assert len([link for link in scene.live() if link[2] == record]) == 1  # R77

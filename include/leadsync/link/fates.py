@@ -164,7 +164,7 @@ def decide(
     _end(fates, engine.settings.lifecycle)
     fates.events += [reports.persons_merged(loser) for loser in sorted({*fates.survivors, *deleted})]
     fates.events += [reports.circle(claim) for claim in claims if claim.crm_id in chained.circular]
-    returning = Returning(engine, rows, {move.crm_id for move in moved}, deleted)
+    returning = Returning(engine, rows, {move.crm_id for move in moved}, deleted, fates.survivors)
     fates.away |= returning.away | fates.left
     fates.restored = {crm_id: fates.survivors.get(who, who) for crm_id, who in returning.restored.items()}
     if engine.settings.lifecycle.marketo_merge == "write_to_survivor":

@@ -35,9 +35,13 @@ class Returning:
         rows: Mapping[Entity, pl.DataFrame],
         moved_to: set[str],
         deleted: Mapping[int, datetime],
+        survivors: Mapping[int, int],
     ) -> None:
-        """`moved_to`: records that got a link in this run. `deleted`: persons that this run hears were deleted."""
-        self._engine, self._deleted = engine, deleted
+        """`moved_to`: records that got a link in this run. `deleted`: persons that this run hears were deleted.
+
+        `survivors`: those that it hears were merged away → who is left.
+        """
+        self._engine, self._deleted, self._survivors = engine, deleted, survivors
         # records of merged persons → when the one that was left was deleted, ended link
         self._orphans: dict[str, tuple[datetime, int]] = {}
         self._links = Links(engine.store)
@@ -93,7 +97,8 @@ class Returning:
 
     def _of_merged(self, crm_id: str, row: Mapping[str, Any], last: Mapping[str, Any]) -> None:
         """A record whose person was merged away: what changes in it is ignored as long as somebody is left (D44)."""
-        survivor, version = self._survivor(last["became_person"]), row["etag"]
+        known, version = self._survivor(last["became_person"]), row["etag"]
+        survivor = self._survivors.get(known, known) if known is not None else None
         if survivor is None and version != last["crm_etag"]:
             return
         self.away.add(crm_id)
