@@ -64,13 +64,23 @@ def _never_agreed(rows: pl.DataFrame, pairs: pl.DataFrame, names: tuple[str, ...
 
 
 def _unlinked(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.Series:
-    """Per pair the fields of a first link that are still to be written: refused, they stay those of one (D4)."""
-    due = decisions.filter(pl.col("direction").is_not_null() & (pl.col("change") == Change.FIRST_LINK.value))
-    linked = pairs.select("create").with_row_index("row").filter(pl.col("create").is_null())
-    due = due.filter(pl.col("base").is_null()).join(linked, on="row", how="semi")
-    fields = due.group_by("row").agg(pl.col("field").sort().alias("u"))
-    rows = pl.DataFrame({"row": range(pairs.height)}, schema={"row": pl.UInt32})
-    return rows.join(fields, on="row", how="left", maintain_order="left")["u"]
+    """Per pair the fields of a first link that are still to be written: refused or kept out, they stay so (D4).
+
+    Likewise those of which this run decides nothing, as long as both sides differ.
+    """
+    waits = pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)
+    due = decisions.filter(waits & (pl.col("change") == Change.FIRST_LINK.value) & pl.col("base").is_null())
+    parts = [due.select("row", "field")]
+    numbered = pairs.with_row_index("row")
+    for name in pairs["unlinked"].explode(empty_as_null=False).drop_nulls().unique().to_list():
+        if f"n.{name}" in pairs.columns:
+            open_still = pl.col(f"n.{name}") & pl.col(f"p.{name}").ne_missing(pl.col(f"c.{name}"))
+            here = numbered.filter(pl.col("unlinked").list.contains(name).fill_null(value=False) & open_still)
+            parts.append(here.select("row", pl.lit(name).alias("field")))
+    linked = numbered.filter(pl.col("create").is_null()).select("row")
+    fields = pl.concat(parts).unique().join(linked, on="row", how="semi")
+    fields = fields.group_by("row").agg(pl.col("field").sort().alias("u"))
+    return numbered.select("row").join(fields, on="row", how="left", maintain_order="left")["u"]
 
 
 def _with_kept(based: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:

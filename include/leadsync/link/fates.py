@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
+import pyarrow.compute as pc
 
 from include.leadsync.context import Engine
 from include.leadsync.extract.merges import survivors
@@ -20,7 +21,7 @@ from include.leadsync.link.known import exchanged
 from include.leadsync.link.resolution import Claim, End, Move, Successor, resolve
 from include.leadsync.link.returning import Returning
 from include.leadsync.link.successors import Successors
-from include.leadsync.model import Entity, FieldMap, LinkStatus, OperationState
+from include.leadsync.model import Entity, FieldMap, LinkStatus, OperationKind, OperationState
 from include.leadsync.schema import Schema
 from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.state import Links, Outbox
@@ -84,7 +85,10 @@ class Fates:
         if not self.moves:
             return frame
         begun_anew = pl.col("link_id").is_in(list(self.begun_anew))
-        frame = frame.with_columns(pl.when(~begun_anew).then(pl.col(name)).alias(name) for name in _BASELINE)
+        frame = frame.with_columns(
+            pl.when(begun_anew).then(pl.lit(LinkStatus.ACTIVE.value)).otherwise("status").alias("status"),
+            *(pl.when(~begun_anew).then(pl.col(name)).alias(name) for name in _BASELINE),
+        )
         moved = pl.col("link_id").is_in(list(self.moves))
         changed = pl.DataFrame(
             [(i, m.entity.value, m.person_id, m.crm_id) for i, m in self.moves.items()],
@@ -117,7 +121,13 @@ class Fates:
         """Links of persons who wait for a CRM record, with the one that arrived instead (`awaited`)."""
         self.moves |= {move.claim.link_id: move for move in moves}
         self.begun_anew |= {move.claim.link_id for move in moves}
-        self.events += [reports.arrived_instead(move) for move in moves]
+        for move in moves:
+            self.events += reports.arrived_instead(move)
+
+    def hold(self, entity: Entity, crm_id: str, persons: Sequence[int]) -> None:
+        """A record that arrived, and that several `persons` wait for: somebody has to decide whose it is (D13)."""
+        self.away.add(crm_id)
+        self.events.append(reports.several_wait(entity, crm_id, persons))
 
     def merging_frame(self) -> pl.DataFrame:
         """Merges to be carried out in Marketo: link_id, winner, loser."""
@@ -203,7 +213,9 @@ def _refused(outbox: Outbox, creating: Collection[int]) -> set[int]:
     """Links of those whose missing side was refused: it is not there."""
     if not creating:
         return set()
-    return set(outbox.of_links(sorted(creating), states=[OperationState.PARKED.value])["link_id"].to_pylist())
+    parked = outbox.of_links(sorted(creating), states=[OperationState.PARKED.value])
+    created = pc.equal(parked["kind"], OperationKind.CREATE.value)  # what a person could not be told says nothing of it
+    return set(parked.filter(created)["link_id"].to_pylist())
 
 
 def _leave_out(

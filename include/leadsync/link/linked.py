@@ -90,7 +90,7 @@ class LinkedPairs:
         pairs = known_pairs(links, layouts, fresh, persons, field_map, forced=sorted(forced), lane=lane)
         self.landed.append(landed_entries(pairs, links, store))
         pairs = with_landed(pairs, links, store, field_map)
-        pairs = self._fates.settled(_as_backfill(pairs, links), field_map)
+        pairs = self._fates.settled(_as_backfill(pairs, links, self._fates.begun_anew), field_map)
         pairs, answered = with_requests(store, pairs)
         self.events.append(answered)
         return _placed_anew(pairs, rows)
@@ -138,10 +138,13 @@ def _of(raw_persons: pa.Table, links: pl.DataFrame) -> pa.Table:
     return raw_persons.filter(pa.compute.is_in(raw_persons["id"], value_set=wanted))
 
 
-def _as_backfill(pairs: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """Linked pairs that never agreed on anything are filled in the backfill lane, and marked there (D19)."""
+def _as_backfill(pairs: pl.DataFrame, links: pl.DataFrame, besides: Collection[int]) -> pl.DataFrame:
+    """Linked pairs that never agreed on anything are filled in the backfill lane, and marked there (D19).
+
+    `besides`: links whose first record has just arrived.
+    """
     blank = links.filter(pl.col("layout_id").is_null() & (pl.col("status") != LinkStatus.CREATING))["link_id"].to_list()
-    first = pl.col("link_id").is_in(blank)
+    first = pl.col("link_id").is_in(sorted({*blank} - {*besides}))
     return pairs.with_columns(pl.when(first).then(int(Lane.BACKFILL)).otherwise(pl.col("lane")).alias("lane"))
 
 

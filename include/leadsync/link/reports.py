@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, MERGED_AWAY, SUPERSEDED
+from include.leadsync.link.by_email import SEVERAL
+from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, MERGED_AWAY, SEVERAL_CARRY, SUPERSEDED
 from include.leadsync.link.resolution import Claim, End, Move, Successor
-from include.leadsync.model import LinkStatus
+from include.leadsync.model import Entity, LinkStatus
 
 Event = dict[str, object]
 
@@ -38,11 +39,21 @@ def moved(move: Move) -> list[Event]:
     return told
 
 
-def arrived_instead(move: Move) -> Event:
-    """The history of a link whose CRM record could not be made, and turned up."""
-    message = f"{_name(move)} has arrived with the address of the person, for whom none could be made; it is theirs"
+def arrived_instead(move: Move) -> list[Event]:
+    """The history of a link whose CRM record could not be made, and turned up; nothing holds that one any more."""
+    message = f"{_name(move)} has arrived for the person, for whom none could be made; it is theirs"
     status = LinkStatus.CRM_MERGED
-    return _event("moved", _about(move.claim), "linked_by_arrival", message, "D13", status, became=move.crm_id)
+    told = _event("moved", _about(move.claim), "linked_by_arrival", message, "D13", status, became=move.crm_id)
+    over: list[Event] = [{"kind": "over", "code": code, "crm_id": move.crm_id} for code in (SEVERAL, SEVERAL_CARRY)]
+    return [told, *over]
+
+
+def several_wait(entity: Entity, crm_id: str, persons: Sequence[int]) -> Event:
+    """A record that arrived with the address of several persons who wait for one (D13)."""
+    who = ", ".join(map(str, sorted(persons)[:5]))
+    message = f"persons {who} have this e-mail address and wait for a CRM record; merge them in Marketo, or change it"
+    about: Event = {"kind": "held", "entity": entity.value, "crm_id": crm_id}
+    return {**about, "code": SEVERAL, "message": f"{message}; it is looked at every hour", "rule": "D13"}
 
 
 def ended(end: End, *, flagged: bool, merging: bool = False) -> list[Event]:

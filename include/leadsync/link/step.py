@@ -81,16 +81,15 @@ class _LinkStep:
         unwanted, said = unwanted_records(self._engine, self._schema, without_person.filter(~vacated))
         self._outlived = self._updated_later(read, deleted, unwanted)
         others = {*self._fates.vacated, *self._outlived.link_ids, *unwanted["link_id"].to_list()}
-        self._vacant = Vacant(self._engine, without_person, others)
+        self._vacant = Vacant(self._engine, pl.concat([without_person, events(self._fates.events)]), others)
         rows = {entity: self._outlived.arriving(entity, self._fates.rows(read[entity])) for entity in Entity}
-        new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
-        arriving = {entity: rows[entity].filter(new) for entity in Entity}
-        moves = awaited(self._engine, self._people, self._fates, arriving, raw_persons, {*deleted, *missing})
-        if moves:
-            self._claimed |= {move.person_id for move in moves if move.person_id is not None}
-            self._paired |= {move.crm_id: move.person_id for move in moves}
-            rows = {entity: self._fates.rows(rows[entity]) for entity in Entity}
-            arriving = {entity: rows[entity].filter(new) for entity in Entity}
+        gone_persons = {*deleted, *missing}
+        awaited(self._engine, self._people, self._fates, self._new(rows), raw_persons, gone_persons)
+        going_on_now = [self._fates.moves[i] for i in self._fates.begun_anew]
+        self._claimed |= {move.person_id for move in going_on_now if move.person_id is not None}
+        self._paired |= {move.crm_id: move.person_id for move in going_on_now}
+        rows = {entity: self._fates.rows(frame) for entity, frame in rows.items()} if going_on_now else rows
+        arriving = self._new(rows)
         back = {self._fates.restored.get(crm_id) for frame in arriving.values() for crm_id in frame["id"]}
         ended = [*self._without_row, *self._outlived.link_ids, *self._fates.lost]
         linked = LinkedPairs(self._engine, self._run, self._schema, self._people, self._fates, ended=ended)
@@ -113,6 +112,11 @@ class _LinkStep:
         self._events.append(orphaned_requests(self._engine.store, without_person, here))
         self._staging.write("carried", pl.concat([carried, self._surviving.carried]))
         return {**self._counts, "events": self._write_down(linked)}
+
+    def _new(self, rows: Mapping[Entity, pl.DataFrame]) -> dict[Entity, pl.DataFrame]:
+        """Those of the extracted records that appear for the first time, or as if they did."""
+        new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
+        return {entity: frame.filter(new) for entity, frame in rows.items()}
 
     def _write_down(self, linked: LinkedPairs) -> int:
         """Stage what was decided; returns the number of events."""
