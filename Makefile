@@ -11,7 +11,7 @@ export LEADSYNC_HOME ?= $(CURDIR)/.leadsync
 # Byte code is wanted: without it every Airflow command takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test soak pictures lint format up bench lock clean
+.PHONY: help setup setup-dev demo test soak pictures lint format up bench lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: setup ## the benchmarks; prints a table and writes bench-results.json
 
 lock: setup ## resolve requirements/*.lock afresh within the bounds of requirements.txt
 	@$(RUN) -m scripts.lock $(LOCK_ARGS)
+
+audit: setup ## compare the pins with a copy of pypa/advisory-database: DATABASE=path
+	@$(RUN) -m scripts.audit $(DATABASE)
 
 clean: ## remove the environment, run-time data and caches
 	rm -rf $(VENV) .leadsync .pytest_cache .mypy_cache .ruff_cache .hypothesis
