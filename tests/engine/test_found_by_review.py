@@ -137,3 +137,20 @@ def test_what_was_refused_of_a_first_link_stays_one_whatever_is_done_meanwhile(t
         world.edit_row("lead", lead, **{FILTER: True}, emailaddress1="other@example.com")
         world.run()
         assert (shown(world, person, "city"), shown(world, person, "lastName")) == ("Other town", "Other")  # D4
+
+
+@together()
+def test_a_record_that_two_deleted_persons_had_one_after_the_other_is_free_for_who_asks(scene: Scene) -> Story:
+    first, record = scene.person("cy"), scene.record("cy")
+    scene.world.delete_row("contact", record)
+    yield
+    request_persons(scene.world.engine, [first], "contact", source="test", token=scene.address("cy"))
+    yield
+    scene.add_row("contact", contactid=record, lastname="Ax", emailaddress1=scene.address("back"))
+    yield
+    twin = scene.add_person(email=scene.address("back"), lastName="Twin")
+    request_persons(scene.world.engine, [twin], "contact", source="test", token=scene.address("back"))
+    scene.world.delete_person(first)
+    scene.world.delete_person(scene.person_of(record))
+    yield
+    assert ("contact", twin, record) in scene.live()  # D24

@@ -159,6 +159,7 @@ class Story:
         """One cycle."""
         for link in sorted(self.links, key=_steps_and_kind):  # of several that come to one person, contacts first (D44)
             self._person_merged(link)
+        self._wishes_merged()
         met = {link for link in self.links if self._qualified_into(link)}
         for link in sorted(self.links, key=_steps):  # who has fewer steps to go keeps what both come to
             self._record_became(link, superseded=link in met)
@@ -193,6 +194,11 @@ class Story:
         link.record.owner, link.record.ignored = survivor, True
         link.record.changed = link.record.changed and not survivor.alive
         self.links.remove(link)
+
+    def _wishes_merged(self) -> None:
+        """D44: what a loser waits for, the survivor waits for, unless it waits itself; contacts first."""
+        for loser in sorted((p for p in self.wanted if p.became), key=lambda p: self.wanted[p] == LEAD):
+            self.wanted.setdefault(_last(loser), self.wanted.pop(loser))
 
     def _qualified_into(self, link: Link) -> bool:
         """Whether the way of its record first meets that of another link's by a qualification (D37), not a merge."""

@@ -22,17 +22,17 @@ class Vacant:
         """`deleted`: events of `removed_persons`. `besides`: links whose records go on, or go away, otherwise."""
         gone = (pl.col("kind") == "person_deleted") & ~pl.col("link_id").is_in(list(besides))
         left = deleted.filter(gone & pl.col("crm_id").is_not_null() & pl.lit(not Eraser(engine).enabled))
-        self._links: dict[str, int] = dict(left.select("crm_id", "link_id").iter_rows())
+        self._left: list[tuple[str, int]] = left.select("crm_id", "link_id").rows()  # also those that ended before
         self._taken: set[int] = set()
 
     @property
     def link_ids(self) -> Collection[int]:
         """The links that end."""
-        return self._links.values()
+        return {link_id for _, link_id in self._left}
 
     def take(self, pairs: pl.DataFrame) -> None:
         """`pairs`, first links, have these records now."""
-        self._taken |= {self._links[crm_id] for crm_id in pairs["crm_id"] if crm_id in self._links}
+        self._taken |= {link_id for crm_id, link_id in self._left if crm_id in set(pairs["crm_id"])}
 
     def told(self, found: pl.DataFrame) -> pl.DataFrame:
         """Events as they are now that these links end before the new ones are stored."""
