@@ -69,6 +69,11 @@ def decode_links(links: pl.DataFrame, layouts: Mapping[int, Sequence[str]], name
     return wide
 
 
+def outside_layout(name: str) -> pl.Expr:
+    """Whether a field of `decode_links` has no baseline because the row was stored when the map lacked it."""
+    return pl.col(f"n.{name}") & ~pl.col("unlinked").list.contains(name).fill_null(value=False)
+
+
 def _decode_group(group: pl.DataFrame, layout: list[str], names: Sequence[str]) -> pl.DataFrame:
     if layout:
         stored = group["base"].str.json_decode(_CODEC).struct.unnest()

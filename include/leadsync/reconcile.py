@@ -17,7 +17,7 @@ from datetime import timedelta
 import polars as pl
 import pyarrow as pa
 
-from include.leadsync.baseline import decode_links
+from include.leadsync.baseline import decode_links, outside_layout
 from include.leadsync.clock import parse_iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import RowFailed
@@ -175,7 +175,7 @@ class _Compare:
         # Stored when the map had other fields: what joined since is the affair of a backfill (R95).
         older = pl.all_horizontal(
             pl.lit(value=True),
-            *(pl.col(f"n.{n}") | pl.col(f"now.{n}").eq_missing(pl.col(f"p.{n}")) for n in field_map.names),
+            *(outside_layout(n) | pl.col(f"now.{n}").eq_missing(pl.col(f"p.{n}")) for n in field_map.names),
         )
         same = pl.when(pl.col("layout_id").is_in(current)).then(hashed & sound).otherwise(older)
         # A pair that was suspended before it ever agreed on anything has no baseline to be wrong.

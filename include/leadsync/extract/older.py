@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from include.leadsync.baseline import decode_links
+from include.leadsync.baseline import decode_links, outside_layout
 from include.leadsync.model import FieldMap
 
 
@@ -23,6 +23,7 @@ def unchanged_under_older_map(
         return []
     wide = decode_links(older, layouts, field_map.names)
     fresh = wide.select(id="crm_id").join(rows, on="id", how="left", maintain_order="left")
-    same = [wide[f"n.{name}"] | fresh[name].eq_missing(wide[f"c.{name}"]) for name in field_map.names]
+    joined = wide.select(outside_layout(name).alias(name) for name in field_map.names)
+    same = [joined[name] | fresh[name].eq_missing(wide[f"c.{name}"]) for name in field_map.names]
     kept = pl.DataFrame({str(at): each for at, each in enumerate(same)}).select(pl.all_horizontal(pl.all())).to_series()
     return wide.filter(kept)["crm_id"].to_list()
