@@ -50,8 +50,9 @@ def awaited(
     met = dict(people.canonical(raw_persons, Entity.LEAD).select("id", "sys_email").iter_rows())
     planned = {claim.person_id: met.get(claim.person_id, address) for claim, address in waiting}
     claims = {claim.person_id: claim for claim, _ in waiting}
-    by_id = {row["id"]: Successor(Entity(row["entity"]), row["id"]) for row in records.to_dicts()}
-    taken = {who: by_id[crm_id] for crm_id, who in fates.restored.items() if who in claims and crm_id in by_id}
+    own = {crm_id: who for crm_id, who in fates.restored.items() if who in claims}
+    back = records.filter(pl.col("id").is_in(list(own))).select("id", "entity").iter_rows()
+    taken = {own[crm_id]: Successor(Entity(entity), crm_id) for crm_id, entity in back}
     if people.settings.when_found == "link":
         strangers = records.filter(~pl.col("id").is_in(list(fates.restored)))
         _by_address(people, fates, strangers, {who: at for who, at in planned.items() if who and at}, taken)
