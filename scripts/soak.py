@@ -49,7 +49,7 @@ PROOFS: Mapping[str, Proof] = {
     "airflow": Proof(
         "tests/local_airflow/soak_kills.py", "KILLS_IN_AIRFLOW_SEED", {"KILLS_IN_AIRFLOW": str(SEEDS)}, every=3
     ),
-    "airflow-together": Proof(
+    "scheduled": Proof(
         "tests/local_airflow/soak_at_once.py", "AT_ONCE_IN_AIRFLOW_SEED", {"AT_ONCE_IN_AIRFLOW_ROUNDS": "3"}, every=3
     ),
     "together": Proof("tests/cli/soak_all_at_once.py", "AT_ONCE_SEED", {"AT_ONCE_ROUNDS": str(SEEDS)}),

@@ -136,7 +136,7 @@ def _all_at_once(shared: Shared, asked: Sequence[int]) -> None:
     rest = shared.airflow.rest
     rest.pause("lead_sync", paused=False)
     before = {*shared.scheduled("running")}
-    wait_until(lambda: {*shared.scheduled("running")} - before, LONG, every=0.1)
+    wait_until(lambda: not before >= {*shared.scheduled("running")}, LONG, every=0.1)
     beside = [DagRun("lead_sync", run) for run in shared.scheduled("running")]
     machine = [shared.start("cycle"), shared.start("sync-person", *map(str, asked), "--as", "lead")]
     beside.append(rest.trigger("sync_person_to_microsoft", {"persons": list(asked), "sync_as": "lead"}))
