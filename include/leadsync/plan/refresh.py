@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from include.leadsync.backfills import Stretch
+from include.leadsync.baseline import outside_layout
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.model import Direction, FieldMap, Flow, SyncField, Winner
 
@@ -44,8 +45,8 @@ def refreshed(
         for rows, towards in ((linked & ~mine, direction), (linked & mine, stretch.direction if of_job else direction)):
             way = _way(field, towards)
             if way and field.name in new:
-                left_over = pairs["unlinked"].list.contains(field.name).fill_null(value=False)
-                parts[0] = _joined(parts[0], rows & ~left_over, field, way)
+                lacking = pairs.select(outside_layout(field.name)).to_series()
+                parts[0] = _joined(parts[0], rows & lacking, field, way)
         way = _way(field, stretch.direction)
         if of_job and stretch.asked and way:
             parts.append(_drifted(pairs, parts[0], mine & linked, field, way))
