@@ -21,6 +21,7 @@ from scripts.demo.systems import Dynamics, Marketo
 from scripts.local_airflow import LocalAirflow
 from scripts.local_airflow.environment import ROOT
 from scripts.sandbox_process import SandboxProcess
+from tests.local_airflow.conftest import processes_of
 from tests.local_airflow.kills import LONG, held, settle
 
 CALLS: Mapping[str, Mapping[str, Any]] = {
@@ -55,6 +56,8 @@ def airflow(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -
     with LocalAirflow(home, environment=given) as airflow:
         airflow.rest.wait_for_dags({"lead_sync"})
         yield airflow
+    for left in processes_of(airflow.airflow_home):  # a scheduler that was killed leaves its workers behind
+        left.kill()
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + NUMBER))
