@@ -18,6 +18,7 @@ from include.leadsync.config import Paths, load_settings
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.cycle import run_cycle
 from include.leadsync.model import Connection, System
+from include.leadsync.schema import current_schema
 from include.leadsync.setup import setup
 from include.leadsync.state import ActivityLog, Ledger
 from include.sandbox.clock import MovableClock
@@ -64,6 +65,7 @@ def _empty_world(set_up: bool, /) -> Path:
     with World(folder, fresh=False) as world:
         if set_up:
             setup(world.engine)
+            world.read_metadata()
     return folder
 
 
@@ -183,6 +185,10 @@ class World:
         """Close the engine and open another one, as after a change of configuration or a crash."""
         self.engine.store.close()
         self.engine = self.open_engine()
+
+    def read_metadata(self) -> None:
+        """What both systems say of themselves now; the runs of the next hour know this and ask no more."""
+        current_schema(self.engine, refresh=True)
 
     def run(self, **request: Json) -> dict[str, Json]:
         """One run; a cycle unless told otherwise. Returns its report. A minute passes first."""

@@ -122,6 +122,7 @@ def revoke_activities(world: World) -> None:
 
 def hide_filter(world: World) -> None:
     world.dynamics.control("add_attribute", {"entity": "lead", "attribute": "new_synctomkto", "type": "Boolean"})
+    world.read_metadata()
     world.run()
     world.dynamics.control("remove_attribute", {"entity": "lead", "attribute": "new_synctomkto"})
 

@@ -126,6 +126,7 @@ def test_a_filter_column_that_is_hidden_lets_nothing_in(world: World) -> None:
     world.dynamics.control("add_attribute", {"entity": "lead", "attribute": "new_synctomkto", "type": "Boolean"})
     secure(world, "new_synctomkto")
     permit(world, "new_synctomkto", [])
+    world.read_metadata()
     world.add_row("lead", subject="s", lastname="No", emailaddress1="no@example.com", new_synctomkto=False)
     world.settle()
     assert world.persons_by("email", "no@example.com") == []
@@ -136,6 +137,7 @@ def test_where_addresses_are_hidden_a_request_waits_instead_of_making_a_second_r
     world.add_row("contact", lastname="Ax", emailaddress1="ann@example.com")
     secure(world, "emailaddress1", "contact")
     permit(world, "emailaddress1", [], "contact")
+    world.read_metadata()
     person = world.add_person(email="ann@example.com", lastName="Ax")
     (request_id,) = request_persons(world.engine, [person], "lead", source="test", token="1")
     world.settle()

@@ -36,6 +36,7 @@ def test_a_calculated_column_is_swept_in_its_time(tmp_path: Path, hours: int) ->
     with World(tmp_path) as world:
         column = {"entity": "lead", "attribute": "new_score", "type": "String", "create": False, "update": False}
         world.dynamics.control("add_attribute", column)
+        world.read_metadata()
         with_calculated_column(world, hours)
         pairs = [linked_lead(world, emailaddress1=f"p{number}@example.com") for number in range(3)]
         for _, lead in pairs:

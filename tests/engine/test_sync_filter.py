@@ -20,6 +20,7 @@ FILTER = "new_synctomkto"
 def add_filter(world: World, entity: str = "lead", name: str = FILTER, **shape: Any) -> None:
     """An administrator adds the filter column."""
     world.dynamics.control("add_attribute", {"entity": entity, "attribute": name, "type": "Boolean", **shape})
+    world.read_metadata()
 
 
 def add_filters(world: World) -> None:

@@ -96,6 +96,7 @@ class Told:
         with World(folder) as world:
             if cast.before:
                 cast.before(world)
+                world.read_metadata()
             world.configure(cast.changes)
             world.reopen()
             hosts = {test.nodeid: f"story{number}.example.com" for number, test in enumerate(tests)}
