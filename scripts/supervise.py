@@ -1,8 +1,8 @@
 """Run some commands side by side until standard input closes or one of them ends; then stop them all.
 
-`python -m scripts.supervise GRACE LOGDIR NAME=COMMAND…`. The parent holds the other end of
-standard input, so whatever becomes of it – Ctrl-C, an error, SIGKILL – nothing stays behind: the pipe closes,
-every process gets TERM, and what is left after GRACE seconds gets KILL, with all it started. Airflow puts
+`python -m scripts.supervise GRACE LOGDIR NAME=COMMAND…`; another module may begin them its own way (`main`). The parent
+holds the other end of standard input, so whatever becomes of it – Ctrl-C, an error, SIGKILL – nothing stays behind: the
+pipe closes, every process gets TERM, and what is left after GRACE seconds gets KILL, with all it started. Airflow puts
 tasks into process groups of their own, hence descendants are found through the process table, not by group.
 """
 
@@ -14,9 +14,10 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -24,13 +25,20 @@ ROOT = Path(__file__).resolve().parent.parent
 _CHECK_EVERY = 0.5  # seconds
 
 
-def start(name: str, command: str, logs: Path) -> subprocess.Popen[bytes]:
-    """Start one command with its output in `logs`/NAME.log."""
-    with (logs / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+class Begun(Protocol):
+    """A process that was begun."""
+
+    def poll(self) -> int | None:
+        """Its status; None while it is at work."""
 
 
-def wait(processes: dict[str, subprocess.Popen[bytes]]) -> str | None:
+def start(command: Sequence[str], log: Path) -> Begun:
+    """Start one command with its output in a file."""
+    with log.open("wb") as output:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+def wait(processes: Mapping[str, Begun]) -> str | None:
     """Until the parent lets go (None) or one process ends (its name)."""
     while True:
         readable, _, _ = select.select([sys.stdin], [], [], _CHECK_EVERY)
@@ -60,14 +68,19 @@ def stop(grace: float) -> int:
 
 
 def launch(
-    logs: Path, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str], *, grace: float
+    logs: Path,
+    commands: Mapping[str, Sequence[str]],
+    environment: Mapping[str, str],
+    *,
+    grace: float,
+    supervisor: Sequence[str] = ("scripts.supervise",),
 ) -> Family:
-    """Start commands under a supervisor of their own."""
+    """Start commands under a supervisor of their own: a module whose arguments end with those of this one."""
     logs.mkdir(parents=True, exist_ok=True)
     pairs = [f"{name}={shlex.join(command)}" for name, command in commands.items()]
     with (logs / "supervisor.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.supervise", str(grace), str(logs), *pairs],
+            [sys.executable, "-m", *supervisor, str(grace), str(logs), *pairs],
             env=dict(environment),
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -102,23 +115,23 @@ class Family:
         return f"{said}\n{log.read_text(errors='replace')[-3000:]}" if log.exists() else said
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when the parent ended it, 1 when a command ended by itself."""
+def main(arguments: Sequence[str] | None = None, *, begin: Callable[[Sequence[str], Path], Begun] = start) -> int:
+    """0 when the parent ended it, 1 when a command ended by itself; `begin` starts one with its output in a file."""
     grace, folder, *commands = sys.argv[1:] if arguments is None else arguments
     # A terminal's Ctrl-C is the parent's business; it closes our input when it wants us to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     logs = Path(folder)
     logs.mkdir(parents=True, exist_ok=True)
-    processes: dict[str, subprocess.Popen[bytes]] = {}
+    processes: dict[str, Begun] = {}
     ended: str | None = "start"
     try:
         for pair in commands:
             name, _, command = pair.partition("=")
-            processes[name] = start(name, command, logs)
+            processes[name] = begin(shlex.split(command), logs / f"{name}.log")
         ended = wait(processes)
         if ended:
-            print(f"{ended} ended with status {processes[ended].returncode}; see {ended}.log", flush=True)
+            print(f"{ended} ended with status {processes[ended].poll()}; see {ended}.log", flush=True)
     finally:
         stop(float(grace))
     return 1 if ended else 0

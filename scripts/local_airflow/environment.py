@@ -97,6 +97,7 @@ def environment(home: Path, port: int, *, given: Mapping[str, str], leadsync_hom
         "API__BASE_URL": url,
         "API__SECRET_KEY": key.api_key,
         "API_AUTH__JWT_SECRET": key.jwt_key,
+        "DATABASE__CHECK_MIGRATIONS": "False",  # each component would look again; loading the settings migrates
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",

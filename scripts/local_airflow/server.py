@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import requests
 
 from scripts.local_airflow.environment import LOOPBACK, ROOT, USER, Secrets, environment, free_port
 from scripts.local_airflow.rest import AirflowRest
+from scripts.local_airflow.settings import read
 from scripts.supervise import Family, launch
 
 GRACE = 20.0  # seconds between TERM and KILL
@@ -97,12 +97,13 @@ class LocalAirflow:
             StartFailed: a component ended, or they are not healthy within `timeout` seconds.
         """
         self.airflow_home.mkdir(parents=True, exist_ok=True)
-        variables = environment(self.airflow_home, self.port, given=self._given, leadsync_home=self.home)
         if self._settings is not None:
-            self._prepare(variables, self._settings)
+            self._check(self._settings)
+        variables = environment(self.airflow_home, self.port, given=self._given, leadsync_home=self.home)
         airflow = str(Path(sys.executable).with_name("airflow"))
         commands = {name: [airflow, name] for name in self._components}
-        self._family = launch(self.logs, commands, variables, grace=GRACE)
+        together = ("scripts.local_airflow.components", str(self._settings or ""))
+        self._family = launch(self.logs, commands, variables, grace=GRACE, supervisor=together)
         self._wait_until_healthy(time.monotonic() + timeout)
 
     def stop(self) -> None:
@@ -119,11 +120,11 @@ class LocalAirflow:
         """Whether all components are still at work."""
         return self._family is not None and self._family.running
 
-    def _prepare(self, variables: Mapping[str, str], settings: Path) -> None:
-        command = [sys.executable, "-m", "scripts.local_airflow.settings", str(settings)]
-        done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise StartFailed(f"{settings.name} could not be loaded into Airflow:\n{done.stderr[-2000:]}")
+    def _check(self, settings: Path) -> None:
+        try:
+            read(settings)
+        except ValueError as mistake:
+            raise StartFailed(f"{settings.name} could not be loaded into Airflow: {mistake}") from mistake
 
     def _wait_until_healthy(self, until: float) -> None:
         missing: list[str] = list(_NEEDED)

@@ -1,15 +1,13 @@
-"""Load `airflow_settings.yaml` (the Astro CLI's format) into Airflow's database, in one process.
+"""Load `airflow_settings.yaml` (the Astro CLI's format) into Airflow's database, in this process.
 
-`python -m scripts.local_airflow.settings FILE` runs under the environment of `environment.py`. It creates or
-migrates the database first. The `airflow` command would need one start of 2-5 s for each kind of object.
+That needs the environment of `environment.py`. The `airflow` command would start anew, 2-5 s, for each kind of object.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +92,3 @@ def load(settings: Settings) -> None:
             )
         for entry in settings.variables:
             Variable.set(entry["variable_name"], str(entry["variable_value"]), session=session)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Load the file named on the command line."""
-    (file,) = sys.argv[1:] if arguments is None else arguments
-    load(read(Path(file)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

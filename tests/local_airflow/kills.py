@@ -53,7 +53,7 @@ def held(
 def _callers(airflow: LocalAirflow, sandbox: SandboxProcess) -> list[dict[str, psutil.Process]]:
     """Each task that speaks with the sandbox, the worker that it is in, the scheduler that started this."""
     ours = [p for p in psutil.process_iter(["cmdline"]) if str(airflow.logs) in " ".join(p.info["cmdline"] or ())]
-    (scheduler,) = [p for p in ours[0].children() if p.cmdline()[-1:] == ["scheduler"]]
+    (scheduler,) = [p for p in ours[0].children() if " ".join(p.cmdline()).rstrip().endswith(" scheduler")]
     ports = {urlsplit(url).port for url in (sandbox.marketo_url, sandbox.dynamics_url)}
     found = []
     for worker in scheduler.children():
