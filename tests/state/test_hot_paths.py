@@ -28,10 +28,12 @@ from include.leadsync.state import (
     Requests,
     SeenActivities,
     StateStore,
+    Transaction,
 )
 from include.leadsync.state.arrow import with_constant
 from include.leadsync.state.column_kinds import MOMENT
 from include.leadsync.state.schema import metadata
+from include.leadsync.state.statements import Params, Prepared
 from tests.state.conftest import DATABASES, new_store_url
 from tests.state.rows import add_links, add_operations, guid, hold_lease, operation
 
@@ -52,15 +54,24 @@ Statement = tuple[str, Any, bool]
 
 @contextmanager
 def recorded(store: StateStore) -> Iterator[list[Statement]]:
-    """Every statement that SQLAlchemy hands to the driver: text, parameters, whether by executemany."""
+    """Every statement that the driver gets: text, parameters, whether by executemany."""
     seen: list[Statement] = []
+    spelled = Prepared.spelled
 
     def note(_c: object, _cursor: object, text: str, params: Any, _context: object, many: bool) -> None:
         seen.append((text, params, many))
 
+    def note_prepared(statement: Prepared, tx: Transaction, params: Params) -> tuple[str, Params]:
+        text, values = spelled(statement, tx, params)
+        if tx.dialect.name == "sqlite":  # there the driver is told directly
+            seen.append((text, values, False))
+        return text, values
+
     sa.event.listen(store.engine, "before_cursor_execute", note)
     try:
-        yield seen
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Prepared, "spelled", note_prepared)
+            yield seen
     finally:
         sa.event.remove(store.engine, "before_cursor_execute", note)
 

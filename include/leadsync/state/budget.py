@@ -27,7 +27,8 @@ from include.leadsync.state.arrow import from_micros, to_micros
 from include.leadsync.state.budget_counts import BudgetCounts
 from include.leadsync.state.budget_slots import BudgetSlots
 from include.leadsync.state.coordination import budget
-from include.leadsync.state.store import StateStore, Transaction, driver_rows
+from include.leadsync.state.statements import Prepared
+from include.leadsync.state.store import StateStore, Transaction
 
 MAX_WAIT = 120.0
 """Seconds that one call waits for leave, all its waits together."""
@@ -92,7 +93,7 @@ class SharedBudget:
         self._counts = BudgetCounts(system, limits.window_seconds)
         self._slots = BudgetSlots(system, SLOT_SECONDS)
         pause = sa.select(budget.c.paused_from, budget.c.paused_until).where(budget.c.system == system.value)
-        self._pause = pause.with_for_update()  # says nothing on SQLite
+        self._pause = Prepared(pause.with_for_update())  # says nothing on SQLite
         self._known = False
 
     @contextmanager
@@ -196,7 +197,7 @@ class SharedBudget:
         if not self._known:
             self._store.insert_if_absent(tx, budget, {"system": self._system.value}, ("system",))
             self._known = True
-        ((since, until),) = driver_rows(tx, self._pause)
+        ((since, until),) = self._pause.rows(tx)
         if now is None or until is None:
             return 0
         if since > now:  # the clock went back since: the pause is as long as it was, from now on

@@ -14,7 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from include.leadsync.model import System
 from include.leadsync.state.arrow import from_micros, to_micros
 from include.leadsync.state.coordination import budget_use
-from include.leadsync.state.store import Transaction, driver_rows
+from include.leadsync.state.statements import Prepared, named
+from include.leadsync.state.store import Transaction
 
 CENTRAL = ZoneInfo("America/Chicago")
 """Marketo's quota starts anew at midnight US Central, summer and winter (marketo-api §2, M20)."""
@@ -38,10 +39,7 @@ class Used:
 
 
 class BudgetCounts:
-    """The counters of one system. All times in microseconds since 1970 UTC.
-
-    Statements are built once: building them costs more than running them.
-    """
+    """The counters of one system. All times in microseconds since 1970 UTC."""
 
     def __init__(self, system: System, window_seconds: int) -> None:
         self._system = system
@@ -55,43 +53,41 @@ class BudgetCounts:
         ours = use.system == system.value
         windowed = (ours, use.span == self._grain, use.bucket > since, use.bucket <= until)
         daily = (ours, use.span == _HOUR, use.bucket >= day)
-        self._used = sa.select(
-            sa.select(sa.func.sum(use.calls)).where(*windowed).scalar_subquery(),
-            sa.select(sa.func.sum(amount)).where(*daily).scalar_subquery(),
+        self._used = Prepared(
+            sa.select(
+                sa.select(sa.func.sum(use.calls)).where(*windowed).scalar_subquery(),
+                sa.select(sa.func.sum(amount)).where(*daily).scalar_subquery(),
+            )
         )
-        self._window_buckets = sa.select(use.bucket, use.calls).where(*windowed).order_by(use.bucket)
-        self._day_buckets = sa.select(use.bucket, amount).where(*daily).order_by(use.bucket)
+        self._window_buckets = Prepared(sa.select(use.bucket, use.calls).where(*windowed).order_by(use.bucket))
+        self._day_buckets = Prepared(sa.select(use.bucket, amount).where(*daily).order_by(use.bucket))
         stale = ((use.span != _HOUR) & ((use.bucket <= since) | (use.bucket > until))) | (use.bucket < day)
-        self._clean = sa.delete(budget_use).where(ours, stale)
-        self._count = {
-            "sqlite": _counting(sqlite.insert(budget_use)),
-            "postgresql": _counting(postgresql.insert(budget_use)),
-        }
+        self._clean = Prepared(sa.delete(budget_use).where(ours, stale))
 
     def used(self, tx: Transaction, now: int) -> Used:
         """What counts against the limits now."""
-        ((in_window, today),) = driver_rows(tx, self._used, self._bounds(now))
+        ((in_window, today),) = self._used.rows(tx, self._bounds(now))
         return Used(int(in_window or 0), int(today or 0))
 
     def add(self, tx: Transaction, now: int, rows: int) -> None:
         """Count one call, and now and then forget buckets that count no more."""
         one = {"system": self._system.value, "calls": 1, "rows": rows}
-        spans = [{**one, "span": span, "bucket": now // span * span} for span in (self._grain, _HOUR)]
-        tx.execute(self._count[tx.dialect.name], spans)
+        for span in (self._grain, _HOUR):
+            _COUNT[tx.dialect.name].change(tx, {**one, "span": span, "bucket": now // span * span})
         if abs(now - self._cleaned) >= self._window:
             self._cleaned = now
-            tx.execute(self._clean, {**self._bounds(now), "day": now - 2 * _DAY})
+            self._clean.change(tx, {**self._bounds(now), "day": now - 2 * _DAY})
 
     def until_window_has_room(self, tx: Transaction, now: int, room_at: int) -> float:
         """Seconds until at most `room_at` calls are in the window."""
-        leaves = _when_down_to(driver_rows(tx, self._window_buckets, self._bounds(now, "since", "until")), room_at)
+        leaves = _when_down_to(self._window_buckets.rows(tx, self._bounds(now, "since", "until")), room_at)
         return max(leaves + self._grain + self._window - now, 1000) / _SECOND
 
     def until_day_has_room(self, tx: Transaction, now: int, room_at: int) -> float:
         """Seconds until midnight US Central (Marketo), or until at most `room_at` rows are in 24 h (Dynamics)."""
         if not self.counts_rows:
             return (_midnight(_central(now).date() + timedelta(days=1)) - now) / _SECOND
-        leaves = _when_down_to(driver_rows(tx, self._day_buckets, self._bounds(now, "day")), room_at)
+        leaves = _when_down_to(self._day_buckets.rows(tx, self._bounds(now, "day")), room_at)
         return max(leaves + _HOUR + _DAY - now, _SECOND) / _SECOND
 
     def _bounds(self, now: int, *names: str) -> dict[str, int]:
@@ -100,10 +96,14 @@ class BudgetCounts:
         return {name: bounds[name] for name in names} if names else bounds
 
 
-def _counting(statement: sqlite.Insert | postgresql.Insert) -> sa.Insert:
+def _counting(statement: sqlite.Insert | postgresql.Insert) -> Prepared:
     """Add to a bucket."""
+    statement = statement.values(named("system", "span", "bucket", "calls", "rows"))
     counted = {name: budget_use.c[name] + statement.excluded[name] for name in ("calls", "rows")}
-    return statement.on_conflict_do_update(index_elements=["system", "span", "bucket"], set_=counted)
+    return Prepared(statement.on_conflict_do_update(index_elements=["system", "span", "bucket"], set_=counted))
+
+
+_COUNT = {"sqlite": _counting(sqlite.insert(budget_use)), "postgresql": _counting(postgresql.insert(budget_use))}
 
 
 def _when_down_to(buckets: Sequence[Sequence[Any]], room_at: int) -> int:

@@ -11,9 +11,12 @@ import sqlalchemy as sa
 
 from include.leadsync.model import System
 from include.leadsync.state.coordination import budget_slot
+from include.leadsync.state.statements import Prepared, named
 from include.leadsync.state.store import Transaction, driver_rows
 
 _PROC = Path("/proc")
+_TAKE = Prepared(sa.insert(budget_slot).values(named("slot_id", "system", "holder", "taken_at", "expires_at")))
+_FREE = Prepared(sa.delete(budget_slot).where(budget_slot.c.slot_id == sa.bindparam("slot")))
 
 
 class BudgetSlots:
@@ -30,26 +33,24 @@ class BudgetSlots:
         now, ahead = sa.bindparam("now", type_=sa.BigInteger()), sa.bindparam("ahead", type_=sa.BigInteger())
         # Past its time, or taken so far ahead that the clock must have gone back since.
         self._expired = (budget_slot.c.expires_at <= now) | (budget_slot.c.taken_at > ahead)
-        self._running = sa.select(sa.func.count()).select_from(budget_slot).where(self._ours, ~self._expired)
-        self._take = sa.insert(budget_slot)
-        self._free = sa.delete(budget_slot).where(budget_slot.c.slot_id == sa.bindparam("slot"))
+        running = sa.select(sa.func.count()).select_from(budget_slot).where(self._ours, ~self._expired)
+        self._running = Prepared(running)
 
     def running(self, tx: Transaction, now: int) -> int:
         """Calls under way."""
-        ((running,),) = driver_rows(tx, self._running, self._times(now))
-        return int(running)
+        return int(self._running.value(tx, self._times(now)))
 
     def take(self, tx: Transaction, slot_id: str, now: int, limit: int) -> bool:
         """Take a slot unless `limit` calls are under way."""
         if self.running(tx, now) >= limit and not (self._drop_dead(tx, now) and self.running(tx, now) < limit):
             return False
         row = {"slot_id": slot_id, "system": self._system, "holder": f"{_node()}/{os.getpid()}"}
-        tx.execute(self._take, {**row, "taken_at": now, "expires_at": now + self._length})
+        _TAKE.change(tx, {**row, "taken_at": now, "expires_at": now + self._length})
         return True
 
     def free(self, tx: Transaction, slot_id: str) -> None:
         """Give a slot back."""
-        tx.execute(self._free, {"slot": slot_id})
+        _FREE.change(tx, {"slot": slot_id})
 
     def _drop_dead(self, tx: Transaction, now: int) -> int:
         held = driver_rows(tx, sa.select(budget_slot.c.holder).where(self._ours).distinct())

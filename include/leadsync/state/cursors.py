@@ -8,12 +8,16 @@ import sqlalchemy as sa
 
 from include.leadsync.errors import AnotherRunAtWork
 from include.leadsync.state.schema import cursor
+from include.leadsync.state.statements import Prepared, named
 from include.leadsync.state.store import StateStore, Transaction
 
 _OF_STREAM = cursor.c.stream == sa.bindparam("of_stream")
-_PLACE = sa.select(cursor.c.token, cursor.c.as_of, cursor.c.version).where(_OF_STREAM)
-_MOVE = sa.update(cursor).where(_OF_STREAM, cursor.c.version == sa.bindparam("expected"))
-"""Built once: building them costs more than running them."""
+_PLACE = Prepared(sa.select(cursor.c.token, cursor.c.as_of, cursor.c.version).where(_OF_STREAM))
+_MOVE = Prepared(
+    sa.update(cursor)
+    .where(_OF_STREAM, cursor.c.version == sa.bindparam("expected"))
+    .values(named("token", "as_of", "version"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Cursors:
     def get(self, stream: str, tx: Transaction | None = None) -> Cursor | None:
         """The cursor of a stream; None before its first run."""
         with self._store.look(tx) as connection:
-            row = connection.execute(_PLACE, {"of_stream": stream}).one_or_none()
+            row = _PLACE.row(connection, {"of_stream": stream})
         return Cursor(*row) if row else None
 
     def advance(self, stream: str, token: str, as_of: str, expected_version: int, tx: Transaction | None = None) -> int:
@@ -50,7 +54,7 @@ class Cursors:
                 moved = self._first(connection, stream, values)
             else:
                 same = {"of_stream": stream, "expected": expected_version}
-                moved = connection.execute(_MOVE, same | values).rowcount
+                moved = _MOVE.change(connection, same | values)
             if not moved:
                 raise AnotherRunAtWork(
                     f"cursor of {stream} moved on since version {expected_version}; another run read the same"

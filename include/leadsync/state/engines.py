@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -16,7 +15,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from include.leadsync.clock import SystemClock
 from include.leadsync.errors import FixConfiguration, LeadSyncError, StateUnavailable, redact
 
-WRITES = "leadsync_writes"
 BUSY_SECONDS = 30
 """How long a SQLite connection waits for another writer before the store counts as locked."""
 ASLEEP_SECONDS = 60.0
@@ -116,19 +114,6 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             clock.sleep(0.01)
         else:
             return
-
-
-def begin_sqlite(connection: sa.Connection) -> None:
-    """A transaction that reads first and writes later fails at once when another wrote in between: lock first.
-
-    The driver is told directly: with a listener for it, SQLAlchemy asks for listeners at every statement.
-
-    Raises:
-        sqlite3.Error: another holds the lock, or what `translate` knows.
-    """
-    writes = connection.get_execution_options().get(WRITES, False)
-    driver: Any = connection.connection.dbapi_connection
-    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
 
 
 def translate(error: DBAPIError | sqlite3.Error | PoolTimeout, url: URL) -> LeadSyncError | None:

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 
 from include.leadsync.model import Entity
 from include.leadsync.state.schema import field_job, synced_field
+from include.leadsync.state.statements import Prepared
 from include.leadsync.state.store import StateStore, Transaction, driver_rows
 
 ACTIVE, QUARANTINED, REMOVED = "active", "quarantined", "removed"
 OPEN, DONE, CANCELLED = "open", "done", "cancelled"
+_FIELDS = Prepared(sa.select(*(synced_field.c[name] for name in ("entity", "name", "shape", "generation", "state"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,8 @@ class SyncedFields:
 
     def all(self, tx: Transaction | None = None) -> dict[tuple[Entity, str], SyncedField]:
         """Every field ever synced, by entity and name."""
-        columns = [synced_field.c[name] for name in ("entity", "name", "shape", "generation", "state")]
         with self._store.look(tx) as connection:
-            rows = driver_rows(connection, sa.select(*columns))
+            rows = _FIELDS.rows(connection)
         found = [SyncedField(Entity(entity), *rest) for entity, *rest in rows]
         return {(one.entity, one.name): one for one in found}
 

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from include.leadsync.errors import LeaseLost
 from include.leadsync.state.arrow import from_micros
 from include.leadsync.state.coordination import counter, lease
+from include.leadsync.state.statements import Prepared, named
 from include.leadsync.state.store import StateStore, Transaction
 
 WRITER = "writer"
@@ -33,15 +34,19 @@ _OF_NAME = lease.c.name == sa.bindparam("of_name")
 _OF_FENCE = lease.c.fence == sa.bindparam("of_fence")
 _BY_FENCE = _OF_NAME & _OF_FENCE
 _BY_HOLDER = _OF_NAME & (lease.c.holder == sa.bindparam("of_holder"))
-_COUNT = sa.update(counter).where(counter.c.name == _FENCE).values(value=counter.c.value + 1).returning(counter.c.value)
-_HOLDER = sa.select(lease.c.holder, lease.c.expires_at).where(_OF_NAME)
-_HELD = sa.select(lease.c.holder).where(_OF_FENCE, lease.c.holder.is_not(None)).with_for_update()
-_TAKE = sa.update(lease).where(_OF_NAME)
-_EXTEND = sa.update(lease).where(_BY_HOLDER)
-_RENEW = sa.update(lease).where(_BY_FENCE, lease.c.holder.is_not(None))
-_RELEASE, _RELEASE_BY = (sa.update(lease).where(ours) for ours in (_BY_FENCE, _BY_HOLDER))
-"""Built once: building them costs more than running them."""
-_FREE = {"holder": None, "expires_at": 0}
+_COUNT = Prepared(
+    sa.update(counter).where(counter.c.name == _FENCE).values(value=counter.c.value + 1).returning(counter.c.value)
+)
+_HOLDER = Prepared(sa.select(lease.c.holder, lease.c.expires_at).where(_OF_NAME))
+_HELD_NOW = sa.select(lease.c.holder).where(_OF_FENCE, lease.c.holder.is_not(None))
+_PROVE, _HELD = Prepared(_HELD_NOW), Prepared(_HELD_NOW.with_for_update())
+_UNTIL = named("expires_at")
+_TAKE = Prepared(sa.update(lease).where(_OF_NAME).values(named("holder", "fence", "expires_at")))
+_EXTEND = Prepared(sa.update(lease).where(_BY_HOLDER).values(_UNTIL))
+_RENEW = Prepared(sa.update(lease).where(_BY_FENCE, lease.c.holder.is_not(None)).values(_UNTIL))
+_RELEASE, _RELEASE_BY = (
+    Prepared(sa.update(lease).where(ours).values(holder=sa.null(), expires_at=0)) for ours in (_BY_FENCE, _BY_HOLDER)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +77,33 @@ class Leases:
         if not 0 < ttl_seconds <= MAX_TTL:
             raise ValueError(f"a lease of {ttl_seconds} s; it must be more than 0 and at most {MAX_TTL:g}")
         with self._store.begin() as tx:
-            self._store.insert_if_absent(tx, counter, {"name": _FENCE, "value": 0}, ("name",))
-            # The counter is taken first: on PostgreSQL its row lock lets one acquirer in at a time.
-            fence = tx.execute(_COUNT).scalar_one()
+            fence = self._next_fence(tx)
             now, ttl = self._store.micros(), int(ttl_seconds * 1_000_000)
             if self._taken(tx, name, holder, now, ttl):
                 return None
             row = {"holder": holder, "fence": fence, "expires_at": now + ttl}
             if not self._store.insert_if_absent(tx, lease, {"name": name, **row}, ("name",)):
-                tx.execute(_TAKE, {"of_name": name, **row})
+                _TAKE.change(tx, {"of_name": name, **row})
         return Lease(name, holder, fence, from_micros(now + ttl), ttl_seconds)
+
+    def _next_fence(self, tx: Transaction) -> int:
+        """Asked for first: on PostgreSQL the row lock of the counter lets one acquirer in at a time."""
+        fence: int | None = _COUNT.value(tx)
+        if fence is None:  # nobody ever acquired one
+            self._store.insert_if_absent(tx, counter, {"name": _FENCE, "value": 0}, ("name",))
+            fence = int(_COUNT.value(tx))
+        return fence
 
     @staticmethod
     def _taken(tx: Transaction, name: str, holder: str, now: int, ttl: int) -> bool:
-        row = tx.execute(_HOLDER, {"of_name": name}).one_or_none()
-        if row is None or row.holder in {None, holder} or row.expires_at <= now:
+        there = _HOLDER.row(tx, {"of_name": name})
+        if there is None:
+            return False
+        present, expires_at = there
+        if present in {None, holder} or expires_at <= now:
             return False
         longest = now + int(MAX_TTL * 1_000_000)
-        if row.expires_at > longest:  # the clock went back since: no honest lease ends that late
+        if expires_at > longest:  # the clock went back since: no honest lease ends that late
             tx.execute(sa.update(lease).where(lease.c.name == name).values(expires_at=now + ttl))
         return True
 
@@ -101,14 +115,14 @@ class Leases:
         with self._store.begin() as tx:
             expires = self._store.micros() + int(held.ttl * 1_000_000)
             ours = {"of_name": held.name, "of_fence": held.fence}
-            if not tx.execute(_RENEW, {**ours, "expires_at": expires}).rowcount:
+            if not _RENEW.change(tx, {**ours, "expires_at": expires}):
                 raise self._lost(tx, held.fence, held.name)
         return replace(held, expires_at=from_micros(expires))
 
     def release(self, held: Lease) -> bool:
         """Give a lease back; False when somebody else has it by now."""
         with self._store.begin() as tx:
-            return tx.execute(_RELEASE, {"of_name": held.name, "of_fence": held.fence, **_FREE}).rowcount > 0
+            return _RELEASE.change(tx, {"of_name": held.name, "of_fence": held.fence}) > 0
 
     def extend_by(self, name: str, holder: str, ttl_seconds: float) -> bool:
         """Hold a lease for longer under its holder's name, from another process of the same run.
@@ -117,26 +131,25 @@ class Leases:
         """
         with self._store.begin() as tx:
             expires = self._store.micros() + int(ttl_seconds * 1_000_000)
-            return tx.execute(_EXTEND, {"of_name": name, "of_holder": holder, "expires_at": expires}).rowcount > 0
+            return _EXTEND.change(tx, {"of_name": name, "of_holder": holder, "expires_at": expires}) > 0
 
     def release_by(self, name: str, holder: str) -> bool:
         """Give a lease back under its holder's name; False when somebody else has it."""
         with self._store.begin() as tx:
-            return tx.execute(_RELEASE_BY, {"of_name": name, "of_holder": holder, **_FREE}).rowcount > 0
+            return _RELEASE_BY.change(tx, {"of_name": name, "of_holder": holder}) > 0
 
     def check(self, fence: int, tx: Transaction) -> None:
         """Prove inside a writing transaction that the lease with this fencing number is still held.
 
         Until that transaction ends nobody can take the lease over. Raises `LeaseLost`.
         """
-        if tx.execute(_HELD, {"of_fence": fence}).one_or_none() is None:
+        if _HELD.row(tx, {"of_fence": fence}) is None:
             raise self._lost(tx, fence)
 
     def prove(self, held: Lease) -> None:
         """Outside a transaction, before what cannot be in one. Raises `LeaseLost` when somebody else has it."""
-        ours = sa.select(lease.c.holder).where(lease.c.fence == held.fence, lease.c.holder.is_not(None))
         with self._store.read() as tx:
-            if tx.execute(ours).one_or_none() is None:
+            if _PROVE.row(tx, {"of_fence": held.fence}) is None:
                 raise self._lost(tx, held.fence, held.name)
 
     def holder(self, name: str = WRITER) -> str | None:

@@ -13,15 +13,20 @@ import sqlalchemy as sa
 
 from include.leadsync.state.arrow import from_micros
 from include.leadsync.state.schema import run
+from include.leadsync.state.statements import Prepared
 from include.leadsync.state.store import StateStore, Transaction, fetch
 
 Json = Any
 
 _RUN_ID = sa.bindparam("of_run", type_=sa.Text())
 _REPORT = sa.select(run.c.report_json).where(run.c.run_id == _RUN_ID)
-_REPORT_TO_CHANGE = _REPORT.with_for_update()
-_CHANGE_REPORT = sa.update(run).where(run.c.run_id == _RUN_ID).values(report_json=sa.bindparam("report"))
-"""Said at every step of a run: built once, for building them costs more than running them."""
+_KNOWN_REPORT = Prepared(_REPORT)
+_REPORT_TO_CHANGE = Prepared(_REPORT.with_for_update())
+_OF_RUN = sa.update(run).where(run.c.run_id == _RUN_ID)
+_CHANGE_REPORT = Prepared(_OF_RUN.values(report_json=sa.bindparam("report")))
+_END = Prepared(
+    _OF_RUN.values(report_json=sa.bindparam("report"), outcome=sa.bindparam("how"), finished_at=sa.bindparam("now"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,11 @@ class Runs:
     ) -> None:
         """Note how a run ended, in one word (done, failed, skipped) and in full."""
         with self._store.within(tx) as connection:
-            known = connection.execute(_REPORT, {"of_run": run_id}).scalar()
+            known = _KNOWN_REPORT.value(connection, {"of_run": run_id})
             whole = json.loads(known or "{}") | dict(report or {})
             whole.pop("progress", None)
-            values = {"finished_at": self._store.micros(), "outcome": outcome, "report_json": _dump(whole)}
-            connection.execute(sa.update(run).where(run.c.run_id == run_id).values(values))
+            ended = {"now": self._store.micros(), "how": outcome, "report": _dump(whole)}
+            _END.change(connection, {"of_run": run_id, **ended})
 
     def note(self, run_id: str, step: str, result: Mapping[str, Json], tx: Transaction | None = None) -> None:
         """Add what one step did to a run's report; steps that run side by side do not overwrite each other."""
@@ -72,10 +77,10 @@ class Runs:
 
     def _add(self, run_id: str, part: str, step: str, row: Mapping[str, Json], tx: Transaction | None) -> None:
         with self._store.within(tx) as connection:
-            known = connection.execute(_REPORT_TO_CHANGE, {"of_run": run_id}).scalar()
+            known = _REPORT_TO_CHANGE.value(connection, {"of_run": run_id})
             report = json.loads(known or "{}")
             report.setdefault(part, {})[step] = dict(row)
-            connection.execute(_CHANGE_REPORT, {"of_run": run_id, "report": _dump(report)})
+            _CHANGE_REPORT.change(connection, {"of_run": run_id, "report": _dump(report)})
 
     def get(self, run_id: str, tx: Transaction | None = None) -> Run | None:
         """One run by its id."""

@@ -9,14 +9,15 @@ import sqlalchemy as sa
 
 from include.leadsync.state.arrow import to_micros
 from include.leadsync.state.schema import snapshot
+from include.leadsync.state.statements import Prepared, named
 from include.leadsync.state.store import StateStore, Transaction
 
 _HERE = (snapshot.c.system == sa.bindparam("of_system")) & (snapshot.c.entity == sa.bindparam("of_entity"))
-_BODY = sa.select(snapshot.c.body).where(_HERE)
-_RECENT_BODY = _BODY.where(snapshot.c.seen_at >= sa.bindparam("since"))
-_DIGEST = sa.select(snapshot.c.digest).where(_HERE)
-_REPLACE = sa.update(snapshot).where(_HERE)
-"""Built once: a cycle asks a dozen times, and building them costs more than running them."""
+_ANY_BODY = sa.select(snapshot.c.body).where(_HERE)
+_BODY = Prepared(_ANY_BODY)
+_RECENT_BODY = Prepared(_ANY_BODY.where(snapshot.c.seen_at >= sa.bindparam("since")))
+_DIGEST = Prepared(sa.select(snapshot.c.digest).where(_HERE))
+_REPLACE = Prepared(sa.update(snapshot).where(_HERE).values(named("digest", "body", "seen_at")))
 
 
 class Metadata:
@@ -32,8 +33,10 @@ class Metadata:
         here = {"of_system": str(system), "of_entity": str(entity)}
         with self._store.look(tx) as connection:
             if not_before is None:
-                return connection.execute(_BODY, here).scalar()
-            return connection.execute(_RECENT_BODY, {**here, "since": to_micros(not_before)}).scalar()
+                body: str | None = _BODY.value(connection, here)
+            else:
+                body = _RECENT_BODY.value(connection, {**here, "since": to_micros(not_before)})
+        return body
 
     def put(self, system: str, entity: str, body: str, tx: Transaction | None = None) -> bool:
         """Keep a text and when it was seen; returns whether it differs from the one before."""
@@ -41,8 +44,8 @@ class Metadata:
         key = {"system": str(system), "entity": str(entity)}
         here = {f"of_{name}": value for name, value in key.items()}
         with self._store.within(tx) as connection:
-            before = connection.execute(_DIGEST, here).scalar()
+            before = _DIGEST.value(connection, here)
             first = before is None
             if not first or not self._store.insert_if_absent(connection, snapshot, key | values, ("system", "entity")):
-                connection.execute(_REPLACE, here | values)
-        return before != values["digest"]
+                _REPLACE.change(connection, here | values)
+        return bool(before != values["digest"])

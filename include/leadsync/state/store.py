@@ -16,13 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from include.leadsync.clock import Clock
-from include.leadsync.state.arrow import from_rows, kind_of, to_micros
+from include.leadsync.state.arrow import from_rows, to_micros
 from include.leadsync.state.bulk import Bulk
 from include.leadsync.state.bulk_postgresql import PostgresqlBulk
 from include.leadsync.state.bulk_sqlite import SqliteBulk
-from include.leadsync.state.column_kinds import MOMENT, TEXT
-from include.leadsync.state.engines import WRITES, begin_sqlite, make_engine, parse_url, place_of, translate
+from include.leadsync.state.connections import WRITES, Connections
+from include.leadsync.state.engines import make_engine, parse_url, place_of, translate
 from include.leadsync.state.migrate import is_current, migrate
+from include.leadsync.state.statements import Prepared, columns_of
 
 Transaction = sa.Connection
 """What `StateStore.begin` hands out; pass it on to put several writes into one transaction."""
@@ -39,7 +40,7 @@ class StateStore:
         self.clock = clock
         self.engine = engine
         self.bulk: Bulk = SqliteBulk() if engine.dialect.name == "sqlite" else PostgresqlBulk()
-        self._writing = engine.execution_options(**{WRITES: True})
+        self._connections = Connections(engine)
 
     @classmethod
     def open(cls, url: str, clock: Clock) -> StateStore:
@@ -68,18 +69,18 @@ class StateStore:
 
     def close(self) -> None:
         """Close all connections."""
-        self.engine.dispose()
+        self._connections.close()
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """A transaction that writes: committed at the end, rolled back on any error.
 
         On SQLite it holds the one write lock from the start. Raises `StateUnavailable`.
         """
-        return self._transaction(self._writing)
+        return self._transaction(writes=True)
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A transaction that only reads, and waits for no writer. Raises `StateUnavailable`."""
-        return self._transaction(self.engine)
+        return self._transaction(writes=False)
 
     def within(self, tx: Transaction | None) -> AbstractContextManager[Transaction]:
         """The caller's transaction, or one of its own."""
@@ -99,15 +100,12 @@ class StateStore:
 
     def insert_if_absent(self, tx: Transaction, table: sa.Table, row: Mapping[str, Any], keys: Sequence[str]) -> int:
         """Insert one row unless its key is taken; returns 1 or 0."""
-        statement = _insert_if_absent(tx.dialect.name, table, tuple(row), tuple(keys))
-        return tx.execute(statement, dict(row)).rowcount
+        return _insert_if_absent(tx.dialect.name, table, tuple(row), tuple(keys)).change(tx, row)
 
     @contextmanager
-    def _transaction(self, engine: sa.Engine) -> Iterator[Transaction]:
+    def _transaction(self, *, writes: bool) -> Iterator[Transaction]:
         try:
-            with engine.begin() as connection:
-                if engine.dialect.name == "sqlite":
-                    begin_sqlite(connection)
+            with self._connections.begin(writes=writes) as connection:
                 yield connection
         except (DBAPIError, sqlite3.Error, PoolTimeout) as error:
             meaning = translate(error, self.engine.url)
@@ -117,16 +115,15 @@ class StateStore:
 
 
 @cache
-def _insert_if_absent(dialect: str, table: sa.Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> sa.Insert:
-    """Built once for each table: building it costs more than running it."""
+def _insert_if_absent(dialect: str, table: sa.Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> Prepared:
     insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
     named: sqlite.Insert | postgresql.Insert = insert.values({name: sa.bindparam(name) for name in columns})
-    return named.on_conflict_do_nothing(index_elements=keys).execution_options(preserve_rowcount=True)
+    return Prepared(named.on_conflict_do_nothing(index_elements=keys))
 
 
 def is_writing(tx: Transaction) -> bool:
     """Whether a transaction came from `StateStore.begin`."""
-    return bool(tx.get_execution_options().get(WRITES, False))
+    return bool(tx.info[WRITES])
 
 
 def fetch(
@@ -138,29 +135,12 @@ def fetch(
     `texts` or `moments`. Rows are taken from the driver as they are: wrapping ten thousand of them
     costs more than reading them.
     """
-    return from_rows(driver_rows(tx, statement), *_columns_of(statement, texts, moments))
+    return from_rows(driver_rows(tx, statement), *columns_of(statement, texts, moments))
 
 
-def nothing(statement: sa.Select[Any], *, texts: Sequence[str] = (), moments: Sequence[str] = ()) -> pa.Table:
-    """What `fetch` returns when there are no rows, where that is known without asking."""
-    return from_rows([], *_columns_of(statement, texts, moments))
-
-
-def _columns_of(statement: sa.Select[Any], texts: Sequence[str], moments: Sequence[str]) -> tuple[list[str], list[str]]:
-    names: list[str] = []
-    kinds: list[str] = []
-    for column in statement.selected_columns:
-        name = str(column.key)
-        names.append(name)
-        kinds.append(TEXT if name in texts else MOMENT if name in moments else kind_of(column))
-    return names, kinds
-
-
-def driver_rows(
-    tx: Transaction, statement: sa.Executable, params: Mapping[str, Any] | None = None
-) -> Sequence[Sequence[Any]]:
+def driver_rows(tx: Transaction, statement: sa.Executable) -> Sequence[Sequence[Any]]:
     """All rows of a statement as the driver's tuples."""
-    result = tx.execute(statement, params or {})
+    result = tx.execute(statement)
     cursor = result.cursor
     assert cursor is not None
     rows = cursor.fetchall()
