@@ -119,12 +119,14 @@ def _overlay(wide: pl.DataFrame, prefix: str, side: str, names: Sequence[str]) -
 
 def side_entries(links: pl.DataFrame, side: str) -> pl.DataFrame:
     """What a side shows differently from the base: link_id, field, value, open (bool). Sparse."""
+    schema = {"link_id": pl.Int64, "field": pl.String, "value": pl.String, "open": pl.Boolean}
+    if links[f"{side}_side"].null_count() == links.height:
+        return pl.DataFrame(schema=schema)
     rows: list[tuple[int, str, str | None, bool]] = []
     sparse = links.filter(pl.col(f"{side}_side").is_not_null())
     for link_id, text, open_text in sparse.select("link_id", f"{side}_side", f"{side}_open").iter_rows():
         still_open = set(json.loads(open_text)) if open_text else set()
         rows += [(link_id, name, value, name in still_open) for name, value in json.loads(text).items()]
-    schema = {"link_id": pl.Int64, "field": pl.String, "value": pl.String, "open": pl.Boolean}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -156,6 +158,8 @@ def refresh(
     `fresh` has `fresh_key` and one column per field; rows of `wide` without a match keep what was
     last seen. Adds the boolean column `<prefix>_fresh`.
     """
+    if fresh.is_empty():
+        return wide.with_columns(pl.lit(value=False).alias(f"{prefix}_fresh"))
     marked = fresh.select(pl.col(fresh_key).alias(key), pl.lit(value=True).alias("_fresh"), *names)
     joined = wide.select(key).join(marked, on=key, how="left", maintain_order="left")
     is_fresh = joined["_fresh"].fill_null(value=False)
@@ -163,4 +167,4 @@ def refresh(
         pl.when(is_fresh).then(joined[name]).otherwise(wide[f"{prefix}.{name}"]).alias(f"{prefix}.{name}")
         for name in names
     ]
-    return wide.with_columns(updates).with_columns(is_fresh.alias(f"{prefix}_fresh"))
+    return wide.with_columns(*updates, is_fresh.alias(f"{prefix}_fresh"))

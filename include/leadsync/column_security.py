@@ -57,6 +57,8 @@ def without_hidden_clears(
     The metadata that a run works with are up to `metadata_minutes` old, and rights change at any moment: so when a
     record seems to have lost a value, or a first link finds none, one call asks which columns are secured now.
     """
+    if decisions.is_empty():
+        return decisions, []
     empty = pl.col("crm").is_null()
     cleared = (pl.col("direction") == Direction.INBOUND.value) & pl.col("after").is_null() & empty
     first = (pl.col("direction") == Direction.OUTBOUND.value) & empty & (pl.col("change") == Change.FIRST_LINK.value)

@@ -65,9 +65,10 @@ def _decisions(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | No
         return
     # All fields in one query: polars spreads them over the cores.
     moved = pairs.select(pl.arg_where(_moved(name, columns)).implode().alias(name) for name in names)
+    touched = moved.select(pl.all().list.len()).row(0, named=True)
     for field in field_map.fields:
-        rows = moved[field.name].explode(empty_as_null=False)
-        if rows.len():
+        if touched[field.name]:
+            rows = moved[field.name].explode(empty_as_null=False)
             yield _classify(_cells(pairs, field, rows, columns), field, field_map.entity, first_link)
 
 

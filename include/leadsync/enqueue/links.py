@@ -46,19 +46,23 @@ def link_rows(
         pl.lit(now).alias("changed_at"),
         "create",
     ).with_columns(encode_base(_with_kept(based, field_map), field_map.layout_names, _unlinked(pairs, decisions)))
+    decided = decisions.join(pairs.select("link_id").with_row_index("row"), on="row", how="left")
     for prefix, side, missing in (("p", "person", "person"), ("c", "crm", "crm")):
         shown = pl.DataFrame([pairs[f"{prefix}.{name}"].alias(name) for name in names])
         digest = pl.Series(row_hash(shown, names), dtype=pl.Int64)
         rows = rows.with_columns(pl.when(pl.col("create").ne_missing(missing)).then(digest).alias(f"{side}_hash"))
-        entries = _entries(pairs, decisions, prefix, side)
-        rows = rows.join(encode_sides(entries, side), on="link_id", how="left", maintain_order="left")
+        entries = encode_sides(_entries(pairs, decided, prefix, side), side)
+        rows = rows.join(entries, on="link_id", how="left", maintain_order="left")
     return _never_agreed(rows.drop("create"), pairs, names)
 
 
 def _never_agreed(rows: pl.DataFrame, pairs: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     """A pair that was suspended before it ever synced has no baseline: it is a first link when it resumes (D4)."""
+    suspended = pairs["status"] == LinkStatus.SUSPENDED
+    if not suspended.any():
+        return rows
     first = pairs.select(pl.all_horizontal(pl.lit(value=True), *(f"n.{name}" for name in names))).to_series()
-    blank = first & (pairs["status"] == LinkStatus.SUSPENDED)
+    blank = first & suspended
     columns = ("base", "layout_id", "person_hash", "crm_hash", "person_side", "person_open", "crm_side", "crm_open")
     return rows.with_columns(pl.when(~blank).then(pl.col(name)).alias(name) for name in columns)
 
@@ -70,9 +74,12 @@ def _unlinked(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.Series:
     """
     waits = pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)
     due = decisions.filter(waits & (pl.col("change") == Change.FIRST_LINK.value) & pl.col("base").is_null())
+    refused = pairs["unlinked"]
+    if due.is_empty() and refused.null_count() == pairs.height:
+        return pl.Series("u", [None] * pairs.height, dtype=pl.List(pl.String))
     parts = [due.select("row", "field")]
     numbered = pairs.with_row_index("row")
-    for name in pairs["unlinked"].explode(empty_as_null=False).drop_nulls().unique().to_list():
+    for name in refused.explode(empty_as_null=False).drop_nulls().unique().to_list():
         if f"n.{name}" in pairs.columns:
             open_still = pl.col(f"n.{name}") & pl.col(f"p.{name}").ne_missing(pl.col(f"c.{name}"))
             here = numbered.filter(pl.col("unlinked").list.contains(name).fill_null(value=False) & open_still)
@@ -86,12 +93,16 @@ def _unlinked(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.Series:
 def _with_kept(based: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """A column for the baseline of every field that is set aside, also where a pair has none (D67)."""
     missing = [name for name, _ in field_map.kept if f"b.{name}" not in based.columns]
+    if not missing:
+        return based
     return based.with_columns(pl.lit(None, pl.String).alias(f"b.{name}") for name in missing)
 
 
 def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     settled = (pl.col("change") == Change.UNDONE.value) & pl.col("direction").is_null()  # an undo that had arrived
     agreed = decisions.filter((pl.col("change") == Change.CONVERGED.value) | settled)
+    if agreed.is_empty():
+        return pairs
     columns = []
     for name in agreed["field"].unique().to_list():
         if name in names:
@@ -109,21 +120,22 @@ def _with_flags(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
     due = decisions.filter(pl.col("direction").is_not_null())
     rows = {name: part["row"] for (name,), part in due.group_by("field")}
     flags = [field.name for field in field_map.fields if field.rule.type is FieldType.BOOLEAN]
-    nothing = pl.Series(dtype=pl.UInt32)
-    known = {name: (pairs[f"b.{name}"], rows.get(name, nothing)) for name in flags}
-    return pairs.with_columns(b.fill_null("false").scatter(at, b.gather(at)) for b, at in known.values())
+    known = [pl.col(f"b.{name}").fill_null("false") for name in flags if name not in rows]
+    some = [(pairs[f"b.{name}"], rows[name]) for name in flags if name in rows]
+    return pairs.with_columns(*known, *(b.fill_null("false").scatter(at, b.gather(at)) for b, at in some))
 
 
-def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: str) -> pl.DataFrame:
-    """What the side shows differently from the base after this run: link_id, field, value, open."""
+def _entries(pairs: pl.DataFrame, decided: pl.DataFrame, prefix: str, side: str) -> pl.DataFrame:
+    """What the side shows differently from the base after this run: link_id, field, value, open.
+
+    `decided`: the decisions with their `link_id`.
+    """
     shown_column = "person" if side == "person" else "crm"
-    decided = decisions.join(pairs.select("link_id").with_row_index("row"), on="row", how="left")
     spellings = side_entries(pairs, side).filter(~pl.col("open"))  # an open value nobody decided on was taken back
-    kept = spellings.join(decided, on=["link_id", "field"], how="anti")
+    if decided.is_empty():
+        return spellings
+    kept = spellings.join(decided, on=["link_id", "field"], how="anti") if spellings.height else spellings
     open_now = decided.filter(pl.col("change") != Change.CONVERGED.value)
-    # A restored edit goes both ways although both sides show the base: both must stay open until acknowledged.
-    twice = open_now.filter(pl.col("direction").is_not_null()).select("link_id", "field")
-    twice = twice.filter(twice.is_duplicated()).unique()
     moved = open_now.filter(pl.col(shown_column).ne_missing(pl.col("base")))
     moved = moved.select(
         "link_id",
@@ -131,15 +143,19 @@ def _entries(pairs: pl.DataFrame, decisions: pl.DataFrame, prefix: str, side: st
         pl.col(shown_column).alias("value"),
         (pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)).alias("open"),
     )
-    # What a side has spelled its own way all along is no change of it, also while one of the other side is under way.
-    as_before = spellings.select("link_id", "field", "value", pl.lit(value=True).alias("_as_before"))
-    moved = moved.join(as_before, on=["link_id", "field", "value"], how="left", nulls_equal=True, maintain_order="left")
-    moved = moved.with_columns(pl.col("open") & pl.col("_as_before").is_null()).drop("_as_before")
-    both = twice.join(_actual(pairs, twice, prefix), on=["link_id", "field"]).with_columns(
-        pl.lit(value=True).alias("open")
-    )
-    fresh = pl.concat([both, moved]).unique(["link_id", "field"], keep="first", maintain_order=True)
-    return pl.concat([kept, fresh.select(kept.columns)])
+    if spellings.height:
+        # What a side has spelled its own way all along is no change of it, also while one of the other is under way.
+        as_before = spellings.select("link_id", "field", "value", pl.lit(value=True).alias("_as_before"))
+        cell = ["link_id", "field", "value"]
+        moved = moved.join(as_before, on=cell, how="left", nulls_equal=True, maintain_order="left")
+        moved = moved.with_columns(pl.col("open") & pl.col("_as_before").is_null()).drop("_as_before")
+    # A restored edit goes both ways although both sides show the base: both must stay open until acknowledged.
+    twice = open_now.filter(pl.col("direction").is_not_null()).select("link_id", "field")
+    repeated = twice.is_duplicated()
+    if repeated.any():
+        both = _actual(pairs, twice.filter(repeated).unique(), prefix).with_columns(pl.lit(value=True).alias("open"))
+        moved = pl.concat([both, moved])
+    return pl.concat([kept, moved.unique(["link_id", "field"], keep="first", maintain_order=True)])
 
 
 def _actual(pairs: pl.DataFrame, cells: pl.DataFrame, prefix: str) -> pl.DataFrame:

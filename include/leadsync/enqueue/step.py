@@ -98,22 +98,11 @@ class _Enqueue:
                 outbox.park(plan_["plan_hash"], plan_["code"], plan_["message"], tx)
             Ledger(self._store).add_once(_arrow(staging.read("landed")), tx)
             Ledger(self._store).add(_arrow(ledger), tx)
-            Ledger(self._store).add(_arrow(fate_ledger(events, self._run.run_id, self._now)), tx)
-            log = ActivityLog(self._store)
-            self._over(log, events, tx)
-            activities = failure_activities(plan, failures, self._run.run_id, self._now)
-            written = log.record(_arrow(activities), tx)
-            written += log.record(_arrow(held_activities(events, self._run.run_id, self._now)), tx)
-            log.record(_arrow(notice_activities(events, self._run.run_id, self._now)), tx)
-            blocked = self._settled_ids(staging.read(BLOCKED))
-            log.record(notices(blocked.drop("op_id"), self._run.run_id, self._now), tx)
-            Echoes(self._store).remove(_arrow(blocked.select("person_id", "field", "op_id")), tx)
-            recovered = log.settle_absent(
+            written = self._tell(plan, failures, events, tx)
+            recovered = ActivityLog(self._store).settle_absent(
                 sorted(self._touched), _arrow(_still_open(plan, failures, refused)), self._run.run_id, tx
             )
-            first = failures.unique("op_id", keep="first", maintain_order=True).filter(pl.col("op_id").is_in(refused))
-            asked = plan.unique("op_id").select("op_id", "request_id")
-            self._requests(events, plan, first.join(asked, on="op_id"), tx)
+            self._requests(events, plan, failures.filter(pl.col("op_id").is_in(refused)), tx)
             erase(self._engine, self._outlived, tx)
             self._bookkeeping(tx)
             backfilled = note_progress(self._store, self._staging.read_json(STRETCH), tx)
@@ -194,22 +183,22 @@ class _Enqueue:
 
     def _end_links(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
         """Links whose record or person another link has now; not those whose flag the brake holds."""
-        rows = ended_links(events, waiting, self._now)
-        if rows.height:
+        self._touched = []
+        if events.height and (rows := ended_links(events, waiting, self._now)).height:
             self._links.update(_arrow(rows), tx)
             Outbox(self._store).retire(rows["link_id"].to_list(), tx)
             updated = pl.col("status") == LinkStatus.PERSON_DELETED.value  # read again, these are updates still (R77)
             self._outlived = rows.filter(updated)["link_id"].to_list()
             keep_versions(self._staging, self._links, rows.filter(~updated)["link_id"].to_list(), tx)
-        self._touched = rows["link_id"].to_list()
+            self._touched = rows["link_id"].to_list()
 
     def _moved_links(self, events: pl.DataFrame, tx: Transaction) -> None:
         """The history of links that go on with another record or person; theirs no longer waits for the old ones.
 
         A merge of persons that could not be stored now is read again: nothing else would tell of it.
         """
-        history = history_links(events, self._touched, self._run.run_id, self._now)
-        if history.height:
+        found = events.height > 0
+        if found and (history := history_links(events, self._touched, self._run.run_id, self._now)).height:
             self._links.insert(_arrow(history), tx)
             moved = events.filter((pl.col("kind") == "moved") & pl.col("link_id").is_in(self._touched))
             Outbox(self._store).retire(moved["link_id"].to_list(), tx)
@@ -218,37 +207,35 @@ class _Enqueue:
         if set(by_person["link_id"].to_list()) <= set(self._touched):
             self._advance_cursors([MERGES], tx)
 
-    def _over(self, log: ActivityLog, events: pl.DataFrame, tx: Transaction) -> None:
-        """Open rows that what happened settles; and what persons that were merged away were not told yet."""
-        for (code,), rows in events.filter(pl.col("kind") == "over").group_by("code"):
+    def _tell(self, plan: pl.DataFrame, failures: pl.DataFrame, events: pl.DataFrame, tx: Transaction) -> int:
+        """Ledger and activity log of what happened and what was refused; returns how many failures are new."""
+        log, written = ActivityLog(self._store), 0
+        run_id, now = self._run.run_id, self._now
+        for (code,), rows in events.filter(pl.col("kind") == "over").group_by("code") if events.height else ():
             persons, crm_ids = rows["person_id"].drop_nulls().to_list(), rows["crm_id"].drop_nulls().to_list()
-            log.over([str(code)], self._run.run_id, persons=persons, crm_ids=crm_ids, tx=tx)
+            log.over([str(code)], run_id, persons=persons, crm_ids=crm_ids, tx=tx)
         merged = survivors(self._staging.read("persons_merged"))
         PersonMerges(self._store).add(merged, tx)
-        log.moved(merged, tx)
+        log.moved(merged, tx)  # what persons that were merged away were not told yet
+        if failures.height:
+            written += log.record(_arrow(failure_activities(plan, failures, run_id, now)), tx)
+        if events.height:
+            Ledger(self._store).add(_arrow(fate_ledger(events, run_id, now)), tx)
+            written += log.record(_arrow(held_activities(events, run_id, now)), tx)
+            log.record(_arrow(notice_activities(events, run_id, now)), tx)
+        blocked = self._settled_ids(self._staging.read(BLOCKED))
+        if blocked.height:
+            log.record(notices(blocked.drop("op_id"), run_id, now), tx)
+            Echoes(self._store).remove(_arrow(blocked.select("person_id", "field", "op_id")), tx)
+        return written
 
     def _links_after_events(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
-        ends = {"crm_deleted": LinkStatus.CRM_DELETED, "person_deleted": LinkStatus.PERSON_DELETED}
-        for kind, status in ends.items():
-            ids = [i for i in events.filter(pl.col("kind") == kind)["link_id"].to_list() if i not in waiting]
-            if ids:
-                self._links.update(
-                    _arrow(
-                        pl.DataFrame({"link_id": ids, "status": [status.value] * len(ids)}).with_columns(
-                            pl.lit(None, pl.String).alias("dirty"), pl.lit(self._now).alias("changed_at")
-                        )
-                    ),
-                    tx,
-                )
-                self._touched += ids
-                if status is LinkStatus.PERSON_DELETED:
-                    keep_versions(self._staging, self._links, ids, tx)
-                    erase(self._engine, ids, tx)
-        closed = [i for i in events.filter(pl.col("kind") == "ended")["link_id"].to_list() if i in waiting]
-        if closed:  # merged away, and waiting to be flagged: nothing is written to them meanwhile
-            self._links.update(_arrow(pl.DataFrame({"link_id": closed, "crm_state": [1] * len(closed)})), tx)
+        if events.height:
+            self._ended_alone(events, waiting, tx)
         again = self._staging.read_json("look_again") or []
         self._links.set_dirty(again, "its record or person has a successor that could not be followed yet", tx)
+        if events.is_empty():
+            return
         still_there = pl.col("kind").is_in(["held", "refreshed"]) | pl.col("link_id").is_in(list(waiting))
         seen = events.filter(still_there & pl.col("link_id").is_not_null())["link_id"].unique().to_list()
         if seen:
@@ -256,16 +243,41 @@ class _Enqueue:
                 _arrow(pl.DataFrame({"link_id": seen}).with_columns(pl.lit(None, pl.String).alias("dirty"))), tx
             )
 
+    def _ended_alone(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
+        """Links whose record or person was deleted, nobody having taken its place."""
+        ends = {"crm_deleted": LinkStatus.CRM_DELETED, "person_deleted": LinkStatus.PERSON_DELETED}
+        for kind, status in ends.items():
+            ids = [i for i in events.filter(pl.col("kind") == kind)["link_id"].to_list() if i not in waiting]
+            if ids:
+                ended = pl.DataFrame({"link_id": ids}).with_columns(
+                    pl.lit(status.value).alias("status"),
+                    pl.lit(None, pl.String).alias("dirty"),
+                    pl.lit(self._now).alias("changed_at"),
+                )
+                self._links.update(_arrow(ended), tx)
+                self._touched += ids
+                if status is LinkStatus.PERSON_DELETED:
+                    keep_versions(self._staging, self._links, ids, tx)
+                    erase(self._engine, ids, tx)
+        closed = [i for i in events.filter(pl.col("kind") == "ended")["link_id"].to_list() if i in waiting]
+        if closed:  # merged away, and waiting to be flagged: nothing is written to them meanwhile
+            self._links.update(_arrow(pl.DataFrame({"link_id": closed, "crm_state": [1] * len(closed)})), tx)
+
     def _requests(self, events: pl.DataFrame, plan: pl.DataFrame, refused: pl.DataFrame, tx: Transaction) -> None:
         """Requests without a create end here; the others end when their record is created or refused."""
         requests = Requests(self._store)
-        requests.accept(plan["request_id"].drop_nulls().unique().to_list(), tx)
-        failed = refused.select("request_id", "code", "message").drop_nulls("request_id")
-        answers = [
-            Answer(request_id, "failed", code, message, "R110") for request_id, code, message in failed.iter_rows()
-        ]
-        settled = events.filter(pl.col("request_id").is_not_null())
-        answers += [Answer(**{name: row[name] for name in Answer.__slots__}) for row in settled.iter_rows(named=True)]
+        asked = plan.select("op_id", "request_id").drop_nulls("request_id").unique("op_id")
+        requests.accept(asked["request_id"].unique().to_list(), tx)
+        answers = []
+        if asked.height:
+            failed = refused.unique("op_id", keep="first", maintain_order=True).join(asked, on="op_id")
+            answers = [
+                Answer(request_id, "failed", code, message, "R110")
+                for request_id, code, message in failed.select("request_id", "code", "message").iter_rows()
+            ]
+        if events["request_id"].null_count() < events.height:
+            settled = events.filter(pl.col("request_id").is_not_null())
+            answers += [Answer(**{name: row[name] for name in Answer.__slots__}) for row in settled.to_dicts()]
         answer(self._store, answers, self._run.run_id, self._now, tx)
 
     def _bookkeeping(self, tx: Transaction) -> None:

@@ -21,6 +21,7 @@ from include.leadsync.fields.columns import display_column
 from include.leadsync.fields.spelling import is_guid, scale_of, spell
 from include.leadsync.model import Canonical, FieldMap, FieldType, SyncField, System
 
+_FEW = 32  # values that are read one by one before a pattern could be asked about them
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,36})$"
 _PLAIN_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _PLAIN_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
@@ -100,7 +101,8 @@ def _spelled(column: pl.Series, field: SyncField) -> pl.Series:
         return _plain_decimal(column, None if kind is FieldType.INTEGER else scale_of(field))
     text = column.cast(pl.String)
     if kind in _TEXT:
-        cleared = text.set(text == "", None)
+        empty = text == ""
+        cleared = text.set(empty, None) if empty.any() else text
         return cleared.str.to_lowercase() if is_guid(field) else cleared
     spelled = by_distinct(text, partial(spell, field), _PLAIN.get(kind))
     return spelled.fill_null("false") if kind is FieldType.BOOLEAN else spelled
@@ -123,8 +125,12 @@ def _refuse_nan(column: pl.Series, system: System, source: str) -> pl.Series:
 
 def by_distinct(column: pl.Series, read: Callable[[str], Canonical], plain: str | None = None) -> pl.Series:
     """Apply `read` once per distinct text; texts that match the pattern `plain` are canonical already."""
-    odd = column if plain is None else column.filter(~column.str.contains(plain))
-    changed = {text: spelled for text in odd.drop_nulls().unique().to_list() if (spelled := read(text)) != text}
+    if column.len() <= _FEW:
+        texts = list(dict.fromkeys(column.to_list()))
+    else:
+        odd = column if plain is None else column.filter(~column.str.contains(plain))
+        texts = odd.unique().to_list()
+    changed = {text: spelled for text in texts if text is not None and (spelled := read(text)) != text}
     if not changed:
         return column
     return column.replace(list(changed), pl.Series(list(changed.values()), dtype=pl.String))

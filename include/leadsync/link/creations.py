@@ -54,6 +54,8 @@ def ended_requests(store: StateStore, ended: Mapping[int, int | None]) -> pl.Dat
 
 def vanished_requests(store: StateStore, removed: pl.DataFrame) -> pl.DataFrame:
     """Events for requests whose record was created and deleted before its answer came. `removed`: its events."""
+    if removed.is_empty():
+        return events([])
     gone = removed.filter(pl.col("kind") == "crm_deleted")
     asked = _asked(store, gone["link_id"].to_list()) if gone.height else {}
     message = "the record was created, and deleted in Dynamics before the answer came"
@@ -68,6 +70,8 @@ def orphaned_requests(store: StateStore, deleted: pl.DataFrame, met: Collection[
 
     `deleted`: events of deleted persons. `met`: CRM records that this run has read: they were created.
     """
+    if deleted.is_empty():
+        return events([])
     gone = deleted.filter(pl.col("kind") == "person_deleted")
     asked = _asked(store, gone["link_id"].to_list()) if gone.height else {}
     rows = gone.select("entity", "link_id", "person_id", "crm_id").to_dicts()

@@ -70,6 +70,8 @@ def landed_entries(pairs: pl.DataFrame, links: pl.DataFrame, store: StateStore) 
 
 
 def _unanswered(links: pl.DataFrame) -> list[int]:
+    if links["dirty"].null_count() == links.height:
+        return []
     return links.filter(pl.col("dirty").str.starts_with(Fate.UNKNOWN.value))["link_id"].sort().to_list()
 
 

@@ -40,6 +40,7 @@ class LinkedPairs:
         self._people, self._fates, self._links = people, fates, Links(engine.store)
         staging = engine.staging(run)
         self._raw_persons: pa.Table = staging.read("persons").to_arrow()
+        self._by_person: pl.DataFrame = pl.from_arrow(self._links.by_person(self._raw_persons["id"].to_pylist()))  # type: ignore[assignment]
         self._selection = staging.read("selection")
         # Persons that others were merged into may have taken over values, also in the fields that are ours.
         self._told = [*_persons(staging, "overwritten", "opt_outs"), *fates.survivors.values()]
@@ -52,11 +53,14 @@ class LinkedPairs:
 
     def of(self, entity: Entity, rows: pl.DataFrame, changed: Collection[int]) -> Iterator[pl.DataFrame]:
         """`rows`: extracted records with a link. `changed`: links to be read afresh, whatever was extracted."""
-        by_person: pl.DataFrame = pl.from_arrow(self._links.by_person(self._raw_persons["id"].to_pylist()))  # type: ignore[assignment]
-        of_entity = by_person.filter(pl.col("entity") == entity.value)["link_id"].to_list()
-        chosen = self._selection.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
-        forced = {*chosen["link_id"].to_list(), *changed}
-        forced |= set(by_person.filter(pl.col("person_id").is_in(self._told))["link_id"].to_list())
+        of_entity, forced = list[int](), set(changed)
+        if self._by_person.height:
+            of_entity = self._by_person.filter(pl.col("entity") == entity.value)["link_id"].to_list()
+            forced |= set(self._by_person.filter(pl.col("person_id").is_in(self._told))["link_id"].to_list())
+        chosen = self._selection
+        if chosen.height:
+            chosen = chosen.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
+            forced |= set(chosen["link_id"].to_list())
         link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list(), *changed})
         layouts = self._links.layouts() if link_ids else {}
         for start in range(0, len(link_ids), SLICE):
@@ -97,6 +101,8 @@ class LinkedPairs:
 
     def _still_there(self, links: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
         """Links without those that moved on since this run chose them: what it read of them is older than they are."""
+        if chosen.is_empty():
+            return links
         known = links.select("link_id").join(
             chosen.select("link_id", "version").drop_nulls().unique("link_id"),
             on="link_id",

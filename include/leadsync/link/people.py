@@ -37,6 +37,7 @@ class People:
         }
         self.columns = {name: wire for name, wire in wanted.items() if name in known}
         self._partition_ids: dict[str, int] | None = None
+        self._nobody: dict[Entity, pl.DataFrame] = {}
         self.keyed = self._names.id in known
 
     def canonical(self, raw: pa.Table, entity: Entity) -> pl.DataFrame:
@@ -45,13 +46,9 @@ class People:
         `sys_id`, `sys_type`, `sys_deleted`, `sys_merged`, `sys_email` (lower case), `sys_allowed` (the filter on
         persons), `sys_partition` (id of the partition; null unless partitions are configured).
         """
-        field_map = self._schema.map(entity)
         if raw.num_rows == 0:
-            nobody = empty_side(field_map.names, pl.Int64).with_columns(pl.lit(None, pl.String).alias("sys_email"))
-            nobody = nobody.with_columns(
-                pl.lit(None, pl.Int64).alias("sys_partition"), pl.lit(None, pl.Boolean).alias("sys_allowed")
-            )
-            return nobody.select("id", *field_map.names, *SYSTEM, "sys_email", "sys_partition", "sys_allowed")
+            return self.nobody(entity)
+        field_map = self._schema.map(entity)
         frame: pl.DataFrame = pl.from_arrow(canonical_persons(raw, field_map))  # type: ignore[assignment]
         texts = {
             "sys_id": (self._names.id, pl.String),
@@ -75,7 +72,12 @@ class People:
 
     def nobody(self, entity: Entity) -> pl.DataFrame:
         """No person at all, in the shape of `canonical`."""
-        return self.canonical(pa.table({}), entity)
+        if entity not in self._nobody:
+            names = self._schema.map(entity).names
+            beside = {"sys_email": pl.String, "sys_partition": pl.Int64, "sys_allowed": pl.Boolean}
+            side = empty_side(names, pl.Int64).select("id", *names, *SYSTEM)
+            self._nobody[entity] = side.hstack(pl.DataFrame(schema=beside))
+        return self._nobody[entity]
 
     def by_microsoft_id(self, crm_ids: Sequence[str]) -> pa.Table | None:
         """Persons that carry one of these CRM ids (D11); None when the instance has no such field."""

@@ -120,6 +120,8 @@ def going_on_untold(found: pl.DataFrame, renewed: Collection[int]) -> pl.DataFra
 
     They are not told that their old one went into another (D37, D42), and nobody is asked to merge them.
     """
+    if not renewed:
+        return found
     mine = pl.col("person_id").is_in(list(renewed)).fill_null(value=False)
     ended = mine & (pl.col("kind") == "ended") & (pl.col("outcome") == FLAGGED).fill_null(value=False)
     told = found.with_columns(pl.when(~ended).then(pl.col("outcome")).alias("outcome"))

@@ -55,15 +55,19 @@ class Returning:
         self.events: list[dict[str, object]] = []
         unlinked = {entity: frame.filter(pl.col("link_id").is_null()) for entity, frame in rows.items()}
         for entity, frame in unlinked.items():
+            if frame.is_empty():
+                continue
             strangers = frame.filter(~pl.col("id").is_in(list(moved_to)))
             self._erased(strangers)
             self.away |= set(strangers.filter("@merged")["id"].to_list())
             for part in strangers.select("id", "etag", "@state", "@merged", "@master").iter_slices(_SLICE):
                 self._met_before(part)
             self._without_survivor(entity)
-        reopened = rows[Entity.LEAD].filter(pl.col("@state") == OPEN)["id"].to_list()
-        self._reopened(reopened, rows[Entity.CONTACT].filter(pl.col("id").is_in(list(moved_to))))
-        self.away |= self._qualified_before(rows, unlinked[Entity.LEAD])
+        if moved_to:
+            reopened = rows[Entity.LEAD].filter(pl.col("@state") == OPEN)["id"].to_list()
+            self._reopened(reopened, rows[Entity.CONTACT].filter(pl.col("id").is_in(list(moved_to))))
+        if unlinked[Entity.LEAD].height:
+            self.away |= self._qualified_before(rows, unlinked[Entity.LEAD])
 
     def _met_before(self, rows: pl.DataFrame) -> None:
         facts = {row["id"]: row for row in rows.to_dicts()}

@@ -74,7 +74,8 @@ class _LinkStep:
         self._claimed |= {move.person_id for move in self._fates.moves.values() if move.person_id is not None}
         self._paired |= {move.crm_id: move.person_id for move in self._fates.moves.values()}
         removed = [self._removed(entity, self._fates.rows(read[entity])["id"].to_list()) for entity in Entity]
-        self._freed = {person for frame in removed for person in frame.filter(_DELETED)["person_id"].drop_nulls()}
+        gone = pl.concat(removed)
+        self._freed = set(gone.filter(_DELETED)["person_id"].drop_nulls()) if gone.height else set()
         self._freed |= self._fates.freed
         without_person = removed_persons(self._engine, [*deleted], missing)
         vacated = pl.col("link_id").is_in(list(self._fates.vacated))
@@ -99,10 +100,10 @@ class _LinkStep:
                 self._publish(entity, pairs)
             self._arrived(entity, arriving[entity], {person for person in back if person})
         self._requested(raw_persons)
-        gone = pl.concat(removed)
         self._events += [going_on(gone, self._renewed), vanished_requests(self._engine.store, gone)]
         self._staging.write("unwanted", unwanted)
-        said += [nobody_to_merge_into(crm_id) for crm_id in without_person.filter(_GONE)["crm_id"].drop_nulls()]
+        if without_person.height:
+            said += [nobody_to_merge_into(crm_id) for crm_id in without_person.filter(_GONE)["crm_id"].drop_nulls()]
         self._events += [self._told(without_person), events(said)]
         fates = going_on_untold(events([*self._fates.events, *told]), self._renewed)
         self._events.append(self._told(fates))
@@ -116,7 +117,7 @@ class _LinkStep:
     def _new(self, rows: Mapping[Entity, pl.DataFrame]) -> dict[Entity, pl.DataFrame]:
         """Those of the extracted records that appear for the first time, or as if they did."""
         new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
-        return {entity: frame.filter(new) for entity, frame in rows.items()}
+        return {entity: frame.filter(new) if frame.height else frame for entity, frame in rows.items()}
 
     def _write_down(self, linked: LinkedPairs) -> int:
         """Stage what was decided; returns the number of events."""
@@ -143,9 +144,11 @@ class _LinkStep:
 
     def _rows(self, entity: Entity) -> pl.DataFrame:
         """Extracted rows, the freshest reading of each last; those found gone left out."""
-        rows = self._staging.read(f"crm.{entity.value}").unique("id", keep="last", maintain_order=True)
+        rows = self._staging.read(f"crm.{entity.value}")
         gone = self._staging.read(f"crm_deleted.{entity.value}")["id"].to_list()
-        return rows.filter(~pl.col("id").is_in(gone))
+        if rows.is_empty():
+            return rows
+        return rows.unique("id", keep="last", maintain_order=True).filter(~pl.col("id").is_in(gone))
 
     def _updated_later(
         self, read: Mapping[Entity, pl.DataFrame], deleted: Mapping[int, datetime], unwanted: pl.DataFrame

@@ -62,6 +62,8 @@ class Successors:
     def read(self, entity: Entity, ids: Iterable[str]) -> dict[str, dict[str, object]]:
         """Facts of records, from what was extracted or else read now; those that cannot be read lack."""
         known, wanted = self._known[entity], set(ids)
+        if not wanted:
+            return {}
         frame = self._rows[entity].filter(pl.col("id").is_in([i for i in wanted if i not in known.facts]))
         known.facts |= {row["id"]: row for row in frame.select(_FACTS).to_dicts()}
         missing = sorted(wanted - set(known.facts) - known.gone)
@@ -82,6 +84,8 @@ class Successors:
     def _merged(self) -> dict[str, Successor]:
         found: dict[str, Successor] = {}
         for entity, rows in self._rows.items():
+            if rows["@master"].null_count() == rows.height:
+                continue
             merged = rows.filter(pl.col("@master").is_not_null())
             found |= {
                 crm_id: Successor(entity, master) for crm_id, master in merged.select("id", "@master").iter_rows()
@@ -112,17 +116,19 @@ class Successors:
         """Linked lead → contacts that it may have become, likeliest first."""
         contacts, leads = self._rows[Entity.CONTACT], self._rows[Entity.LEAD]
         named: dict[str, list[str]] = {}
-        born = contacts.filter(pl.col("origin").is_not_null()).sort("id")
-        for contact, lead in born.select("id", "origin").iter_rows():
-            named.setdefault(lead, []).append(contact)
-        # A merge points leads to the contact that is left; the one born from a lead says more of where it went.
-        into = leads.filter(pl.col("@contact").is_not_null())
-        for lead, contact in into.select("id", "@contact").iter_rows():
-            named.setdefault(lead, []).append(contact)
-        matter = pl.col("link_id").is_not_null() | pl.col("id").is_in(list(masters))
-        qualified = leads.filter((pl.col("@state") == QUALIFIED) & matter)["id"].to_list()
-        for contact, lead in self._contacts_of([lead for lead in qualified if lead not in named]):
-            named.setdefault(lead, []).append(contact)
+        if contacts["origin"].null_count() < contacts.height:
+            born = contacts.filter(pl.col("origin").is_not_null()).sort("id")
+            for contact, lead in born.select("id", "origin").iter_rows():
+                named.setdefault(lead, []).append(contact)
+        if leads.height:
+            # A merge points leads to the contact that is left; the one born from a lead says more of where it went.
+            into = leads.filter(pl.col("@contact").is_not_null())
+            for lead, contact in into.select("id", "@contact").iter_rows():
+                named.setdefault(lead, []).append(contact)
+            matter = pl.col("link_id").is_not_null() | pl.col("id").is_in(list(masters))
+            qualified = leads.filter((pl.col("@state") == QUALIFIED) & matter)["id"].to_list()
+            for contact, lead in self._contacts_of([lead for lead in qualified if lead not in named]):
+                named.setdefault(lead, []).append(contact)
         linked = self._links.by_crm(sorted(named)).to_pylist() if named else []
         wanted = {row["crm_id"] for row in linked if row["entity"] == Entity.LEAD} | masters
         return {lead: ids for lead, ids in named.items() if lead in wanted}

@@ -31,6 +31,8 @@ def without_blocked(
     `echoes`: person_id, field, before, after, written_at, op_id of writes that the feed should have shown by now.
     """
     nothing = pl.DataFrame(schema=SCHEMA)
+    if echoes.is_empty() or decisions.is_empty():
+        return decisions, nothing
     due = echoes.filter(pl.col("written_at") < now - CLOCK_SKEW)
     suspects = decisions.filter(pl.col("change").is_in([Change.PERSON.value, Change.COLLISION.value]))
     if due.is_empty() or suspects.is_empty():

@@ -109,6 +109,8 @@ class Deciding:
         """The three-way merge, with the edits that no side shows any more taken for what they were; and those edits."""
         decisions = merge(both, field_map, self._first_link)
         restored, taken = restored_edits(both, pl.concat([unfinished, self._overwritten]), field_map)
+        if restored.is_empty():
+            return decisions, taken
         return pl.concat([decisions.join(taken, on=["row", "field"], how="anti"), restored]), taken
 
     def _taking_back(

@@ -9,7 +9,7 @@ import polars as pl
 from include.leadsync.config import SystemFields
 from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, SUPERSEDED
 from include.leadsync.model import Direction, Entity, Lane, OperationKind
-from include.leadsync.plan.rows import shaped
+from include.leadsync.plan.rows import PLAN_SCHEMA, shaped
 
 LOSER = "mergedPerson"
 """Stands for the field in rows that merge a person into another one; the value is the loser's id."""
@@ -27,6 +27,8 @@ def flag_rows(
     has that field (`merged_into`). Of somebody whom others were merged into just then (`survivors`) it is emptied when
     the record was deleted: Marketo may have filled it from theirs (M49).
     """
+    if events.is_empty():
+        return pl.DataFrame(schema=PLAN_SCHEMA)
     deleted = (pl.col("kind") == "crm_deleted") & (pl.col("code") != DELETED_UNTOLD)
     ended = (pl.col("kind") == "ended") & (pl.col("outcome") == FLAGGED)
     known = events.filter(pl.col("person_id").is_not_null())
@@ -81,6 +83,8 @@ def _facts(
     rows: pl.DataFrame, way: tuple[Direction, Lane, pl.Expr], write: tuple[str, pl.Expr, str], rule: pl.Expr
 ) -> pl.DataFrame:
     """One write of our own for each row. `way`: direction, lane, kind; `write`: field, value, what happened."""
+    if rows.is_empty():
+        return pl.DataFrame(schema=PLAN_SCHEMA)
     (direction, lane, kind), (field, after, change) = way, write
     return shaped(
         rows.with_columns(

@@ -57,6 +57,8 @@ def _cells(
     decisions: pl.DataFrame, pairs: pl.DataFrame, opt_outs: pl.DataFrame, moved_on: Collection[int], names: list[str]
 ) -> Iterator[pl.DataFrame]:
     """Cells (row, field, base, person, crm) of which not both sides show the opt-out."""
+    if opt_outs.is_empty() and not moved_on:
+        return
     lifted = decisions.filter((pl.col("direction") == _OUT) & (pl.col("after") == "false"))
     for name in names:
         told = opt_outs.filter(pl.col("field") == name)["person_id"].to_list()
@@ -79,6 +81,8 @@ def _cells(
 
 def in_doubt(pairs: pl.DataFrame, versions: Mapping[int, str | None]) -> set[int]:
     """Links of the pairs whose record was read and has another version than `versions` (link → when we wrote)."""
+    if not versions:
+        return set()
     known = pairs.filter(pl.col("c_fresh") & pl.col("link_id").is_in(list(versions))).select("link_id", "etag")
     return {link_id for link_id, etag in known.iter_rows() if etag is None or etag != versions[link_id]}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from string import Formatter
-from typing import TypeVar
 
 import polars as pl
 
@@ -13,8 +12,6 @@ from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
 from include.leadsync.plan.consent import LIFT, consent_update
 from include.leadsync.plan.refresh import asked_for
-
-Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "op_id": pl.String,
@@ -41,6 +38,7 @@ PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 loses a collision; `system` marks a Microsoft … field that the sync itself owns (D12)."""
 
 _OPERATION = ("link_id", "direction", "kind", "lane")
+_OF_PAIR = ("link_id", "person_id", "crm_id", "version", "lane", "request_id", "binds")
 _IN, _OUT = Direction.INBOUND.value, Direction.OUTBOUND.value
 
 
@@ -78,39 +76,47 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     pairs = pairs.filter(pl.col("create").is_not_null())
     if pairs.is_empty():
         return pl.DataFrame(schema=PLAN_SCHEMA)
-    parts = [shaped(_creations(pairs.lazy(), field, field_map)) for field in field_map.fields]
-    return pl.concat(parts).collect() if parts else pl.DataFrame(schema=PLAN_SCHEMA)
-
-
-def _creations(pairs: pl.LazyFrame, field: SyncField, field_map: FieldMap) -> pl.LazyFrame:
-    name, rule = field.name, field.rule
-    inbound = (pl.col("create") == "person") & pl.lit(rule.flow is not Flow.OUTBOUND)
-    goes_out = rule.flow is not Flow.INBOUND and field.dynamics.creatable and not rule.outbound_on_update_only
-    outbound = (pl.col("create") == "crm") & pl.lit(goes_out)
-    crm = pl.col(f"c.{name}")
-    if rule.consent:  # writing false would re-subscribe everyone with that address (D88)
-        crm = pl.when(crm != "false").then(crm)
-    person, change = pl.col(f"p.{name}"), pl.lit("created")
-    if rule.default_on_create:  # marked, so that the default travels back to the person afterwards
-        change = pl.when(outbound & person.is_null()).then(pl.lit("defaulted")).otherwise(change)
-        person = pl.coalesce(person, default_value(rule.default_on_create, field_map))
-    after = pl.when(inbound).then(crm).when(outbound).then(person)
-    return (
-        pairs.with_columns(after.alias("after"))
-        .filter(pl.col("after").is_not_null())
-        .with_columns(
+    cells = _first_values(pairs, field_map)
+    made = pairs.select("create", *_OF_PAIR).with_row_index("@row")
+    inbound = pl.col("create") == "person"
+    return shaped(
+        cells.join(made, on="@row", how="left", maintain_order="left").with_columns(
             pl.lit(field_map.entity.value).alias("entity"),
-            pl.when(pl.col("create") == "person").then(pl.lit(_IN)).otherwise(pl.lit(_OUT)).alias("direction"),
+            pl.when(inbound).then(pl.lit(_IN)).otherwise(pl.lit(_OUT)).alias("direction"),
             pl.lit(OperationKind.CREATE.value).alias("kind"),
-            pl.lit(name).alias("field"),
             pl.lit(value=False).alias("system"),
-            pl.lit(None, pl.String).alias("base"),
-            pl.lit(None, pl.String).alias("before"),
-            change.alias("change"),
-            pl.lit(None, pl.String).alias("lost"),
-            pl.when(pl.col("create") == "person").then(pl.lit("R31")).otherwise(pl.lit("R47")).alias("rule"),
+            # Marked, so that the default travels back to the person afterwards.
+            pl.when("defaulted").then(pl.lit("defaulted")).otherwise(pl.lit("created")).alias("change"),
+            pl.when(inbound).then(pl.lit("R31")).otherwise(pl.lit("R47")).alias("rule"),
         )
     )
+
+
+def _first_values(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
+    """What goes into records that do not exist yet: @row (position of the pair), field, after, defaulted; no nulls."""
+    values, defaulted = [], []
+    for field in field_map.fields:
+        after, by_default = _first_value(field, field_map)
+        values.append(after.alias(field.name))
+        defaulted.append(by_default.alias(field.name))
+    cells = pairs.select(values).with_row_index("@row").unpivot(index="@row", variable_name="field", value_name="after")
+    marks = pairs.with_columns(defaulted).select(field_map.names).unpivot(value_name="defaulted")["defaulted"]
+    return cells.with_columns(marks).drop_nulls("after")
+
+
+def _first_value(field: SyncField, field_map: FieldMap) -> tuple[pl.Expr, pl.Expr]:
+    """The value of a field in a record to be made, null where there is none; and whether it is only the default."""
+    name, rule = field.name, field.rule
+    to_marketo = (pl.col("create") == "person") & pl.lit(rule.flow is not Flow.OUTBOUND)
+    goes_out = rule.flow is not Flow.INBOUND and field.dynamics.creatable and not rule.outbound_on_update_only
+    to_dynamics = (pl.col("create") == "crm") & pl.lit(goes_out)
+    crm, person, by_default = pl.col(f"c.{name}"), pl.col(f"p.{name}"), pl.lit(value=False)
+    if rule.consent:  # writing false would re-subscribe everyone with that address (D88)
+        crm = pl.when(crm != "false").then(crm)
+    if rule.default_on_create:
+        by_default = to_dynamics & person.is_null()
+        person = pl.coalesce(person, default_value(rule.default_on_create, field_map))
+    return pl.when(to_marketo).then(crm).when(to_dynamics).then(person), by_default
 
 
 def filter_rows(pairs: pl.DataFrame, one: SyncFilter) -> pl.DataFrame:
@@ -165,23 +171,24 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: SystemFields) -> pl.
             pl.col("create").ne_missing("person"),
         ),
     ]
-    parts = []
-    for name, after, before, applies in wanted:
-        rows = pairs.filter(new & applies & after.ne_missing(before)).with_columns(
-            after.alias("after"),
-            before.alias("before"),
-            pl.lit(name).alias("field"),
-            pl.lit(entity.value).alias("entity"),
-            pl.lit(_IN).alias("direction"),
-            pl.when(pl.col("create") == "person").then(pl.lit("create")).otherwise(pl.lit("link")).alias("kind"),
-            pl.col("lane").clip(lower_bound=int(Lane.INCREMENT)).alias("lane"),
-            pl.lit(value=True).alias("system"),
-            pl.lit(None, pl.String).alias("base"),
-            pl.lit("linked").alias("change"),
-            pl.lit(None, pl.String).alias("lost"),
-            pl.lit("D12").alias("rule"),
-        )
-        parts.append(shaped(rows))
+    due = {name: new & applies & after.ne_missing(before) for name, after, before, applies in wanted}
+    any_due = pairs.select(rows.any().alias(name) for name, rows in due.items()).row(0, named=True)
+    parts = [pl.DataFrame(schema=PLAN_SCHEMA)]
+    for name, after, before, _ in wanted:
+        if any_due[name]:
+            rows = pairs.filter(due[name]).with_columns(
+                after.alias("after"),
+                before.alias("before"),
+                pl.lit(name).alias("field"),
+                pl.lit(entity.value).alias("entity"),
+                pl.lit(_IN).alias("direction"),
+                pl.when(pl.col("create") == "person").then(pl.lit("create")).otherwise(pl.lit("link")).alias("kind"),
+                pl.col("lane").clip(lower_bound=int(Lane.INCREMENT)).alias("lane"),
+                pl.lit(value=True).alias("system"),
+                pl.lit("linked").alias("change"),
+                pl.lit("D12").alias("rule"),
+            )
+            parts.append(shaped(rows))
     return pl.concat(parts)
 
 
@@ -218,13 +225,14 @@ def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
 
 
 def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    fixed = pairs.select("link_id", "person_id", "crm_id", "version", "lane", "request_id", "binds")
-    return decisions.join(fixed.with_row_index("row"), on="row", how="left", maintain_order="left")
+    return decisions.join(pairs.select(_OF_PAIR).with_row_index("row"), on="row", how="left", maintain_order="left")
 
 
-def shaped(frame: Frame) -> Frame:
+def shaped(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns of `PLAN_SCHEMA`; those that are not there are null."""
-    there = frame.collect_schema()
+    if frame.is_empty():
+        return pl.DataFrame(schema=PLAN_SCHEMA)
+    there = frame.schema
     return frame.select(
         (pl.col(name) if name in there else pl.lit(None)).cast(dtype).alias(name) for name, dtype in PLAN_SCHEMA.items()
     )

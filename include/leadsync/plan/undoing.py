@@ -51,6 +51,8 @@ def unfinished_undos(plans: list[list[Mapping[str, Any]]]) -> pl.DataFrame:
 
 def with_landed_undos(pairs: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
     """`pairs` in which the value of an undo that arrived unheard is no edit of the side it was written to."""
+    if waiting.is_empty():
+        return pairs
     for (field, direction), here in waiting.group_by("field", "direction", maintain_order=True):
         side = "c" if direction == _OUT else "p"
         if f"{side}.{field}" not in pairs.columns:
