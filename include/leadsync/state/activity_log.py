@@ -14,6 +14,7 @@ from include.leadsync.state.arrow import conform, filled, with_constant
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.column_kinds import FLAG, MOMENT, TEXT
 from include.leadsync.state.schema import activity, link, operation
+from include.leadsync.state.statements import Prepared, among
 from include.leadsync.state.store import StateStore, Transaction, fetch
 
 RECOVERED = "recovered"
@@ -23,6 +24,22 @@ _COLUMNS = list(activity.columns)
 _KEY = ("link_id", "person_id", "crm_id", "direction", "field", "code", "value")
 _PAGE = 10_000
 _OPEN = sa.literal_column("open") == sa.literal_column("1")  # word for word as in the partial indexes
+
+
+_OPEN_OF_CODES = Prepared(sa.select(*_COLUMNS).where(_OPEN, among(activity.c.code, "codes")))
+_OPEN_OF_LINKS = Prepared(sa.select(*_COLUMNS).where(among(activity.c.link_id, "link_ids"), activity.c.open == 1))
+_WAITING_RECORDS = Prepared(
+    sa.select(activity.c.entity, activity.c.crm_id)
+    .where(
+        _OPEN,
+        among(activity.c.code, "codes"),
+        activity.c.direction == "inbound",
+        activity.c.link_id.is_(None),
+        activity.c.crm_id.is_not(None),
+    )
+    .order_by(activity.c.activity_id)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
 
 
 class ActivityLog:
@@ -139,8 +156,7 @@ class ActivityLog:
             row | {"key": "|".join(str(row.get(n)) for n in ("code", "entity", "field", "message"))} for row in given
         ]
         with self._store.within(tx) as connection:
-            statement = sa.select(*_COLUMNS).where(_OPEN, activity.c.code.in_(list(codes)))
-            there = fetch(connection, statement)
+            there = _OPEN_OF_CODES.fetch(connection, {"codes": list(codes)})
             over = [key not in {row["key"] for row in keyed} for key in there["key"].to_pylist()]
             self._recover_rows(connection, there.filter(pa.array(over, pa.bool_())), run_id)
             if not keyed:
@@ -150,15 +166,8 @@ class ActivityLog:
 
     def waiting_records(self, codes: Sequence[str], limit: int, tx: Transaction | None = None) -> pa.Table:
         """CRM records without a link with an open inbound row of one of these codes: entity, crm_id; oldest first."""
-        waiting = sa.select(activity.c.entity, activity.c.crm_id).where(
-            _OPEN,
-            activity.c.code.in_(list(codes)),
-            activity.c.direction == "inbound",
-            activity.c.link_id.is_(None),
-            activity.c.crm_id.is_not(None),
-        )
         with self._store.look(tx) as connection:
-            return fetch(connection, waiting.order_by(activity.c.activity_id).limit(limit))
+            return _WAITING_RECORDS.fetch(connection, {"codes": list(codes), "most": limit})
 
     def failed_links(self, entity: str, tx: Transaction | None = None) -> list[int]:
         """Links of one entity with an open failure: they get another chance when the map or the schema changes."""
@@ -178,14 +187,10 @@ class ActivityLog:
     ) -> int:
         if not link_ids:
             return 0
-        ids = sorted(set(link_ids))
-        statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(activity.c.link_id, ids), activity.c.open == 1)
-        if spared_run is not None:
-            statement = statement.where(activity.c.run_id != spared_run)
         with self._store.within(tx) as connection:
-            rows = fetch(connection, statement)
-            keys = zip(*(rows[name].to_pylist() for name in ("link_id", "direction", "field")), strict=True)
-            rows = rows.filter(pa.array([is_over(*key) for key in keys], pa.bool_()))
+            rows = _OPEN_OF_LINKS.fetch(connection, {"link_ids": sorted(set(link_ids))})
+            keys = zip(*(rows[name].to_pylist() for name in ("link_id", "direction", "field", "run_id")), strict=True)
+            rows = rows.filter(pa.array([run != spared_run and is_over(*key) for *key, run in keys], pa.bool_()))
             return self._recover_rows(connection, rows, run_id)
 
     def _recover_rows(self, tx: Transaction, rows: pa.Table, run_id: str) -> int:
@@ -209,26 +214,16 @@ class ActivityLog:
         `person_id` is the link's present one where the row has none; rows that still have no person
         wait (DECISIONS 24).
         """
-        return self._due(sa.true(), limit, tx)
+        with self._store.look(tx) as connection:
+            return _UNDELIVERED.fetch(connection, {"most": limit})
 
     def untold(self, limit: int, tx: Transaction | None = None) -> pa.Table:
         """Undelivered rows that no operation of the outbox carries yet, oldest first; columns as `undelivered`.
 
         The operation that carries a row is called `activity-<activity_id>`.
         """
-        carrier = sa.literal(CARRIER) + sa.cast(activity.c.activity_id, sa.Text)
-        carried = sa.select(operation.c.op_id).where(operation.c.op_id == carrier).limit(1)
-        # A scalar subquery, because PostgreSQL turns NOT EXISTS into a join that reads all operations.
-        return self._due(carried.scalar_subquery().is_(None), limit, tx)
-
-    def _due(self, only: sa.ColumnElement[bool], limit: int, tx: Transaction | None) -> pa.Table:
-        person = sa.func.coalesce(activity.c.person_id, link.c.person_id)
-        columns = [person.label("person_id") if column.name == "person_id" else column for column in _COLUMNS]
-        joined = activity.outerjoin(link, link.c.link_id == activity.c.link_id)
-        undelivered = (activity.c.delivered_at.is_(None), person.is_not(None), only)
-        statement = sa.select(*columns).select_from(joined).where(*undelivered)
         with self._store.look(tx) as connection:
-            return fetch(connection, statement.order_by(activity.c.activity_id).limit(limit))
+            return _UNTOLD.fetch(connection, {"most": limit})
 
     def mark_delivered(self, ids: Sequence[int], tx: Transaction | None = None) -> int:
         """The person was told; returns how many rows changed."""
@@ -271,6 +266,25 @@ class ActivityLog:
         if open_only:
             statement = statement.where(_OPEN)
         return statement if person_id is None else statement.where(activity.c.person_id == person_id)
+
+
+def _due(only: sa.ColumnElement[bool]) -> Prepared:
+    person = sa.func.coalesce(activity.c.person_id, link.c.person_id)
+    columns = [person.label("person_id") if column.name == "person_id" else column for column in _COLUMNS]
+    joined = activity.outerjoin(link, link.c.link_id == activity.c.link_id)
+    undelivered = (activity.c.delivered_at.is_(None), person.is_not(None), only)
+    statement = sa.select(*columns).select_from(joined).where(*undelivered).order_by(activity.c.activity_id)
+    return Prepared(statement.limit(sa.bindparam("most", type_=sa.Integer())))
+
+
+def _not_carried() -> sa.ColumnElement[bool]:
+    carrier = sa.literal(CARRIER) + sa.cast(activity.c.activity_id, sa.Text)
+    carried = sa.select(operation.c.op_id).where(operation.c.op_id == carrier).limit(1)
+    # A scalar subquery, because PostgreSQL turns NOT EXISTS into a join that reads all operations.
+    return carried.scalar_subquery().is_(None)
+
+
+_UNDELIVERED, _UNTOLD = _due(sa.true()), _due(_not_carried())
 
 
 def _keys(rows: pa.Table) -> pa.Array:

@@ -12,7 +12,15 @@ from include.leadsync.state.arrow import conform, empty_table, filled, to_micros
 from include.leadsync.state.bulk import OnConflict
 from include.leadsync.state.column_kinds import MOMENT
 from include.leadsync.state.schema import echo, seen_activity
-from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
+from include.leadsync.state.statements import Prepared, among
+from include.leadsync.state.store import StateStore, Transaction
+
+_OF_PERSONS = Prepared(
+    sa.select(*echo.columns)
+    .where(among(echo.c.person_id, "person_ids"))
+    .order_by(echo.c.written_at, echo.c.op_id, echo.c.field)
+)
+_SEEN = Prepared(sa.select(seen_activity.c.guid).where(among(seen_activity.c.guid, "guids")))
 
 
 class Echoes:
@@ -38,9 +46,8 @@ class Echoes:
         """Echoes still expected of these persons, oldest first."""
         if not person_ids:
             return empty_table(list(echo.columns))
-        statement = sa.select(*echo.columns).where(self._store.bulk.one_of(echo.c.person_id, person_ids))
         with self._store.look(tx) as connection:
-            return fetch(connection, statement.order_by(echo.c.written_at, echo.c.op_id, echo.c.field))
+            return _OF_PERSONS.fetch(connection, {"person_ids": list(person_ids)})
 
     def remove(self, found: pa.Table, tx: Transaction | None = None) -> int:
         """Forget echoes that were found: person_id, field, op_id. Returns how many."""
@@ -67,9 +74,8 @@ class SeenActivities:
         """Those not taken in yet, in the order given, each once."""
         if not guids:
             return []
-        seen = sa.select(seen_activity.c.guid).where(self._store.bulk.one_of(seen_activity.c.guid, guids))
         with self._store.look(tx) as connection:
-            known = {guid for (guid,) in driver_rows(connection, seen)}
+            known = set(_SEEN.column(connection, {"guids": list(guids)}))
         return [guid for guid in dict.fromkeys(guids) if guid not in known]
 
     def add(self, rows: pa.Table, tx: Transaction | None = None) -> int:

@@ -9,7 +9,10 @@ import sqlalchemy as sa
 from include.leadsync.model import OperationState
 from include.leadsync.state.activity_log import CARRIER
 from include.leadsync.state.schema import activity, echo, erasure, ledger, operation, person_merge, request
+from include.leadsync.state.statements import Prepared, among
 from include.leadsync.state.store import StateStore, Transaction
+
+_KNOWN = Prepared(sa.select(erasure.c.digest).where(among(erasure.c.digest, "digests")))
 
 
 class Erasures:
@@ -27,9 +30,10 @@ class Erasures:
 
     def known(self, digests: Sequence[str], tx: Transaction | None = None) -> set[str]:
         """Those of the digests that are remembered."""
-        statement = sa.select(erasure.c.digest).where(self._store.bulk.one_of(erasure.c.digest, digests))
+        if not digests:
+            return set()
         with self._store.look(tx) as connection:
-            return set(connection.execute(statement).scalars()) if digests else set()
+            return set(_KNOWN.column(connection, {"digests": list(digests)}))
 
     def lift(self, digests: Sequence[str], tx: Transaction | None = None) -> int:
         """Forget digests: their person came back by its own request. Returns how many were there."""

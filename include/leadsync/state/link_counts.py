@@ -11,12 +11,17 @@ import sqlalchemy as sa
 
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state.schema import link, link_count
-from include.leadsync.state.store import StateStore, Transaction, driver_rows
+from include.leadsync.state.statements import Prepared, among
+from include.leadsync.state.store import StateStore, Transaction
 
 _OF_GROUP = (link_count.c.entity == sa.bindparam("of_entity")) & (link_count.c.status == sa.bindparam("of_status"))
-_MORE = sa.update(link_count).where(_OF_GROUP).values(links=link_count.c.links + sa.bindparam("more"))
-_TOTAL = sa.select(sa.func.coalesce(sa.func.sum(link_count.c.links), 0))
-_GROUPS = sa.select(link.c.entity, link.c.status, sa.func.count()).group_by(link.c.entity, link.c.status)
+_MORE = Prepared(sa.update(link_count).where(_OF_GROUP).values(links=link_count.c.links + sa.bindparam("more")))
+_ALL = Prepared(sa.select(link_count.c.entity, link_count.c.status, link_count.c.links))
+_GROUPS = Prepared(
+    sa.select(link.c.entity, link.c.status, sa.func.count())
+    .where(among(link.c.link_id, "link_ids"))
+    .group_by(link.c.entity, link.c.status)
+)
 
 
 class LinkCounts:
@@ -32,13 +37,15 @@ class LinkCounts:
         tx: Transaction | None = None,
     ) -> int:
         """Sum of the counters that fit; None fits all."""
-        statement = _TOTAL
-        if entity is not None:
-            statement = statement.where(link_count.c.entity == str(entity))
-        if statuses is not None:
-            statement = statement.where(link_count.c.status.in_([str(status) for status in statuses]))
+        wanted = None if statuses is None else {str(status) for status in statuses}
         with self._store.look(tx) as connection:
-            return int(connection.execute(statement).scalar_one())
+            rows = _ALL.rows(connection)
+        fitting = (
+            links
+            for of_entity, status, links in rows
+            if (entity is None or of_entity == str(entity)) and (wanted is None or status in wanted)
+        )
+        return sum(fitting)
 
     def added(self, tx: Transaction, rows: pa.Table) -> None:
         """Count new links."""
@@ -59,7 +66,7 @@ class LinkCounts:
         self._apply(tx, after)
 
     def _of(self, tx: Transaction, ids: Sequence[int]) -> Counter[tuple[str, str]]:
-        found = driver_rows(tx, _GROUPS.where(self._store.bulk.one_of(link.c.link_id, ids)))
+        found = _GROUPS.rows(tx, {"link_ids": list(ids)})
         return Counter({(entity, status): links for entity, status, links in found})
 
     def _apply(self, tx: Transaction, change: Counter[tuple[str, str]]) -> None:
@@ -67,4 +74,4 @@ class LinkCounts:
             if links:
                 row = {"entity": entity, "status": status, "links": 0}
                 self._store.insert_if_absent(tx, link_count, row, ("entity", "status"))
-                tx.execute(_MORE, {"of_entity": entity, "of_status": status, "more": links})
+                _MORE.change(tx, {"of_entity": entity, "of_status": status, "more": links})

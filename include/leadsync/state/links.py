@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,8 @@ from include.leadsync.state.column_kinds import MOMENT, NUMBER
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.link_counts import LinkCounts
 from include.leadsync.state.schema import LIVE, layout, link, synced_field
-from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch, is_writing
+from include.leadsync.state.statements import Prepared, among
+from include.leadsync.state.store import StateStore, Transaction, fetch, is_writing
 
 EXPECTED = "expected_version"
 HISTORY = (
@@ -33,10 +35,24 @@ HISTORY = (
 """Links that ended: what became of a record that is met again."""
 _COLUMNS = list(link.columns)
 _LINKS = sa.select(*_COLUMNS)
-_DIRTY = _LINKS.where(link.c.dirty.is_not(None), link.c.status.in_(LIVE)).order_by(link.c.link_id)
-_LAYOUTS = sa.select(layout.c.layout_id, layout.c.entity, layout.c.fields_json)
-_BEGUN_AGAIN = sa.select(synced_field.c.entity, synced_field.c.name, synced_field.c.generation).where(
-    synced_field.c.generation > 1
+_DIRTY = Prepared(
+    _LINKS.where(link.c.dirty.is_not(None), link.c.status.in_(LIVE))
+    .order_by(link.c.link_id)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
+_SET_DIRTY = Prepared(sa.update(link).where(among(link.c.link_id, "link_ids")).values(dirty=sa.bindparam("reason")))
+_LAYOUTS = Prepared(sa.select(layout.c.layout_id, layout.c.entity, layout.c.fields_json))
+_LAYOUT = Prepared(sa.select(layout.c.layout_id).where(layout.c.digest == sa.bindparam("of_digest")))
+_BEGUN_AGAIN = Prepared(
+    sa.select(synced_field.c.entity, synced_field.c.name, synced_field.c.generation).where(
+        synced_field.c.generation > 1
+    )
+)
+_VERSIONS = Prepared(
+    sa.select(link.c.link_id, link.c.version)
+    .where(among(link.c.link_id, "link_ids"))
+    .order_by(link.c.link_id)  # in order: two runs never wait for each other
+    .with_for_update()
 )
 _PAGE = 50_000
 
@@ -94,20 +110,17 @@ class Links:
     def dirty(self, limit: int, tx: Transaction | None = None) -> pa.Table:
         """Live links whose two sides must be read afresh, lowest link_id first."""
         with self._store.look(tx) as connection:
-            return fetch(connection, _DIRTY.limit(limit))
+            return _DIRTY.fetch(connection, {"most": limit})
 
     def _find(
         self, column: sa.Column[Any], ids: Sequence[Any], tx: Transaction | None, statuses: Sequence[str] | None
     ) -> pa.Table:
         if not ids:
             return empty_table(_COLUMNS)
-        statement = _LINKS.where(self._store.bulk.one_of(column, ids))
-        if statuses is not None:
-            statement = statement.where(link.c.status.in_(statuses))
-        if tx is not None and is_writing(tx):
-            statement = statement.order_by(link.c.link_id).with_for_update()
+        locked = tx is not None and is_writing(tx)
+        statement = _found(column, None if statuses is None else tuple(statuses), locked=locked)
         with self._store.look(tx) as connection:
-            return fetch(connection, statement)
+            return statement.fetch(connection, {"ids": list(ids)})
 
     def insert(self, rows: pa.Table, tx: Transaction | None = None) -> pa.Table:
         """Store new links; returns all their columns, in the order given, with the new `link_id`.
@@ -161,9 +174,8 @@ class Links:
         if EXPECTED not in rows.column_names:
             return rows, []
         ids = rows["link_id"].to_pylist()
-        stored = sa.select(link.c.link_id, link.c.version).where(self._store.bulk.one_of(link.c.link_id, ids))
-        stored = stored.order_by(link.c.link_id).with_for_update()  # in order: two runs never wait for each other
-        versions: dict[int, int] = {key: version for key, version in driver_rows(tx, stored)}  # noqa: C416 - rows are no pairs
+        stored = _VERSIONS.rows(tx, {"link_ids": ids})
+        versions: dict[int, int] = {key: version for key, version in stored}  # noqa: C416 - rows are no pairs
         expected = rows[EXPECTED].to_pylist()
         holds = [versions.get(key) == version for key, version in zip(ids, expected, strict=True)]
         lost = [key for key, kept in zip(ids, holds, strict=True) if not kept]
@@ -201,9 +213,8 @@ class Links:
         """Have both sides of links read afresh by the next cycle; returns how many."""
         if not link_ids:
             return 0
-        change = sa.update(link).where(self._store.bulk.one_of(link.c.link_id, link_ids))
         with self._store.within(tx) as connection:
-            return connection.execute(change.values(dirty=reason)).rowcount
+            return _SET_DIRTY.change(connection, {"link_ids": list(link_ids), "reason": reason})
 
     def set_all_dirty(self, entity: Entity | str, reason: str, tx: Transaction | None = None) -> int:
         """Have both sides of every live link of an entity read afresh, some in each cycle; returns how many."""
@@ -269,19 +280,19 @@ class Links:
         marked = [[name, _marked(kind, generations.get((str(entity), name), 1))] for name, kind in fields]
         text = json.dumps(marked, ensure_ascii=False, separators=(",", ":"))
         digest = hashlib.sha256(f"{entity}\n{text}".encode()).hexdigest()
-        known = sa.select(layout.c.layout_id).where(layout.c.digest == digest)
+        known = {"of_digest": digest}
         with self._store.within(tx) as connection:
-            found = connection.execute(known).scalar()
+            found = _LAYOUT.value(connection, known)
             if found is None:
                 row = {"entity": str(entity), "fields_json": text, "digest": digest}
                 self._store.insert_if_absent(connection, layout, row, ("digest",))
-                found = connection.execute(known).scalar_one()
+                found = _LAYOUT.value(connection, known)
         return int(found)
 
     def layouts(self, tx: Transaction | None = None) -> dict[int, list[str]]:
         """Field ids of every layout, in order; one of an older generation is named so that nobody asks for it."""
         with self._store.look(tx) as connection:
-            rows = driver_rows(connection, _LAYOUTS)
+            rows = _LAYOUTS.rows(connection)
             now = self._generations(connection)
         return {
             key: [_current(name, kind, now.get((entity, name), 1)) for name, kind in json.loads(text)]
@@ -291,7 +302,7 @@ class Links:
     def _generations(self, tx: Transaction | None) -> dict[tuple[str, str], int]:
         """Fields that began more than once, by entity and name, with how often."""
         with self._store.look(tx) as connection:
-            again = driver_rows(connection, _BEGUN_AGAIN)
+            again = _BEGUN_AGAIN.rows(connection)
         return {(entity, name): generation for entity, name, generation in again}
 
     def after(
@@ -311,6 +322,15 @@ class Links:
             statement = statement.where(self._store.bulk.one_of(link.c.crm_id, among))
         with self._store.look(tx) as connection:
             return fetch(connection, statement)
+
+
+@cache
+def _found(column: sa.Column[Any], statuses: tuple[str, ...] | None, *, locked: bool) -> Prepared:
+    """Links by one of their ids, in these statuses; a transaction that writes locks them."""
+    statement = _LINKS.where(among(column, "ids"))
+    if statuses is not None:
+        statement = statement.where(link.c.status.in_(statuses))
+    return Prepared(statement.order_by(link.c.link_id).with_for_update() if locked else statement)
 
 
 def _lower_guids(rows: pa.Table) -> pa.Table:

@@ -7,10 +7,17 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from include.leadsync.state.schema import person_merge
-from include.leadsync.state.store import StateStore, Transaction, driver_rows
+from include.leadsync.state.statements import Prepared, among
+from include.leadsync.state.store import StateStore, Transaction
 
 _HOPS = 20
 """Merges of merges that are followed."""
+
+
+_LOSERS = Prepared(sa.select(person_merge.c.loser).where(among(person_merge.c.winner, "persons")))
+_WINNERS = Prepared(
+    sa.select(person_merge.c.loser, person_merge.c.winner).where(among(person_merge.c.loser, "persons"))
+)
 
 
 class PersonMerges:
@@ -46,8 +53,7 @@ class PersonMerges:
         found, ends = set[int](), set(persons)
         with self._store.look(tx) as connection:
             for _ in range(_HOPS):
-                mine = self._store.bulk.one_of(person_merge.c.winner, sorted(ends))
-                ends = {loser for (loser,) in driver_rows(connection, sa.select(person_merge.c.loser).where(mine))}
+                ends = set(_LOSERS.column(connection, {"persons": sorted(ends)}))
                 ends -= found
                 if not ends:
                     break
@@ -55,6 +61,5 @@ class PersonMerges:
         return found
 
     def _winners(self, connection: Transaction, persons: Collection[int]) -> dict[int, int]:
-        mine = self._store.bulk.one_of(person_merge.c.loser, sorted(persons))
-        rows = driver_rows(connection, sa.select(person_merge.c.loser, person_merge.c.winner).where(mine))
+        rows = _WINNERS.rows(connection, {"persons": sorted(persons)})
         return {loser: winner for loser, winner in rows}  # noqa: C416 - rows are no pairs

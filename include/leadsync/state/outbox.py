@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from include.leadsync.state.claiming import Claiming
 from include.leadsync.state.column_kinds import MOMENT, NUMBER
 from include.leadsync.state.leases import Leases
 from include.leadsync.state.schema import OPEN, WAITING, link, operation
+from include.leadsync.state.statements import Prepared, among
 from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
 
 PENDING, IN_FLIGHT = OperationState.PENDING.value, OperationState.IN_FLIGHT.value
@@ -25,6 +27,21 @@ REJECTED, UNANSWERED = "rejected", "unanswered"
 """Codes of parked operations whose whole plan somebody rejected, or nobody approved in time."""
 _AGAIN = OnConflict(("op_id",), replace_if=sa.or_(*(operation.c.state == state for state in (*WAITING, SUPERSEDED))))
 _DECIDED_AGAINST = operation.c.plan_hash.is_not(None) & operation.c.code.in_([REJECTED, UNANSWERED])
+
+
+_SUPERSEDED_NOW = {"state": SUPERSEDED, "updated_at": sa.bindparam("now")}
+_OF_LINKS = among(operation.c.link_id, "link_ids")
+_SUPERSEDE = Prepared(
+    sa.update(operation)
+    .where(_OF_LINKS, operation.c.state.in_(WAITING), operation.c.kind.not_in(sorted(STANDING)))
+    .values(_SUPERSEDED_NOW)
+)
+_REBASE = Prepared(
+    sa.update(operation)
+    .where(_OF_LINKS, operation.c.state.in_(WAITING))
+    .values(base_version=sa.select(link.c.version).where(link.c.link_id == operation.c.link_id).scalar_subquery())
+)
+_IN_FLIGHT = Prepared(sa.select(*_COLUMNS).where(operation.c.state == IN_FLIGHT))
 
 
 def decided_against() -> sa.ColumnElement[bool]:
@@ -80,10 +97,8 @@ class Outbox:
         """
         if not link_ids:
             return 0
-        waits = operation.c.state.in_(WAITING) & operation.c.kind.not_in(sorted(STANDING))
-        change = sa.update(operation).where(self._store.bulk.one_of(operation.c.link_id, link_ids), waits)
         with self._store.within(tx) as connection:
-            return connection.execute(change.values(state=SUPERSEDED, updated_at=self._store.micros())).rowcount
+            return _SUPERSEDE.change(connection, {"link_ids": list(link_ids), "now": self._store.micros()})
 
     def retire(self, link_ids: Sequence[int], tx: Transaction | None = None) -> int:
         """These links belong to other records now: everything that waits for them is superseded, facts included.
@@ -112,11 +127,8 @@ class Outbox:
         """
         if not link_ids:
             return 0
-        present = sa.select(link.c.version).where(link.c.link_id == operation.c.link_id).scalar_subquery()
-        waits = operation.c.state.in_(WAITING)
-        change = sa.update(operation).where(self._store.bulk.one_of(operation.c.link_id, link_ids), waits)
         with self._store.within(tx) as connection:
-            return connection.execute(change.values(base_version=present)).rowcount
+            return _REBASE.change(connection, {"link_ids": list(link_ids)})
 
     def claim(
         self,
@@ -197,7 +209,7 @@ class Outbox:
     def in_flight(self, tx: Transaction | None = None) -> pa.Table:
         """All operations marked in flight: at the start of a run their outcome is unknown (§5.1)."""
         with self._store.look(tx) as connection:
-            return fetch(connection, sa.select(*_COLUMNS).where(operation.c.state == IN_FLIGHT))
+            return _IN_FLIGHT.fetch(connection)
 
     def under_way(self, run_id: str, tx: Transaction | None = None) -> pa.Table:
         """Operations of a run that are still to be written, or being written."""
@@ -211,9 +223,8 @@ class Outbox:
         """Operations of links, by default those not finished: what is on its way or parked for them."""
         if not link_ids:
             return empty_table(_COLUMNS)
-        statement = sa.select(*_COLUMNS).where(self._store.bulk.one_of(operation.c.link_id, link_ids))
         with self._store.look(tx) as connection:
-            return fetch(connection, statement.where(operation.c.state.in_(states)))
+            return _of_links(tuple(states)).fetch(connection, {"link_ids": list(link_ids)})
 
     def unfinished_backfills(self, link_ids: Sequence[int], tx: Transaction | None = None) -> dict[int, str]:
         """Links whose last write to the person is of a first sync or backfill and was not acknowledged → its state.
@@ -223,22 +234,9 @@ class Outbox:
         """
         if not link_ids:
             return {}
-        writes = [OperationKind.CREATE.value, OperationKind.UPDATE.value]
-        later = operation.alias("later")
-        of_link = (later.c.link_id == operation.c.link_id) & (later.c.direction == Direction.INBOUND.value)
-        newer = sa.exists().where(of_link, later.c.kind.in_(writes), later.c.created_at > operation.c.created_at)
-        against = decided_against()
-        state = sa.case((against, HELD), else_=operation.c.state)
-        statement = sa.select(operation.c.link_id, state).where(
-            self._store.bulk.one_of(operation.c.link_id, link_ids),
-            operation.c.state.in_([PENDING, HELD, SUPERSEDED]) | against,
-            operation.c.lane == int(Lane.BACKFILL),
-            operation.c.direction == Direction.INBOUND.value,
-            operation.c.kind.in_(writes),
-            ~newer,
-        )
         with self._store.look(tx) as connection:
-            return {link_id: state for link_id, state in connection.execute(statement) if link_id is not None}
+            rows = _unfinished_backfills().rows(connection, {"link_ids": list(link_ids)})
+        return {link_id: state for link_id, state in rows if link_id is not None}
 
     def depth(self, tx: Transaction | None = None) -> pa.Table:
         """The backlog: direction, lane int64, state, count int64, oldest timestamp[us, UTC].
@@ -288,3 +286,28 @@ class Outbox:
             values: dict[str, Any] = {"state": SUPERSEDED, "updated_at": self._store.micros()}
             connection.execute(sa.update(operation).where(of_plan).values(values))
         return sorted(link_id for (link_id,) in rows if link_id is not None)
+
+
+@cache
+def _of_links(states: tuple[str, ...]) -> Prepared:
+    return Prepared(sa.select(*_COLUMNS).where(_OF_LINKS, operation.c.state.in_(states)))
+
+
+@cache
+def _unfinished_backfills() -> Prepared:
+    writes = [OperationKind.CREATE.value, OperationKind.UPDATE.value]
+    later = operation.alias("later")
+    of_link = (later.c.link_id == operation.c.link_id) & (later.c.direction == Direction.INBOUND.value)
+    newer = sa.exists().where(of_link, later.c.kind.in_(writes), later.c.created_at > operation.c.created_at)
+    against = decided_against()
+    state = sa.case((against, HELD), else_=operation.c.state)
+    return Prepared(
+        sa.select(operation.c.link_id, state).where(
+            _OF_LINKS,
+            operation.c.state.in_([PENDING, HELD, SUPERSEDED]) | against,
+            operation.c.lane == int(Lane.BACKFILL),
+            operation.c.direction == Direction.INBOUND.value,
+            operation.c.kind.in_(writes),
+            ~newer,
+        )
+    )

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from include.leadsync.state.arrow import empty_table
 from include.leadsync.state.schema import request
-from include.leadsync.state.store import StateStore, Transaction, driver_rows, fetch
+from include.leadsync.state.statements import Prepared
+from include.leadsync.state.store import StateStore, Transaction, fetch
 
 PENDING, TAKEN, ACCEPTED, ANSWERED, FINISHED = "pending", "taken", "accepted", "answered", "finished"
 _OPEN = (PENDING, TAKEN, ACCEPTED)
@@ -22,6 +23,24 @@ A run that is merely slow loses nothing but its race: of two that link the same 
 """
 
 _COLUMNS = list(request.columns)
+_FREE = (
+    (request.c.state == PENDING)
+    | ((request.c.state == TAKEN) & (request.c.run_id == sa.bindparam("of_run")))
+    | ((request.c.state == TAKEN) & (request.c.taken_at < sa.bindparam("abandoned")))
+)
+_OLDEST = Prepared(
+    sa.select(request.c.request_id)
+    .where(request.c.state.in_((PENDING, TAKEN)), _FREE)
+    .order_by(request.c.created_at, request.c.request_id)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+    .with_for_update(skip_locked=True)
+)
+_ANSWERED = Prepared(
+    sa.select(*_COLUMNS)
+    .where(request.c.state == ANSWERED)
+    .order_by(request.c.created_at)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +102,9 @@ class Requests:
         Those that this run took before (a retried task) come again, and those a run took that died since.
         """
         now = self._store.micros()
-        free = (
-            (request.c.state == PENDING)
-            | ((request.c.state == TAKEN) & (request.c.run_id == run_id))
-            | ((request.c.state == TAKEN) & (request.c.taken_at < now - _ABANDONED))
-        )
-        oldest = sa.select(request.c.request_id).where(request.c.state.in_((PENDING, TAKEN)), free)
-        oldest = oldest.order_by(request.c.created_at, request.c.request_id).limit(limit)
+        asked = {"of_run": run_id, "abandoned": now - _ABANDONED, "most": limit}
         with self._store.within(tx) as connection:
-            ids = [key for (key,) in driver_rows(connection, oldest.with_for_update(skip_locked=True))]
+            ids = _OLDEST.column(connection, asked)
             if not ids:
                 return empty_table(_COLUMNS)
             mine = self._store.bulk.one_of(request.c.request_id, ids)
@@ -132,9 +145,8 @@ class Requests:
 
     def answered(self, limit: int = 10_000, tx: Transaction | None = None) -> pa.Table:
         """Requests that are answered and still stand in the channel they came from, oldest first."""
-        statement = sa.select(*_COLUMNS).where(request.c.state == ANSWERED).order_by(request.c.created_at).limit(limit)
         with self._store.look(tx) as connection:
-            return fetch(connection, statement)
+            return _ANSWERED.fetch(connection, {"most": limit})
 
     def consumed(self, request_ids: Sequence[str], tx: Transaction | None = None) -> int:
         """They were taken out of their channel; returns how many changed."""

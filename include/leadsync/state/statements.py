@@ -118,11 +118,11 @@ def columns_of(statement: sa.Select[Any], texts: Sequence[str], moments: Sequenc
     return names, kinds
 
 
-class among(sa.ColumnElement[bool]):  # noqa: N801 - reads as part of a statement
+class among(sa.ColumnElement[Any]):  # noqa: N801 - reads as part of a statement
     """`column` is one of the values in the list that a `Prepared` gets as parameter `name`; found by index."""
 
     inherit_cache = False
-    type = sa.Boolean()
+    type = sa.types.NULLTYPE  # of a boolean SQLAlchemy would ask on SQLite whether it is 1, which no index answers
 
     def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
         self.column, self.name = column, name
