@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 import yaml
 
-from include.leadsync.config import Paths, load_settings
+from include.leadsync.config import Paths, Settings, load_settings
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.cycle import run_cycle
 from include.leadsync.model import Connection, System
@@ -44,6 +44,23 @@ def shipped_config() -> dict[str, Json]:
     return document
 
 
+def settings_of(config: Path) -> Settings:
+    """The settings in a file, which is parsed once per content: that takes a third of the opening of a world.
+
+    Raises:
+        ConfigurationInvalid: as `load_settings`.
+    """
+    body = config.read_bytes()
+    if body not in _SETTINGS:
+        _SETTINGS[body] = load_settings(config)
+    settings = _SETTINGS[body].model_copy()
+    settings.came_from(str(config), settings._lines)
+    return settings
+
+
+_SETTINGS: dict[bytes, Settings] = {}
+
+
 def lay_out(folder: Path, *, set_up: bool, with_state: bool) -> None:
     """Both systems empty at `START`, with or without Lead Sync's set-up, and its state.
 
@@ -63,14 +80,30 @@ def _empty_world(set_up: bool, /) -> Path:
     (folder / "systems").mkdir()
     (folder / "time").write_text(START.isoformat())
     with World(folder, fresh=False) as world:
+        engine = world.engine
         if set_up:
-            setup(world.engine)
+            setup(engine)
             world.read_metadata()
     return folder
 
 
+def _beginning(log: Path) -> bytes:
+    with log.open("rb") as opened:
+        return opened.read(32)
+
+
+_OPENED = ("engine", "marketo", "dynamics", "_marketo", "_dynamics")
+
+
 class World:
-    """Both systems, the engine between them, and hands to play the marketer and the salesperson."""
+    """Both systems, the engine between them, and hands to play the marketer and the salesperson.
+
+    They are opened when they are first asked for: many a world becomes a copy of another one before that.
+    """
+
+    engine: Engine
+    marketo: WorldMarketo
+    dynamics: WorldDynamics
 
     def __init__(
         self,
@@ -95,20 +128,41 @@ class World:
         self.runs = 0
         self.config = folder / "leadsync.yaml"
         self.configure(changes or {})
-        self._open()
+        self._lie_down()
         if fresh and (changes or state_url):
             setup(self.engine)
+            self._as_opened = self._written()
         self._at_first = self._looks()
 
-    def _open(self) -> None:
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Json:
+            """What is not open yet is opened."""
+            if name not in _OPENED:
+                raise AttributeError(name)
+            self._open()
+            return self.__dict__[name]
+
+    def _lie_down(self) -> None:
+        """Nothing is open, and it is the time at which the folder was left."""
+        for name in _OPENED:
+            self.__dict__.pop(name, None)
+        self.transport.emulators = {}
         self.movable.freeze(datetime.fromisoformat((self.folder / "time").read_text()))
+
+    @property
+    def _is_open(self) -> bool:
+        return "engine" in self.__dict__
+
+    def _open(self) -> None:
         systems, options = self.folder / "systems", {"limits": False}
         self.marketo = WorldMarketo(systems, self.movable, options=options)
         self.dynamics = WorldDynamics(systems, self.movable, options=options)
         self.transport.emulators = {MARKETO: self.marketo, DYNAMICS: self.dynamics}
-        self.engine = self.open_engine()
         self._marketo = other_marketo(self.marketo)
         self._dynamics = other_dynamics(self.dynamics, DYNAMICS)
+        self.engine = self.open_engine()
+        self._as_opened = self._written()
 
     def __enter__(self) -> Self:
         return self
@@ -116,9 +170,10 @@ class World:
     def __exit__(self, *_: object) -> None:
         """Close everything; the folder can be copied and opened again with `fresh=False`."""
         (self.folder / "time").write_text(self.clock.now().isoformat())
-        self.engine.store.close()
-        self.marketo.close()
-        self.dynamics.close()
+        if self._is_open:
+            self.engine.store.close()
+            self.marketo.close()
+            self.dynamics.close()
 
     # --- copies -----------------------------------------------------------------------------------
 
@@ -126,28 +181,26 @@ class World:
     def untouched(self) -> bool:
         """Whether nothing has happened yet, nothing is about to meddle, and all of it is in its folder."""
         meddling = self.transport.before or self.transport.after or self.clock.skew
-        return self._at_home and not meddling and self._looks() == self._at_first
+        if not self._at_home or meddling or self._looks() != self._at_first:
+            return False
+        return not self._is_open or self._written() == self._as_opened
 
     def _looks(self) -> tuple[object, ...]:
+        return self.clock.now(), self.runs, self.config.read_bytes()
+
+    def _written(self) -> tuple[object, ...]:
         """What every event changes: commands are counted, the logs of the three stores go on."""
         logs = [
             self.folder / name for name in ("state.db-wal", "systems/marketo.sqlite-wal", "systems/dynamics.sqlite-wal")
         ]
-        written = [(log.stat().st_size, log.read_bytes()[:32]) for log in logs if log.exists()]
-        return (
-            self.clock.now(),
-            self.runs,
-            self.marketo.commands,
-            self.dynamics.commands,
-            self.config.read_bytes(),
-            *written,
-        )
+        written = [(log.stat().st_size, _beginning(log)) for log in logs if log.exists()]
+        return self.marketo.commands, self.dynamics.commands, *written
 
     def copy_to(self, folder: Path) -> None:
         """A copy of everything as it is now; this world goes on, with a new engine."""
         self.__exit__()
         shutil.copytree(self.folder, folder)
-        self._open()
+        self._lie_down()
 
     def become(self, folder: Path, runs: int) -> None:
         """Both systems, the state and the staging become a copy of this one; the configuration stays."""
@@ -158,7 +211,7 @@ class World:
             leftover.unlink()
         shutil.copytree(folder, self.folder, dirs_exist_ok=True)
         self.runs = runs
-        self._open()
+        self._lie_down()
 
     # --- the engine -------------------------------------------------------------------------------
 
@@ -179,12 +232,15 @@ class World:
             System.MARKETO: Connection(MARKETO, "sandbox", self.secret),
             System.DYNAMICS: Connection(DYNAMICS, "sandbox", self.secret, "sandbox", DYNAMICS),
         }
-        return Engine.open(load_settings(self.config), paths, connections, clock=self.clock, transport=self.transport)
+        if not self.transport.emulators:
+            self._open()
+        return Engine.open(settings_of(self.config), paths, connections, clock=self.clock, transport=self.transport)
 
     def reopen(self) -> None:
         """Close the engine and open another one, as after a change of configuration or a crash."""
-        self.engine.store.close()
-        self.engine = self.open_engine()
+        if self._is_open:
+            self.engine.store.close()
+            self.engine = self.open_engine()
 
     def read_metadata(self) -> None:
         """What both systems say of themselves now; the runs of the next hour know this and ask no more."""

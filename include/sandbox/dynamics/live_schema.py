@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from include.sandbox.dynamics import catalog
 from include.sandbox.dynamics.changing import CHANGES, custom_table, forgets_values
@@ -70,25 +71,45 @@ class LiveSchema:
         return schema
 
     def _rebuild(self, connection: sqlite3.Connection) -> Schema:
-        tables = {entry["name"]: _plain_table(entry) for entry in catalog.tables()}
-        for command, arguments in connection.execute("SELECT command, arguments FROM schema_change ORDER BY seq"):
-            values = json.loads(arguments)
-            name = values["entity"]
-            if command == "remove_table":
-                del tables[name]
-            elif command == "add_table":
-                tables[name] = custom_table(tables, values)
-            else:
-                tables[name] = CHANGES[command](tables[name], values)
-        # Bases first: the tables whose rows they show use their codes.
-        coded: dict[str, Table] = {}
-        for table in sorted(tables.values(), key=lambda table: table.base is not None):
-            base = coded[table.base].codes if table.base is not None else {}
-            coded[table.name] = replace(table, codes=_codes(connection, table, base))
-        changes = int(connection.execute("SELECT count(*) FROM schema_change").fetchone()[0])
-        ordered = {name: coded[name] for name in tables}
-        known = [r for r in catalog.relationships() if r.column in ordered[r.child].columns]
-        return Schema(ordered.values(), completed(ordered, known), FIRST_REVISION + changes)
+        changes = connection.execute("SELECT command, arguments FROM schema_change ORDER BY seq").fetchall()
+        codes = connection.execute("SELECT entity, name, code FROM column_code").fetchall()
+        schema, fresh = _schema_of(tuple(changes), tuple(codes))
+        if fresh:
+            connection.executemany("INSERT INTO column_code VALUES (?, ?, ?)", fresh)
+        return schema
+
+
+@lru_cache(maxsize=8)
+def _schema_of(
+    changes: tuple[tuple[str, str], ...], stored: tuple[tuple[str, str, str], ...]
+) -> tuple[Schema, list[tuple[str, str, str]]]:
+    """The schema after these changes, and the codes (table, column, code) that the stored ones lack.
+
+    Kept for the orgs that this process opens next: most have no changes of their own, and a schema is never changed.
+    """
+    tables = {entry["name"]: _plain_table(entry) for entry in catalog.tables()}
+    for command, arguments in changes:
+        values = json.loads(arguments)
+        name = values["entity"]
+        if command == "remove_table":
+            del tables[name]
+        elif command == "add_table":
+            tables[name] = custom_table(tables, values)
+        else:
+            tables[name] = CHANGES[command](tables[name], values)
+    known: dict[str, dict[str, str]] = {name: {} for name in tables}
+    for name, column, code in stored:
+        known.setdefault(name, {})[column] = code
+    fresh: list[tuple[str, str, str]] = []
+    # Bases first: the tables whose rows they show use their codes.
+    coded: dict[str, Table] = {}
+    for table in sorted(tables.values(), key=lambda table: table.base is not None):
+        base = coded[table.base].codes if table.base is not None else {}
+        fresh += _code(table, known[table.name], base)
+        coded[table.name] = replace(table, codes=known[table.name])
+    ordered = {name: coded[name] for name in tables}
+    relationships = [r for r in catalog.relationships() if r.column in ordered[r.child].columns]
+    return Schema(ordered.values(), completed(ordered, relationships), FIRST_REVISION + len(changes)), fresh
 
 
 def expire_delta_tokens(transaction: Transaction, table: str) -> None:
@@ -109,15 +130,13 @@ def _shown_tables() -> dict[str, list[str]]:
     return shown
 
 
-def _codes(connection: sqlite3.Connection, table: Table, base: Mapping[str, str]) -> dict[str, str]:
-    known = dict(connection.execute("SELECT name, code FROM column_code WHERE entity = ?", (table.name,)).fetchall())
+def _code(table: Table, known: dict[str, str], base: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Give codes to the columns that have none yet; returns what is new: table, column, code."""
     fresh = [name for name in table.columns if name not in known]
     for name in fresh:
         own = f"_{_short(len(known))}" if table.base is not None else _short(len(known))
         known[name] = base.get(name, own)
-    rows = [(table.name, name, known[name]) for name in fresh]
-    connection.executemany("INSERT INTO column_code VALUES (?, ?, ?)", rows)
-    return known
+    return [(table.name, name, known[name]) for name in fresh]
 
 
 def _short(number: int) -> str:

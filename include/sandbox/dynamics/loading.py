@@ -13,7 +13,7 @@ from include.sandbox.dynamics.derived import compose_name, compute_money, defaul
 from include.sandbox.dynamics.documents import Row, insert_many
 from include.sandbox.dynamics.messages import message_rows
 from include.sandbox.dynamics.schema import Schema, Table
-from include.sandbox.dynamics.storage import Storage, Transaction
+from include.sandbox.dynamics.storage import Storage, Transaction, read_setting
 from include.sandbox.dynamics.values import format_moment
 from include.sandbox.service import Json
 
@@ -22,6 +22,9 @@ _CHUNK = 10_000
 
 def seed(storage: Storage, schema: Schema, now: datetime) -> None:
     """Fill a new database with its organisation, users and currencies; once."""
+    with storage.read() as connection:
+        if read_setting(connection, "seeded"):
+            return
     with storage.write() as transaction:
         if transaction.setting("seeded"):
             return

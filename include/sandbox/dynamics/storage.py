@@ -31,16 +31,17 @@ CREATE TABLE IF NOT EXISTS tombstone (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS tombstone_id ON tombstone (entity, id);
 """
-_ROWS = """
-CREATE TABLE IF NOT EXISTS "r_{0}" (
+_ROWS = {
+    "table r_{0}": """CREATE TABLE IF NOT EXISTS "r_{0}" (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
     email TEXT, modified TEXT, state INTEGER, doc TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS "r_{0}_version" ON "r_{0}" (version);
-CREATE INDEX IF NOT EXISTS "r_{0}_email" ON "r_{0}" (email);
-CREATE INDEX IF NOT EXISTS "r_{0}_modified" ON "r_{0}" (modified, id);
-CREATE INDEX IF NOT EXISTS "r_{0}_state" ON "r_{0}" (state, id);
-"""
+);""",
+    "index r_{0}_version": """CREATE INDEX IF NOT EXISTS "r_{0}_version" ON "r_{0}" (version);""",
+    "index r_{0}_email": """CREATE INDEX IF NOT EXISTS "r_{0}_email" ON "r_{0}" (email);""",
+    "index r_{0}_modified": """CREATE INDEX IF NOT EXISTS "r_{0}_modified" ON "r_{0}" (modified, id);""",
+    "index r_{0}_state": """CREATE INDEX IF NOT EXISTS "r_{0}_state" ON "r_{0}" (state, id);""",
+}
+"""What makes the rows of a table, by what each part is called."""
 
 
 class Transaction:
@@ -83,27 +84,43 @@ class Storage:
         self.secret = self._secret()
 
     def _secret(self) -> str:
-        with self.write() as transaction:
-            kept: str = transaction.setting("secret") or secrets.token_hex(32)
-            transaction.set("secret", kept)
+        kept: str | None = read_setting(self._writer, "secret", None)
+        if kept is None:
+            with self.write() as transaction:  # of two processes that open a new file, the first one decides
+                kept = transaction.setting("secret") or secrets.token_hex(32)
+                transaction.set("secret", kept)
         return kept
 
     def ensure_rows(self, tables: Mapping[str, Sequence[str]]) -> None:
         """Create the row tables that are missing; one with parts is a view of their rows."""
         with self._write_lock:
-            statements = "".join(_ROWS.format(table) for table, parts in tables.items() if not parts)
-            statements += "".join(_view(table, parts) for table, parts in tables.items() if parts)
-            self._writer.executescript(f"BEGIN; {statements} COMMIT;")
+            there = self._there()
+            kept = [table for table, parts in tables.items() if not parts]
+            wanted = {name.format(table): sql.format(table) for table in kept for name, sql in _ROWS.items()}
+            statements = [statement for name, statement in wanted.items() if name not in there]
+            for table, parts in tables.items():
+                if parts and there.get(f"view r_{table}") != _view(table, parts):
+                    statements.append(f'DROP VIEW IF EXISTS "r_{table}"; {_view(table, parts)};')
+            if statements:
+                self._writer.executescript(f"BEGIN; {' '.join(statements)} COMMIT;")
 
     def ensure_lookup_indexes(self, lookups: Iterable[tuple[str, str, str]]) -> None:
         """Make children of a row findable without a scan: table, column and code of each lookup."""
+        there = self._there()
+        missing = [lookup for lookup in lookups if f"index r_{lookup[0]}_{lookup[1]}" not in there]
+        if not missing:
+            return
         with self.write() as transaction:
-            for table, column, code in lookups:
+            for table, column, code in missing:
                 expression = f"""json_extract(doc, '$."{code}"')"""
                 transaction.connection.execute(
                     f'CREATE INDEX IF NOT EXISTS "r_{table}_{column}" ON "r_{table}" ({expression}) '
                     f"WHERE {expression} IS NOT NULL"
                 )
+
+    def _there(self) -> dict[str, str | None]:
+        """What there is in the file (`table r_lead`, `index r_lead_email`), with the statement that made it."""
+        return dict(self._writer.execute("SELECT type || ' ' || name, sql FROM sqlite_master").fetchall())
 
     def take_versions(self, count: int) -> int:
         """Reserve versions; only inside a write transaction, which stores the counter when it commits."""
@@ -176,7 +193,7 @@ class Storage:
 
 def _view(table: str, parts: Sequence[str]) -> str:
     union = " UNION ALL ".join(f'SELECT * FROM "r_{part}"' for part in parts)  # noqa: S608 - own table names
-    return f'DROP VIEW IF EXISTS "r_{table}"; CREATE VIEW "r_{table}" AS {union};'
+    return f'CREATE VIEW "r_{table}" AS {union}'
 
 
 def read_setting(connection: sqlite3.Connection, name: str, default: Json = None) -> Json:

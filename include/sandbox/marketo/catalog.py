@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 
 import msgspec
 
@@ -86,14 +87,15 @@ class Field:
         return self.data_type in SEARCHABLE_TYPES if self.custom else self.name in SEARCHABLE_STANDARD
 
 
-def _standard() -> list[Field]:
+@cache
+def _standard() -> tuple[Field, ...]:
     rows = (line.split("|") for line in STANDARD_FIELDS.split("\n") if line)
-    return [
+    return tuple(
         Field(int(number), name, display, kind, int(length) if length else None, bool(ro), soap,
               score=name == "leadScore", html_encoded=kind in TEXT_TYPES, sensitive=name in SENSITIVE,
               soap_read_only=ro == "ro+soap")
         for number, name, display, kind, length, ro, soap in rows
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 class Catalog:

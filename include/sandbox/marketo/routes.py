@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from include.sandbox.marketo.identity import Permission
 from include.sandbox.marketo.wire import Call, Handler, Refusal, is_form
@@ -70,6 +71,7 @@ class Routes:
         return None, {}
 
 
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(pattern)) + r"\Z")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -119,10 +120,20 @@ def clock() -> MovableClock:
     return clock
 
 
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a new org, made once at `START`: tests work on copies."""
+    folder, clock = tmp_path_factory.mktemp("untouched"), MovableClock()
+    clock.freeze(START)
+    DynamicsEmulator(folder, clock).close()
+    return folder / "dynamics.sqlite"
+
+
 @pytest.fixture
-def make_org(tmp_path: Path, clock: MovableClock) -> Iterator[Callable[..., Org]]:
+def make_org(tmp_path: Path, clock: MovableClock, untouched: Path) -> Iterator[Callable[..., Org]]:
     """Opens the org of the test's folder, again and again if asked."""
     opened: list[DynamicsEmulator] = []
+    shutil.copyfile(untouched, tmp_path / untouched.name)
 
     def make(**options: Any) -> Org:
         emulator = DynamicsEmulator(tmp_path, clock, options=options)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,17 @@ def patient_queues(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(queue, "_PATIENCE", PATIENCE)
 
 
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a new instance, made once: tests work on copies."""
+    folder = tmp_path_factory.mktemp("untouched") / "marketo"
+    Caller(folder).emulator.close()
+    return folder
+
+
 @pytest.fixture
-def marketo(tmp_path: Path) -> Iterator[Caller]:
+def marketo(tmp_path: Path, untouched: Path) -> Iterator[Caller]:
+    shutil.copytree(untouched, tmp_path / "marketo")
     caller = Caller(tmp_path / "marketo")
     yield caller
     caller.emulator.close()
