@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import pickle
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -45,20 +46,20 @@ def shipped_config() -> dict[str, Json]:
 
 
 def settings_of(config: Path) -> Settings:
-    """The settings in a file, which is parsed once per content: that takes a third of the opening of a world.
+    """The settings in a file, the caller's own. A content is parsed once: it takes a third of the opening of a world.
 
     Raises:
         ConfigurationInvalid: as `load_settings`.
     """
     body = config.read_bytes()
     if body not in _SETTINGS:
-        _SETTINGS[body] = load_settings(config)
-    settings = _SETTINGS[body].model_copy()
+        _SETTINGS[body] = pickle.dumps(load_settings(config))
+    settings: Settings = pickle.loads(_SETTINGS[body])
     settings.came_from(str(config), settings._lines)
     return settings
 
 
-_SETTINGS: dict[bytes, Settings] = {}
+_SETTINGS: dict[bytes, bytes] = {}
 
 
 def lay_out(folder: Path, *, set_up: bool, with_state: bool) -> None:

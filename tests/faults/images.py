@@ -33,6 +33,7 @@ class Images:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: set[str] = set()
+        self._looked_at: dict[str, tuple[bytes, str]] = {}
         self.moments = self.answers = 0
         self.taken: list[Path] = []
 
@@ -64,19 +65,27 @@ class Images:
         leave_out = shutil.ignore_patterns("*-shm", "staging")
         shutil.copytree(world.folder, image, ignore=leave_out)
         (image / "time").write_text(world.movable.now().isoformat())
-        shows = _fingerprint(image)
+        shows = self._fingerprint(image)
         if shows in self._known:
             shutil.rmtree(image)
             return
         self._known.add(shows)
         self.taken.append(image)
 
+    def _fingerprint(self, image: Path) -> str:
+        """What the databases hold. Between two moments most of them stay as they are: then it is known already."""
+        for name in _DATABASES:
+            files = [image / name, image / f"{name}-wal"]
+            written = b"".join(file.read_bytes() for file in files if file.exists())
+            if name not in self._looked_at or self._looked_at[name][0] != written:
+                self._looked_at[name] = written, _digest(image / name)
+        return "".join(digest for _, digest in self._looked_at.values())
 
-def _fingerprint(image: Path) -> str:
+
+def _digest(file: Path) -> str:
     digest = hashlib.sha256()
-    for name in _DATABASES:
-        with closing(sqlite3.connect(image / name)) as database:
-            tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            for table in sorted(set(tables) - _NOT_TELLING):
-                digest.update(f"{name} {table} {database.execute(f'SELECT * FROM {table}').fetchall()}".encode())
+    with closing(sqlite3.connect(file)) as database:
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in sorted(set(tables) - _NOT_TELLING):
+            digest.update(f"{table} {database.execute(f'SELECT * FROM {table}').fetchall()}".encode())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from include.sandbox.dynamics.addresses import Segment, parse_path
 from include.sandbox.dynamics.call import Call
@@ -85,7 +86,7 @@ def _named(call: Call, segments: Sequence[Segment], shapes: list[Shape], type_na
 
 def _definitions(call: Call, segments: Sequence[Segment]) -> Response:
     schema = call.schema
-    shapes = [table_shape(table) for table in schema.tables.values()]
+    shapes = _table_shapes(schema)
     expansions = {
         name: _table_expansion(schema, name)
         for name in ("Attributes", "Keys", "OneToManyRelationships", "ManyToOneRelationships", _MANY_TO_MANY)
@@ -111,11 +112,27 @@ def _definitions(call: Call, segments: Sequence[Segment]) -> Response:
     return part_answer(call, shape, segments[1:], kind)
 
 
+@lru_cache(maxsize=16)
+def _table_shapes(schema: Schema) -> list[Shape]:
+    """Kept: no schema is changed in place, and nobody changes a shape."""
+    return [table_shape(table) for table in schema.tables.values()]
+
+
+@lru_cache(maxsize=128)
+def _attribute_shapes(schema: Schema, name: str, cast_to: str | None, *, whole: bool) -> list[Shape]:
+    """The attributes of a table as they are, or those of one metadata type cast to it; kept as `_table_shapes`."""
+    table = schema.tables[name]
+    columns = table.columns.values()
+    if cast_to is not None:
+        return [_cast_shape(table, column) for column in columns if cast_name(column) == cast_to]
+    return [attribute_base(table, column) | (attribute_details(column) if whole else {}) for column in columns]
+
+
 def _table_expansion(schema: Schema, name: str) -> Callable[[Shape], tuple[Json, str]]:
     def expand(shape: Shape) -> tuple[Json, str]:
         table = schema.tables[shape["LogicalName"]]
         if name == "Attributes":
-            return [attribute_base(table, column) for column in table.columns.values()], "AttributeMetadata"
+            return _attribute_shapes(schema, table.name, None, whole=False), "AttributeMetadata"
         if name == "Keys":
             return key_shapes(table), "EntityKeyMetadata"
         if name == _MANY_TO_MANY:
@@ -131,20 +148,16 @@ def _attributes(call: Call, table: Table, segments: Sequence[Segment]) -> Respon
     rest = list(segments[1:])
     key = segments[0].key
     cast = rest.pop(0) if rest and rest[0].name.startswith(_PREFIX) else None
-    columns = list(table.columns.values())
     context = f"EntityDefinitions('{table.name}')/Attributes"
     if cast is None:
-        shape_of = (lambda c: attribute_base(table, c) | attribute_details(c)) if key else None
-        shapes = [(shape_of or (lambda c: attribute_base(table, c)))(column) for column in columns]
-        kind = Kind(context, "AttributeMetadata", {})
+        cast_to, kind = None, Kind(context, "AttributeMetadata", {})
     else:
         key = key or cast.key
-        type_name = cast.name.removeprefix(_PREFIX)
-        columns = [column for column in columns if cast_name(column) == type_name]
-        if type_name not in ATTRIBUTE_CASTS:
+        cast_to = cast.name.removeprefix(_PREFIX)
+        if cast_to not in ATTRIBUTE_CASTS:
             raise unknown_segment(cast.name)
-        shapes = [_cast_shape(table, column) for column in columns]
-        kind = Kind(f"{context}/{cast.name}", type_name, _attribute_expansions(table))
+        kind = Kind(f"{context}/{cast.name}", cast_to, _attribute_expansions(table))
+    shapes = _attribute_shapes(call.schema, table.name, cast_to, whole=bool(key))
     if rest and not key:
         raise unknown_segment(rest[0].name)
     if rest:
