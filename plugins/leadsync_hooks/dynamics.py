@@ -22,13 +22,20 @@ class DynamicsHook(ServiceHook):
         super().__init__(dynamics_conn_id)
 
     def client(self) -> DynamicsClient:
-        """A client without a budget, for a handful of calls by hand; runs use the engine's."""
+        """A client without a budget, for a handful of calls by hand, whose caller looks on; runs use the engine's."""
         from include.leadsync.clients.budget import NullBudget
         from include.leadsync.clients.dynamics import DynamicsClient
+        from include.leadsync.clients.retry import RetryPolicy
         from include.leadsync.clients.transport import RequestsTransport
         from include.leadsync.clock import SystemClock
 
-        return DynamicsClient(self.get_conn(), transport=RequestsTransport(), budget=NullBudget(), clock=SystemClock())
+        return DynamicsClient(
+            self.get_conn(),
+            transport=RequestsTransport(),
+            budget=NullBudget(),
+            clock=SystemClock(),
+            retry=RetryPolicy(attempts=3),
+        )
 
     def _greet(self) -> str:
         client = self.client()

@@ -22,13 +22,20 @@ class MarketoHook(ServiceHook):
         super().__init__(marketo_conn_id)
 
     def client(self) -> MarketoClient:
-        """A client without a budget, for a handful of calls by hand; runs use the engine's."""
+        """A client without a budget, for a handful of calls by hand, whose caller looks on; runs use the engine's."""
         from include.leadsync.clients.budget import NullBudget
         from include.leadsync.clients.marketo import MarketoClient
+        from include.leadsync.clients.retry import RetryPolicy
         from include.leadsync.clients.transport import RequestsTransport
         from include.leadsync.clock import SystemClock
 
-        return MarketoClient(self.get_conn(), transport=RequestsTransport(), budget=NullBudget(), clock=SystemClock())
+        return MarketoClient(
+            self.get_conn(),
+            transport=RequestsTransport(),
+            budget=NullBudget(),
+            clock=SystemClock(),
+            retry=RetryPolicy(attempts=3),
+        )
 
     def _greet(self) -> str:
         fields = self.client().describe()

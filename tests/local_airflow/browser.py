@@ -83,16 +83,17 @@ UNLABELLED = """() => [...document.querySelectorAll('input, select, textarea, bu
 """Controls without a name for a screen reader."""
 
 FAINT = """() => {
-  const channels = text => (text.match(/[\\d.]+/g) || []).map(Number)
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true})
-  const over = (top, under) => {
+  const once = (known, key, make) => known.has(key) ? known.get(key) : known.set(key, make()).get(key)
+  const mixed = new Map(), grounds = new Map()
+  const over = (top, under) => once(mixed, `${top} on ${under}`, () => {
     canvas.globalCompositeOperation = 'source-over'; canvas.clearRect(0, 0, 1, 1)
     canvas.fillStyle = `rgb(${under.join()})`; canvas.fillRect(0, 0, 1, 1)
     canvas.fillStyle = top; canvas.fillRect(0, 0, 1, 1)
     return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3)
-  }
-  const ground = one =>
-    over(getComputedStyle(one).backgroundColor, one.parentElement ? ground(one.parentElement) : [255, 255, 255])
+  })
+  const ground = one => once(grounds, one, () =>
+    over(getComputedStyle(one).backgroundColor, one.parentElement ? ground(one.parentElement) : [255, 255, 255]))
   const light = rgb => rgb.map(c => c / 255).map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0)
   const seen = new Map()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import psutil
 import pytest
 
+from include.leadsync.cli import main
 from scripts.demo.systems import Dynamics, Marketo
 from scripts.local_airflow import LocalAirflow
-from scripts.local_airflow.environment import ROOT
 from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
+from tests.local_airflow.story import at_the_command_line
 
 WEBHOOK_SECRET = "a-long-shared-secret"
 SECRET_ECHOED = "planted-secret-7"
@@ -47,16 +47,10 @@ def airflow(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -
     home = tmp_path_factory.mktemp("local-airflow")
     secret = {"AIRFLOW_VAR_LEADSYNC_WEBHOOK_SECRET": WEBHOOK_SECRET}
     given = {"LEADSYNC_SCHEDULE": "none", **sandbox.connections(), **secret}
-    done = subprocess.run(
-        [sys.executable, "-m", "include.leadsync", "setup"],
-        cwd=ROOT,
-        env={**os.environ, **given, "LEADSYNC_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    with LocalAirflow(home, environment=given) as airflow:
+    airflow = LocalAirflow(home, environment=given)
+    with at_the_command_line(airflow, sandbox), redirect_stdout(io.StringIO()):
+        assert main(["setup"]) == 0
+    with airflow:
         assert processes_of(airflow.airflow_home)
         yield airflow
     assert processes_of(airflow.airflow_home) == []

@@ -11,7 +11,7 @@ import psutil
 import sqlalchemy as sa
 
 from scripts.demo.systems import Marketo
-from scripts.local_airflow import LocalAirflow
+from scripts.local_airflow import DagRun, LocalAirflow
 from scripts.sandbox_process import SandboxProcess
 from tests.afterwards import is_waiting, let_two_minutes_pass
 from tests.local_airflow.story import at_the_command_line, cycle
@@ -72,6 +72,19 @@ def let_time_pass(airflow: LocalAirflow) -> bool:
         return is_waiting(store)
     finally:
         store.dispose()
+
+
+def let_the_retry_come(airflow: LocalAirflow, run: DagRun, task_id: str) -> None:
+    """Two minutes, as far as Airflow can tell, once it knows that the task is dead; a retry waits for 15 to 30 s."""
+    wait_until(lambda: airflow.rest.task_states(run)[task_id] == "up_for_retry", LONG, every=0.1)
+    database = sa.create_engine(f"sqlite:///{airflow.airflow_home / 'airflow.db'}", connect_args={"timeout": 60})
+    ended = "UPDATE task_instance SET end_date = datetime(end_date, '-2 minutes') WHERE run_id = :run AND state = :was"
+    try:
+        with database.begin() as connection:
+            aged = connection.execute(sa.text(ended), {"run": run.run_id, "was": "up_for_retry"})
+            assert aged.rowcount == 1
+    finally:
+        database.dispose()
 
 
 def settle(airflow: LocalAirflow, sandbox: SandboxProcess) -> None:

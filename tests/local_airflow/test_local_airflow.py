@@ -17,7 +17,7 @@ from scripts.local_airflow.environment import Secrets, environment
 from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
 from tests.local_airflow.conftest import PLANTED, SECRET_ECHOED, WEBHOOK_SECRET, processes_of
-from tests.local_airflow.kills import held, let_time_pass, settle
+from tests.local_airflow.kills import held, let_the_retry_come, let_time_pass, settle
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -153,6 +153,7 @@ def test_a_task_killed_in_the_middle_of_a_write_is_tried_again_and_makes_nothing
     (made,) = dynamics.find("contact", "emailaddress1 eq 'once@example.com'", "contactid", 5)
     assert marketo.person_of(made["contactid"]) == {}  # not even told
     let_time_pass(airflow)
+    let_the_retry_come(airflow, run, "sync_persons")
     assert airflow.rest.wait(run) == "success"
     assert airflow.rest.tries(run, "sync_persons") == 2
     settle(airflow, sandbox)  # the person is told whose record it is
