@@ -58,6 +58,7 @@ def _become(command: list[str], log: Path) -> None:
 
 def main() -> int:
     """As `supervise.main`."""
+    gc.set_threshold(50_000, 20, 50)  # half a million objects of Airflow live to the end; looking for dead ones costs
     settings, *rest = sys.argv[1:]
     if settings:
         load(read(Path(settings)))
