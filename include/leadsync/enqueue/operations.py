@@ -19,6 +19,18 @@ _WRITE = ("field", "after", "before", "base", "change", "lost", "rule", "system"
 _TARGET = ("link_id", "entity", "direction", "kind", "lane", "person_id", "crm_id", "version")
 
 
+LEDGER_SCHEMA = pl.Schema(
+    [
+        *((name, pl.String()) for name in ("run_id", "crm_id", "entity", "field", "direction", "kind")),
+        ("link_id", pl.Int64()),
+        ("person_id", pl.Int64()),
+        *((name, pl.String()) for name in ("base", "before", "after", "lost", "rule")),
+        ("at", pl.Datetime("us", "UTC")),
+    ]
+)
+"""Columns of `decision_ledger`."""
+
+
 def operation_rows(
     plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str], held: Held, run_id: str, now: datetime
 ) -> pl.DataFrame:
@@ -90,6 +102,17 @@ def decision_ledger(
         "rule",
         pl.lit(now).alias("at"),
     )
+
+
+def still_open(plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str]) -> pl.DataFrame:
+    """Fields that this run finds failing again or whose outcome it does not settle yet: link_id, direction, field.
+
+    A field that was put right is over, also when another one of its record is refused still.
+    """
+    names = ("link_id", "direction", "field")
+    again = failures.join(plan.unique("op_id").select("op_id", "link_id", "direction"), on="op_id")
+    sent = plan.filter(~pl.col("op_id").is_in(refused))
+    return pl.concat([sent.select(names), again.select(names)]).unique()
 
 
 def failure_activities(plan: pl.DataFrame, failures: pl.DataFrame, run_id: str, now: datetime) -> pl.DataFrame:

@@ -15,11 +15,13 @@ from include.leadsync.enqueue.erasure import erase, welcome
 from include.leadsync.enqueue.fates import ended_links, fate_ledger, history_links, keep_versions
 from include.leadsync.enqueue.links import link_rows
 from include.leadsync.enqueue.operations import (
+    LEDGER_SCHEMA,
     decision_ledger,
     failure_activities,
     held_activities,
     notice_activities,
     operation_rows,
+    still_open,
 )
 from include.leadsync.extract.merges import survivors
 from include.leadsync.link.step import slices
@@ -100,7 +102,7 @@ class _Enqueue:
             Ledger(self._store).add(_arrow(ledger), tx)
             written = self._tell(plan, failures, events, tx)
             recovered = ActivityLog(self._store).settle_absent(
-                sorted(self._touched), _arrow(_still_open(plan, failures, refused)), self._run.run_id, tx
+                sorted(self._touched), _arrow(still_open(plan, failures, refused)), self._run.run_id, tx
             )
             self._requests(events, plan, failures.filter(pl.col("op_id").is_in(refused)), tx)
             erase(self._engine, self._outlived, tx)
@@ -144,8 +146,8 @@ class _Enqueue:
         self._survivor_bases(tx)
         if self._lost:
             self._links.set_dirty(sorted(self._lost), "changed by another run meanwhile", tx)
-        empty = pl.DataFrame(schema=_LEDGER_SCHEMA)
-        return pl.concat([empty, *(ledger.select(list(_LEDGER_SCHEMA)).cast(_LEDGER_SCHEMA) for ledger in ledgers)])
+        empty = pl.DataFrame(schema=LEDGER_SCHEMA)
+        return pl.concat([empty, *(ledger.select(list(LEDGER_SCHEMA)).cast(LEDGER_SCHEMA) for ledger in ledgers)])
 
     def _survivor_bases(self, tx: Transaction) -> None:
         """What records of merged persons show now, so that their next change is told from this one (D44)."""
@@ -298,28 +300,6 @@ class _Enqueue:
         if staging.exists("activities_seen"):
             seen = staging.read("activities_seen").filter(decided)
             SeenActivities(self._store).add(_arrow(seen.select("guid", "at")), tx)
-
-
-_LEDGER_SCHEMA = pl.Schema(
-    [
-        *((name, pl.String()) for name in ("run_id", "crm_id", "entity", "field", "direction", "kind")),
-        ("link_id", pl.Int64()),
-        ("person_id", pl.Int64()),
-        *((name, pl.String()) for name in ("base", "before", "after", "lost", "rule")),
-        ("at", pl.Datetime("us", "UTC")),
-    ]
-)
-
-
-def _still_open(plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str]) -> pl.DataFrame:
-    """Fields that this run finds failing again or whose outcome it does not settle yet: link_id, direction, field.
-
-    A field that was put right is over, also when another one of its record is refused still.
-    """
-    names = ("link_id", "direction", "field")
-    again = failures.join(plan.unique("op_id").select("op_id", "link_id", "direction"), on="op_id")
-    sent = plan.filter(~pl.col("op_id").is_in(refused))
-    return pl.concat([sent.select(names), again.select(names)]).unique()
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
