@@ -105,6 +105,7 @@ class Staging:
         self._fs, base = open_file_system(url)
         self._place = self._fs.unstrip_protocol(base)
         self._folder = f"{base}/{run_id}"
+        self._made = False
 
     def path(self, name: str) -> str:
         """Where a file of this run lies, as the file system names it."""
@@ -177,11 +178,11 @@ class Staging:
 
     def read_json(self, name: str) -> Any:
         """A small JSON document; None when it is not there."""
-        path = self.path(f"{name}.json")
-        if not self._fs.exists(path):
+        try:
+            with self._fs.open(self.path(f"{name}.json"), "rb") as source:
+                return json.loads(source.read())
+        except FileNotFoundError:
             return None
-        with self._fs.open(path, "rb") as source:
-            return json.loads(source.read())
 
     def write_text(self, file_name: str, text: str) -> str:
         """Publish a text file such as a report; returns its path."""
@@ -194,13 +195,16 @@ class Staging:
         self._kept.clear()
         if self._fs.exists(self._folder):
             self._fs.rm(self._folder, recursive=True)
+        self._made = False
 
     @contextmanager
     def _published(self, file_name: str) -> Iterator[Any]:
         """A file to write to, under a temporary name; it gets its own when the block ends well."""
         temporary = self.path(f".{file_name}.{uuid4().hex}.tmp")
         try:
-            self._fs.makedirs(self._folder, exist_ok=True)
+            if not self._made:
+                self._fs.makedirs(self._folder, exist_ok=True)
+                self._made = True
             with self._fs.open(temporary, "wb") as sink:
                 yield sink
             self._fs.mv(temporary, self.path(file_name))
