@@ -85,8 +85,10 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the homes of this process."""
+    """Remove the homes of this process; look once for garbage that complains, where pytest would look five times."""
     shutil.rmtree(_HOME, ignore_errors=True)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
