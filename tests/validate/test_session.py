@@ -23,6 +23,7 @@ from include.leadsync.validate import (
     suite_for,
     validate_writes,
 )
+from include.leadsync.validate.memory import FEW
 from include.leadsync.validate.rule import Finding
 from include.leadsync.validate.session import judge_columns
 from include.leadsync.validate.verdicts import OnInvalid
@@ -225,12 +226,31 @@ def test_great_expectations_takes_our_batch_numbers_instead_of_hashing_the_data(
     assert all(fingerprint.startswith("batch-") for fingerprint in seen)
 
 
-def test_the_fast_mode_finds_the_same_rows_as_the_default_mode() -> None:
-    import great_expectations
-    import pandas as pd
+def test_great_expectations_takes_the_configuration_that_an_expectation_kept_until_it_changes() -> None:
+    judge_columns([([LENGTH], column("a"))])
+    (expectation,) = suite_for([LENGTH]).expectations
+    kept = expectation.configuration
+    assert expectation.configuration is kept
+    expectation.meta = {"kind": "other"}
+    assert expectation.configuration.meta == {"kind": "other"}
 
+
+def test_few_values_and_many_are_counted_alike() -> None:
+    for kind, bad, direction, one_field in MUTANTS:
+        rules = [rule for rule in rules_for(mapped(one_field), UPDATE, direction) if rule.kind is kind]
+        for values in ("1", None), (bad, None), (None, None), ("true", "2026-03-01"):
+            (few,) = judge_columns([(rules, column(*values))])[0]
+            (many,) = judge_columns([(rules, column(*values * (FEW + 1)))])[0]
+            times = FEW + 1
+            assert (few.checked * times, len(few.failing) * times) == (many.checked, len(many.failing)), kind
+
+
+def test_the_fast_mode_finds_the_same_rows_as_the_default_mode() -> None:
     rules = [rule for rule in rules_for(EVERY_TYPE, UPDATE, OUT) if rule.field == "email"]
     fast = {f.rule.kind: list(f.failing) for f in judge_columns([(rules, column(*DIRTY))])[0]}
+    import great_expectations  # after ours, which keeps its warnings back
+    import pandas as pd
+
     source = great_expectations.get_context(mode="ephemeral").data_sources.add_pandas("default")
     definition = source.add_dataframe_asset("wide").add_batch_definition_whole_dataframe("all")
     frame = pd.DataFrame({"key": range(len(DIRTY)), "value": pd.Series(DIRTY, dtype="str")})
