@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def each_schema_checked_once() -> Iterator[None]:
+    """Airflow has the schema of every param checked hundreds of times in a run, which is a third of its time."""
+    from jsonschema import Draft202012Validator
+
+    check, sound = Draft202012Validator.check_schema, set()
+
+    def check_once(schema: Any, *more: Any, **options: Any) -> None:
+        text = json.dumps([schema, more], sort_keys=True, default=repr)
+        if text not in sound:
+            check(schema, *more, **options)
+            sound.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", check_once)
+        yield
 
 
 @pytest.fixture(scope="session")
