@@ -137,7 +137,7 @@ def results(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactory)
     running = {name: command_line.start(*OBSTACLES[name].words, **changes[name]) for name in PROCESSES}
     rest = [name for name in OBSTACLES if name not in PROCESSES]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SystemClock, "sleep", lambda clock, seconds: None)  # calls are repeated, but nobody waits for it
+        patch.setattr(SystemClock, "sleep", lambda *_: None)  # calls are repeated, but nobody waits for it
         found = {name: command_line.run_here(*OBSTACLES[name].words, **changes[name]) for name in rest}
     return found | {name: end_of(process) for name, process in running.items()}
 
