@@ -37,12 +37,18 @@ DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "include" / "config" /
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 Json = Any
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def shipped_config() -> dict[str, Json]:
     """The shipped configuration as plain data; the caller's to change."""
-    document: dict[str, Json] = yaml.load(DEFAULT_CONFIG.read_bytes(), Loader=_Loader)
+    document: dict[str, Json] = pickle.loads(_shipped_config())
     return document
+
+
+@cache
+def _shipped_config() -> bytes:
+    return pickle.dumps(yaml.load(DEFAULT_CONFIG.read_bytes(), Loader=_Loader))
 
 
 def settings_of(config: Path) -> Settings:
@@ -224,7 +230,7 @@ class World:
         document = shipped_config()
         for section, values in changes.items():
             document[section] = {**(document.get(section) or {}), **values} if isinstance(values, dict) else values
-        self.config.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
+        self.config.write_text(yaml.dump(document, Dumper=_Dumper, allow_unicode=True), "utf-8")
 
     def open_engine(self) -> Engine:
         """A fresh engine over the same store: another process, as it were."""
