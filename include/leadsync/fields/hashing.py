@@ -31,13 +31,11 @@ def row_hash(table: pa.Table | pl.DataFrame, names: Iterable[str]) -> pa.Array:
     rows = len(table)
     if not ordered or not rows:
         return pa.array([0] * rows, pa.int64())
-    frame = pl.DataFrame([_text(table, name) for name in ordered])
+    if isinstance(table, pl.DataFrame):
+        frame = table.select(ordered).cast(pl.String)
+    else:
+        frame = pl.DataFrame([pl.Series(name, table.column(name)).cast(pl.String) for name in ordered])
     return _hash(frame, ordered).to_arrow()
-
-
-def _text(table: pa.Table | pl.DataFrame, name: str) -> pl.Series:
-    column = table[name] if isinstance(table, pl.DataFrame) else pl.Series(name, table.column(name))
-    return column.cast(pl.String)
 
 
 def _hash(frame: pl.DataFrame, names: Sequence[str]) -> pl.Series:

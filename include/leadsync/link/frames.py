@@ -11,6 +11,7 @@ because the enqueue step writes them back changed. After them follow the wide co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import polars as pl
 
@@ -87,7 +88,14 @@ MERGED_AWAY, SUPERSEDED = "crm_merged", "superseded"
 
 def events(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
     """Event rows as a frame; members left out are null."""
+    if not rows:
+        return _no_events()
     return pl.DataFrame([{name: row.get(name) for name in EVENT_SCHEMA} for row in rows], schema=EVENT_SCHEMA)
+
+
+@cache
+def _no_events() -> pl.DataFrame:
+    return pl.DataFrame(schema=EVENT_SCHEMA)
 
 
 def unlinked_pairs(
@@ -130,7 +138,8 @@ def _completed(fixed: pl.DataFrame) -> pl.DataFrame:
     return fixed.select(columns)
 
 
-def empty_side(names: Sequence[str], key: type[pl.DataType]) -> pl.DataFrame:
+@lru_cache(maxsize=16)
+def empty_side(names: tuple[str, ...], key: type[pl.DataType]) -> pl.DataFrame:
     """A side with no records: `id`, the field columns, and what goes with either side."""
     schema: dict[str, pl.DataType | type[pl.DataType]] = {"id": key, "etag": pl.String, "@state": pl.Int64}
     schema |= {"sys_id": pl.String, "sys_type": pl.String, "sys_deleted": pl.Boolean, "sys_merged": pl.String}
