@@ -36,7 +36,7 @@ def main() -> int:
             _set_up(home, sandbox)
             print("Starting Airflow …", flush=True)
             port = _number("LEADSYNC_PORT", 8080)
-            with LocalAirflow(home, port, environment=sandbox.connections()) as airflow:
+            with LocalAirflow(home, port, environment=sandbox.connections(), edited=True) as airflow:
                 _show(airflow, sandbox)
                 while airflow.running and sandbox.running:
                     time.sleep(1)

@@ -1,8 +1,9 @@
 """The components of a local Airflow as copies of one process: what all of them import is imported once.
 
-`python -m scripts.local_airflow.components SETTINGS GRACE LOGDIR NAME=COMMAND…`, the rest as `scripts.supervise`;
-SETTINGS is loaded into the database first, unless it is empty. Started one by one, each component needs 2 s of CPU
-until it has what the others have as well, and each task another 1-2 s for the libraries of the engine.
+`python -m scripts.local_airflow.components SETTINGS MODULES GRACE LOGDIR NAME=COMMAND…`; from GRACE on as
+`scripts.supervise`. SETTINGS is loaded into the database first, unless it is empty; MODULES, with commas between them,
+are imported as well. Started one by one, each component needs 2 s of CPU until it has what the others have as well,
+and each task another 1-2 s for the engine and its libraries.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ _OF_AIRFLOW = (
     "airflow.cli.commands.scheduler_command",
     "airflow.executors.local_executor",
 )
-# Libraries only: what the tasks run of the project itself is read when a task starts, so an edit counts at once.
 _OF_TASKS = ("great_expectations", "pandas", "polars", "pyarrow.compute", "requests", "scipy.stats", "yaml")
 
 
@@ -59,12 +59,12 @@ def _become(command: list[str], log: Path) -> None:
 def main() -> int:
     """As `supervise.main`."""
     gc.set_threshold(50_000, 20, 50)  # half a million objects of Airflow live to the end; looking for dead ones costs
-    settings, *rest = sys.argv[1:]
+    settings, modules, *rest = sys.argv[1:]
     if settings:
         load(read(Path(settings)))
     if sys.platform != "linux":  # elsewhere a copy of a process that has imported all this may not work
         return supervise.main(rest)
-    for module in (*_OF_AIRFLOW, *_OF_TASKS):
+    for module in (*_OF_AIRFLOW, *_OF_TASKS, *filter(None, modules.split(","))):
         import_module(module)
     from airflow.settings import engine
 

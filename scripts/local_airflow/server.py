@@ -17,6 +17,7 @@ from scripts.local_airflow.settings import read
 from scripts.supervise import Family, launch
 
 GRACE = 20.0  # seconds between TERM and KILL
+_ENGINE = ("include.leadsync.cycle", "include.leadsync.judge", "include.leadsync.validate.session")
 _NEEDED = ("metadatabase", "scheduler", "dag_processor")
 
 
@@ -34,6 +35,7 @@ class LocalAirflow:
             `LEADSYNC_SCHEDULE=none` to keep scheduled runs out.
         settings: the Astro settings file to load; None loads nothing.
         triggerer: start that too; only deferred tasks and asynchronous callbacks need it.
+        edited: somebody works on the engine meanwhile: each task reads it anew, which takes a quarter of a second.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class LocalAirflow:
         environment: Mapping[str, str] | None = None,
         settings: Path | None = ROOT / "airflow_settings.yaml",
         triggerer: bool = False,
+        edited: bool = False,
     ) -> None:
         self.home = home.absolute()
         self.airflow_home = self.home / "airflow"
@@ -52,6 +55,7 @@ class LocalAirflow:
         self.user = USER
         self._given = dict(environment or {})
         self._settings = settings
+        self._imported = () if edited else _ENGINE
         self._components = ["api-server", "scheduler", "dag-processor", *(["triggerer"] if triggerer else [])]
         self._family: Family | None = None
         self._rest: AirflowRest | None = None
@@ -102,7 +106,7 @@ class LocalAirflow:
         variables = environment(self.airflow_home, self.port, given=self._given, leadsync_home=self.home)
         airflow = str(Path(sys.executable).with_name("airflow"))
         commands = {name: [airflow, name] for name in self._components}
-        together = ("scripts.local_airflow.components", str(self._settings or ""))
+        together = ("scripts.local_airflow.components", str(self._settings or ""), ",".join(self._imported))
         self._family = launch(self.logs, commands, variables, grace=GRACE, supervisor=together)
         self._wait_until_healthy(time.monotonic() + timeout)
 

@@ -46,7 +46,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 def airflow(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     home = tmp_path_factory.mktemp("local-airflow")
     secret = {"AIRFLOW_VAR_LEADSYNC_WEBHOOK_SECRET": WEBHOOK_SECRET}
-    given = {"LEADSYNC_SCHEDULE": "none", **sandbox.connections(), **secret}
+    unchanged = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600"}  # nobody edits a DAG meanwhile
+    given = {"LEADSYNC_SCHEDULE": "none", **sandbox.connections(), **secret, **unchanged}
     airflow = LocalAirflow(home, environment=given)
     with at_the_command_line(airflow, sandbox), redirect_stdout(io.StringIO()):
         assert main(["setup"]) == 0
