@@ -101,7 +101,8 @@ class Settling:
         field_map = self.schema.map(entity)
         names = field_map.names
         layout = Links(self.engine.store).layout(entity, field_map.layout, tx)
-        hashes = {side: _hashes([state.seen(side) for state in states], names) for side in ("person", "crm")}
+        digests = _hashes([state.seen(side) for side in ("person", "crm") for state in states], names)
+        hashes = {"person": digests[: len(states)], "crm": digests[len(states) :]}
         rows: list[dict[str, Any]] = []
         for position, state in enumerate(states):
             columns = {name: state.row[name] for name in _CARRIED} | {

@@ -157,8 +157,10 @@ class ActivityLog:
         ]
         with self._store.within(tx) as connection:
             there = _OPEN_OF_CODES.fetch(connection, {"codes": list(codes)})
-            over = [key not in {row["key"] for row in keyed} for key in there["key"].to_pylist()]
-            self._recover_rows(connection, there.filter(pa.array(over, pa.bool_())), run_id)
+            if there.num_rows:
+                holding = {row["key"] for row in keyed}
+                over = [key not in holding for key in there["key"].to_pylist()]
+                self._recover_rows(connection, there.filter(pa.array(over, pa.bool_())), run_id)
             if not keyed:
                 return 0
             common = {"outcome": "failed", "run_id": run_id, "delivered_at": self._store.now()}
@@ -189,6 +191,8 @@ class ActivityLog:
             return 0
         with self._store.within(tx) as connection:
             rows = _OPEN_OF_LINKS.fetch(connection, {"link_ids": sorted(set(link_ids))})
+            if not rows.num_rows:
+                return 0
             keys = zip(*(rows[name].to_pylist() for name in ("link_id", "direction", "field", "run_id")), strict=True)
             rows = rows.filter(pa.array([run != spared_run and is_over(*key) for *key, run in keys], pa.bool_()))
             return self._recover_rows(connection, rows, run_id)

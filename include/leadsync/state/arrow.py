@@ -6,7 +6,7 @@ text → string · number → int64 · moment → timestamp[us, UTC] · flag →
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -37,11 +37,6 @@ def from_micros(value: int) -> datetime:
 def kind_of(column: sa.ColumnElement[Any]) -> str:
     """Kind of a column, as declared in `schema` or by `as_kind`."""
     return str(getattr(column, "info", {}).get(KIND, NUMBER))
-
-
-def schema_of(columns: Iterable[sa.Column[Any]]) -> pa.Schema:
-    """Arrow schema of table columns."""
-    return pa.schema([(column.name, ARROW_TYPE[kind_of(column)]) for column in columns])
 
 
 def conform(rows: pa.Table, table: sa.Table, extra: Sequence[str] = ()) -> pa.Table:
@@ -150,4 +145,4 @@ def _array(values: Sequence[Any], kind: str) -> pa.Array:
 
 def empty_table(columns: Sequence[sa.Column[Any]]) -> pa.Table:
     """No rows, all columns."""
-    return schema_of(columns).empty_table()
+    return _no_rows(tuple(column.name for column in columns), tuple(kind_of(column) for column in columns))

@@ -11,12 +11,20 @@ import sqlalchemy as sa
 
 from include.leadsync.model import Entity
 from include.leadsync.state.schema import field_job, synced_field
-from include.leadsync.state.statements import Prepared
-from include.leadsync.state.store import StateStore, Transaction, driver_rows
+from include.leadsync.state.statements import Prepared, among
+from include.leadsync.state.store import StateStore, Transaction
 
 ACTIVE, QUARANTINED, REMOVED = "active", "quarantined", "removed"
 OPEN, DONE, CANCELLED = "open", "done", "cancelled"
 _FIELDS = Prepared(sa.select(*(synced_field.c[name] for name in ("entity", "name", "shape", "generation", "state"))))
+
+_TOLD = ("job_id", "entity", "fields_json", "reason", "direction", "since", "until", "window_on")
+_JOBS = Prepared(
+    sa.select(*(field_job.c[name] for name in (*_TOLD, "state", "position", "total", "done")))
+    .where(among(field_job.c.state, "states"))
+    .order_by(field_job.c.job_id.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +106,8 @@ class FieldJobs:
 
     def all(self, states: Sequence[str] = (OPEN,), tx: Transaction | None = None, limit: int = 1000) -> list[FieldJob]:
         """Backfills in these states, oldest first; the newest `limit` of them."""
-        columns = [field_job.c[name] for name in ("job_id", "entity", "fields_json", "reason", "direction")]
-        columns += [field_job.c[name] for name in ("since", "until", "window_on", "state", "position", "total", "done")]
-        statement = sa.select(*columns).where(field_job.c.state.in_(states)).order_by(field_job.c.job_id.desc())
         with self._store.look(tx) as connection:
-            rows = driver_rows(connection, statement.limit(limit))
+            rows = _JOBS.rows(connection, {"states": list(states), "most": limit})
         jobs = [FieldJob(key, Entity(entity), tuple(json.loads(names)), *rest) for key, entity, names, *rest in rows]
         return jobs[::-1]
 

@@ -135,10 +135,14 @@ def _columns(
     by_field: dict[str, list[Rule]] = {}
     for rule in rules_for(field_map, operation, direction):
         by_field.setdefault(rule.field, []).append(rule)
+    written = set(pc.unique(texts["field"]).to_pylist())
     for name, rules in by_field.items():
+        needed = operation is OperationKind.CREATE and any(rule.kind is RuleKind.REQUIRED for rule in rules)
+        if name not in written and not needed:
+            continue
         rows = texts.filter(pc.equal(texts["field"], name))
         owners, values = rows["op"], rows["value"]
-        if operation is OperationKind.CREATE and any(rule.kind is RuleKind.REQUIRED for rule in rules):
+        if needed:
             absent = ops.filter(pc.invert(pc.is_in(ops, value_set=owners)))
             owners = pa.chunked_array([*owners.chunks, absent], pa.string())
             values = pa.chunked_array([*values.chunks, pa.nulls(len(absent), pa.string())], pa.string())
