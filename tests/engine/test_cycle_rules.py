@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 from include.leadsync.requests import request_persons
+from tests.engine.lifecycle import Scene
 from tests.engine.play import linked_contact, linked_lead
+from tests.engine.together import Story, linked, together
 from tests.world import World
 
+in_single_cycles = together(pairs=False, single=True)
 
-def test_a_new_lead_becomes_a_person_with_its_microsoft_fields(world: World) -> None:
-    person, lead = linked_lead(world, jobtitle="Chefingenjör 💡", leadsourcecode=8, donotphone=True)
-    shown = world.person(
+
+def brought(scene: Scene, entity: str = "lead", **values: Any) -> Generator[None, None, tuple[int, str]]:
+    """Somebody made in Dynamics, brought to Marketo by one cycle; the next one has read that: (person, CRM record)."""
+    pair = yield from linked(scene, entity, **values)
+    yield
+    return pair
+
+
+def row_of(scene: Scene, entity: str, record: str) -> dict[str, Any]:
+    """A CRM record that must exist."""
+    row = scene.world.row(entity, record)
+    assert row is not None
+    return row
+
+
+@in_single_cycles
+def test_a_new_lead_becomes_a_person_with_its_microsoft_fields(scene: Scene) -> Story:
+    person, lead = yield from brought(scene, jobtitle="Chefingenjör 💡", leadsourcecode=8, donotphone=True)
+    shown = scene.world.person(
         person,
         "firstName",
         "title",
@@ -26,68 +48,66 @@ def test_a_new_lead_becomes_a_person_with_its_microsoft_fields(world: World) -> 
     }  # fmt: skip
 
 
-def test_a_lead_edited_in_dynamics_reaches_marketo(world: World) -> None:
-    person, lead = linked_lead(world)
-    world.edit_row("lead", lead, jobtitle="CTO")
-    world.run()
-    assert world.person(person, "title") == {"id": person, "title": "CTO"}
+@in_single_cycles
+def test_a_lead_edited_in_dynamics_reaches_marketo(scene: Scene) -> Story:
+    person, lead = yield from brought(scene)
+    scene.world.edit_row("lead", lead, jobtitle="CTO")
+    yield
+    assert scene.world.person(person, "title") == {"id": person, "title": "CTO"}
 
 
-def test_a_person_edited_in_marketo_reaches_dynamics(world: World) -> None:
-    person, lead = linked_lead(world)
-    world.edit_person(person, title="CTO", rating="Hot")
-    world.run()
-    row = world.row("lead", lead)
-    assert row is not None
+@in_single_cycles
+def test_a_person_edited_in_marketo_reaches_dynamics(scene: Scene) -> Story:
+    person, lead = yield from brought(scene)
+    scene.world.edit_person(person, title="CTO", rating="Hot")
+    yield
+    row = row_of(scene, "lead", lead)
     assert (row["jobtitle"], row["leadqualitycode"]) == ("CTO", 1)
 
 
-def test_different_fields_changed_on_both_sides_both_survive(world: World) -> None:
-    person, lead = linked_lead(world)
-    world.edit_person(person, title="CTO")
-    world.edit_row("lead", lead, address1_city="Malmö")
-    world.run()
-    row = world.row("lead", lead)
-    assert row is not None
+@in_single_cycles
+def test_different_fields_changed_on_both_sides_both_survive(scene: Scene) -> Story:
+    person, lead = yield from brought(scene)
+    scene.world.edit_person(person, title="CTO")
+    scene.world.edit_row("lead", lead, address1_city="Malmö")
+    yield
+    row = row_of(scene, "lead", lead)
     assert (row["jobtitle"], row["address1_city"]) == ("CTO", "Malmö")
-    assert world.person(person, "title", "city") == {"id": person, "title": "CTO", "city": "Malmö"}
+    assert scene.world.person(person, "title", "city") == {"id": person, "title": "CTO", "city": "Malmö"}
 
 
-def test_marketo_wins_a_collision_on_a_lead(world: World) -> None:
-    person, lead = linked_lead(world, jobtitle="Engineer")
-    world.edit_person(person, title="from Marketo")
-    world.edit_row("lead", lead, jobtitle="from Dynamics")
-    world.run()
-    row = world.row("lead", lead)
-    assert row is not None
-    assert row["jobtitle"] == "from Marketo"
-    assert world.person(person, "title") == {"id": person, "title": "from Marketo"}
-    collision = [entry for entry in world.ledger(person, "title") if entry["kind"] == "collision"]
+@in_single_cycles
+def test_marketo_wins_a_collision_on_a_lead(scene: Scene) -> Story:
+    person, lead = yield from brought(scene, jobtitle="Engineer")
+    scene.world.edit_person(person, title="from Marketo")
+    scene.world.edit_row("lead", lead, jobtitle="from Dynamics")
+    yield
+    assert row_of(scene, "lead", lead)["jobtitle"] == "from Marketo"
+    assert scene.world.person(person, "title") == {"id": person, "title": "from Marketo"}
+    collision = [entry for entry in scene.world.ledger(person, "title") if entry["kind"] == "collision"]
     assert [(c["base"], c["after"], c["lost"], c["rule"]) for c in collision] == [
         ("Engineer", "from Marketo", "from Dynamics", "R40")
     ]
 
 
-def test_dynamics_wins_a_collision_on_a_contact(world: World) -> None:
-    person, contact = linked_contact(world, jobtitle="Engineer")
-    world.edit_person(person, title="from Marketo")
-    world.edit_row("contact", contact, jobtitle="from Dynamics")
-    world.run()
-    row = world.row("contact", contact)
-    assert row is not None
-    assert row["jobtitle"] == "from Dynamics"
-    assert world.person(person, "title") == {"id": person, "title": "from Dynamics"}
+@in_single_cycles
+def test_dynamics_wins_a_collision_on_a_contact(scene: Scene) -> Story:
+    person, contact = yield from brought(scene, "contact", jobtitle="Engineer")
+    scene.world.edit_person(person, title="from Marketo")
+    scene.world.edit_row("contact", contact, jobtitle="from Dynamics")
+    yield
+    assert row_of(scene, "contact", contact)["jobtitle"] == "from Dynamics"
+    assert scene.world.person(person, "title") == {"id": person, "title": "from Dynamics"}
 
 
-def test_a_cleared_field_is_a_change_like_any_other(world: World) -> None:
-    person, lead = linked_lead(world, jobtitle="Engineer", telephone1="+46 40 1")
-    world.edit_person(person, title=None)
-    world.edit_row("lead", lead, telephone1=None)
-    world.run()
-    row = world.row("lead", lead)
-    assert row is not None
-    assert row["jobtitle"] is None
-    assert world.person(person, "phone") == {"id": person, "phone": None}
+@in_single_cycles
+def test_a_cleared_field_is_a_change_like_any_other(scene: Scene) -> Story:
+    person, lead = yield from brought(scene, jobtitle="Engineer", telephone1="+46 40 1")
+    scene.world.edit_person(person, title=None)
+    scene.world.edit_row("lead", lead, telephone1=None)
+    yield
+    assert row_of(scene, "lead", lead)["jobtitle"] is None
+    assert scene.world.person(person, "phone") == {"id": person, "phone": None}
 
 
 def test_after_edits_stop_a_cycle_writes_nothing_but_still_reads_and_a_later_edit_crosses(world: World) -> None:
@@ -106,22 +126,22 @@ def test_after_edits_stop_a_cycle_writes_nothing_but_still_reads_and_a_later_edi
     assert world.person(person, "title") == {"id": person, "title": "CEO"}
 
 
-def test_a_value_too_long_is_not_written_and_the_person_says_so_once(world: World) -> None:
-    person, lead = linked_lead(world)
-    world.edit_person(person, mobilePhone="0123456789 0123456789 0123456789", title="held back with it")
-    world.run()
-    row = world.row("lead", lead)
-    assert row is not None
+@in_single_cycles
+def test_a_value_too_long_is_not_written_and_the_person_says_so_once(scene: Scene) -> Story:
+    person, lead = yield from brought(scene)
+    scene.world.edit_person(person, mobilePhone="0123456789 0123456789 0123456789", title="held back with it")
+    yield
+    row = row_of(scene, "lead", lead)
     assert (row["mobilephone"], row["jobtitle"]) == (None, None)
-    world.settle()
-    logged = world.outcome_activities(person)
+    yield
+    logged = scene.world.outcome_activities(person)
     assert [entry["primaryAttributeValue"] for entry in logged] == ["failed: mobilePhone"]
-    world.edit_person(person, mobilePhone="0123456789")
-    world.settle()
-    row = world.row("lead", lead)
-    assert row is not None
+    scene.world.edit_person(person, mobilePhone="0123456789")
+    yield
+    yield
+    row = row_of(scene, "lead", lead)
     assert (row["mobilephone"], row["jobtitle"]) == ("0123456789", "held back with it")
-    assert [entry["primaryAttributeValue"] for entry in world.outcome_activities(person)] == [
+    assert [entry["primaryAttributeValue"] for entry in scene.world.outcome_activities(person)] == [
         "failed: mobilePhone", "recovered: mobilePhone",
     ]  # fmt: skip
 

@@ -4,7 +4,8 @@ A test that is a story says `yield` wherever the sync shall run, until nothing i
 module that need the same configuration share a world, each with people of its own (`Scene`); when all are at their end,
 one more cycle must write nothing. Each of them stays a test of its own, which fails with what failed in its story.
 
-A story that breaks an answer, kills a run, changes the configuration on the way or counts cycles has a world to itself.
+A story that says how much one cycle does is `@together(single=True)`: each `yield` is one cycle, and no more. One that
+breaks an answer, kills a run, changes the configuration on the way or counts cycles has a world to itself.
 """
 
 from __future__ import annotations
@@ -37,23 +38,30 @@ class _Cast:
     """What a story needs: a configuration, something done to the empty world, and the pairs of `PEOPLE` or nobody."""
 
     def __init__(
-        self, changes: Mapping[str, Any], before: Callable[[World], None] | None, pairs: bool, world: str
+        self, changes: Mapping[str, Any], before: Callable[[World], None] | None, pairs: bool, world: str, single: bool
     ) -> None:
         self.changes = {**changes, "policies": {**_NEVER_BRAKED, **changes.get("policies", {})}}
         self.before = before
         self.pairs = pairs
-        self.key = repr((sorted(changes.items()), before, pairs, world))
+        self.single = single
+        self.key = repr((sorted(changes.items()), before, pairs, world, single))
 
 
 def together(
-    *, pairs: bool = True, before: Callable[[World], None] | None = None, world: str = "", **changes: Any
+    *,
+    pairs: bool = True,
+    before: Callable[[World], None] | None = None,
+    world: str = "",
+    single: bool = False,
+    **changes: Any,
 ) -> Callable[[Callable[..., Story]], Callable[..., None]]:
     """Make a test of a story whose first argument is its `Scene`.
 
     It begins with the pairs of `PEOPLE`, or with nobody, after `before` was done to the empty world. `changes` are
     sections of the configuration. Stories that do something to the whole world share one by its name, `world`.
+    `single`: where a story says `yield`, one cycle runs, not as many as it takes.
     """
-    cast = _Cast(changes, before, pairs, world)
+    cast = _Cast(changes, before, pairs, world, single)
 
     def decorate(story: Callable[..., Story]) -> Callable[..., None]:
         def test(told: Told, request: pytest.FixtureRequest, **_: Any) -> None:
@@ -110,15 +118,15 @@ class Told:
                 given = test.callspec.params if hasattr(test, "callspec") else {}
                 scene = Scene(world, hosts[test.nodeid], people, alone=False)
                 under_way[test.nodeid] = test.function.story(scene, **given)
-            self._ends |= _told(world, under_way)
+            self._ends |= _told(under_way, world.run if cast.single else world.settle)
             try:
                 quiet(world)
             except AssertionError as failed:
                 self._ends |= {test.nodeid: self._ends[test.nodeid] or failed for test in tests}
 
 
-def _told(world: World, under_way: dict[str, Story]) -> dict[str, BaseException | None]:
-    """Tell the stories to their ends, step by step, all of them at once."""
+def _told(under_way: dict[str, Story], go_on: Callable[[], object]) -> dict[str, BaseException | None]:
+    """Tell the stories to their ends, step by step, all of them at once; `go_on` is what they wait for."""
     ends: dict[str, BaseException | None] = {}
     while under_way:
         for name, story in list(under_way.items()):
@@ -134,7 +142,7 @@ def _told(world: World, under_way: dict[str, Story]) -> dict[str, BaseException 
             del under_way[name]
         try:
             if under_way:
-                world.settle()
+                go_on()
         except Exception as failed:  # noqa: BLE001 - every story that waited for this run raises it
             ends |= dict.fromkeys(under_way, failed)
             under_way = {}
