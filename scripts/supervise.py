@@ -14,6 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 _CHECK_EVERY = 0.5  # seconds
+_KILLED = 5.0  # seconds within which the system ends what it kills
 
 
 class Begun(Protocol):
@@ -63,8 +65,18 @@ def stop(grace: float) -> int:
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=5)
+    until = time.monotonic() + _KILLED
+    while not all(map(has_ended, left)) and time.monotonic() < until:
+        time.sleep(0.01)
     return len(left)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it does nothing any more; the process that inherits it may let it stand in the table for seconds."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def launch(

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.supervise import ROOT, Family, launch
+from scripts.supervise import ROOT, Family, has_ended, launch
 from tests.waiting import PATIENCE, wait_until
 
 # Starts a grandchild in a process group of its own, as Airflow does with tasks, tells its pid and waits.
@@ -45,13 +45,13 @@ def test_stopping_ends_children_and_what_they_started(logs: Path) -> None:
     family, processes = _family(logs, _PARENT)
     family.stop()
     assert not family.running
-    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
+    wait_until(lambda: all(map(has_ended, processes)))
 
 
 def test_what_does_not_listen_to_term_is_killed(logs: Path) -> None:
     family, processes = _family(logs, _STUBBORN, grace=0.5)
     family.stop()
-    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
+    wait_until(lambda: all(map(has_ended, processes)))
 
 
 def test_stopping_twice_does_no_harm(logs: Path) -> None:
@@ -77,7 +77,7 @@ def test_when_the_one_that_started_it_is_killed_nothing_stays(logs: Path) -> Non
     family = [psutil.Process(int(pid)) for pid in log.read_text().split()]
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+    wait_until(lambda: all(map(has_ended, family)))
 
 
 def test_when_one_ends_by_itself_the_others_end_and_its_log_is_shown(logs: Path) -> None:
