@@ -75,7 +75,7 @@ def run(project_root: Path, airflow_database: None, monkeypatch: pytest.MonkeyPa
         dag = DagBag(dag_folder=project_root / "dags" / f"{dag_id}.py").dags[dag_id]
         for task in dag.tasks:
             if not task.is_mapped:
-                task.retry_delay = timedelta(0)
+                task.retry_delay, task.retry_exponential_backoff = timedelta(0), 0  # which would make a second of none
         states = {}
         for task in dag.test(run_conf=conf or {}).get_task_instances():
             name = task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
