@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import msgspec
 import sqlalchemy as sa
 
 from tests.world import World
@@ -33,7 +35,7 @@ class Images:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: set[str] = set()
-        self._looked_at: dict[str, tuple[bytes, str]] = {}
+        self._looked_at: dict[str, tuple[Mapping[str, bytes], str]] = {}
         self.moments = self.answers = 0
         self.taken: list[Path] = []
 
@@ -61,31 +63,34 @@ class Images:
     def _take(self, world: World) -> None:
         image = self._folder / f"{self.moments:03}"
         self.moments += 1
-        # Without the index of the write-ahead log: it belongs to the living, who build it anew from the log.
-        leave_out = shutil.ignore_patterns("*-shm", "staging")
-        shutil.copytree(world.folder, image, ignore=leave_out)
-        (image / "time").write_text(world.movable.now().isoformat())
-        shows = self._fingerprint(image)
+        shows = self._fingerprint(world.folder)
         if shows in self._known:
-            shutil.rmtree(image)
             return
         self._known.add(shows)
+        # Without the index of the write-ahead log: it belongs to the living, who build it anew from the log.
+        shutil.copytree(world.folder, image, ignore=shutil.ignore_patterns("*-shm", "staging"))
+        (image / "time").write_text(world.movable.now().isoformat())
         self.taken.append(image)
 
-    def _fingerprint(self, image: Path) -> str:
+    def _fingerprint(self, folder: Path) -> str:
         """What the databases hold. Between two moments most of them stay as they are: then it is known already."""
         for name in _DATABASES:
-            files = [image / name, image / f"{name}-wal"]
-            written = b"".join(file.read_bytes() for file in files if file.exists())
+            files = {suffix: folder / f"{name}{suffix}" for suffix in ("", "-wal")}
+            written = {suffix: file.read_bytes() for suffix, file in files.items() if file.exists()}
             if name not in self._looked_at or self._looked_at[name][0] != written:
-                self._looked_at[name] = written, _digest(image / name)
+                self._looked_at[name] = written, _digest(written)
         return "".join(digest for _, digest in self._looked_at.values())
 
 
-def _digest(file: Path) -> str:
+def _digest(written: Mapping[str, bytes]) -> str:
+    """Of a database and its write-ahead log, as another process would find them."""
     digest = hashlib.sha256()
-    with closing(sqlite3.connect(file)) as database:
-        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in sorted(set(tables) - _NOT_TELLING):
-            digest.update(f"{table} {database.execute(f'SELECT * FROM {table}').fetchall()}".encode())
+    with TemporaryDirectory() as folder:
+        for suffix, content in written.items():
+            Path(folder, f"database{suffix}").write_bytes(content)
+        with closing(sqlite3.connect(Path(folder, "database"))) as database:
+            tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for table in sorted(set(tables) - _NOT_TELLING):
+                digest.update(table.encode())
+                digest.update(msgspec.msgpack.encode(database.execute(f"SELECT * FROM {table}").fetchall()))
     return digest.hexdigest()
