@@ -45,6 +45,20 @@ def bag(airflow_database: None) -> Any:
 
 
 @pytest.fixture(scope="session")
+def folder_in_database(airflow_database: None) -> None:
+    """The folder as the scheduler knows it."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
+    manager.sync_bundles_to_db()
+    bundle = next(iter(manager.get_all_dag_bundles()))
+    bundle.initialize()
+    parsed = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+    sync_bag_to_db(parsed, bundle.name, bundle.version)
+
+
+@pytest.fixture(scope="session")
 def dags(bag: Any) -> Mapping[str, Any]:
     """DAG id → DAG; never empty, so that no loop over it can pass by doing nothing."""
     assert bag.dags

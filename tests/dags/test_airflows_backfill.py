@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import sync_bag_to_db
 from airflow.models import dagrun
 from airflow.models.backfill import Backfill, BackfillDagRun, ReprocessBehavior, _create_backfill, _do_dry_run
 from airflow.models.dagrun import DagRun
@@ -26,12 +24,8 @@ Run = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def synced(bag: Any) -> Iterator[None]:
+def synced(folder_in_database: None) -> Iterator[None]:
     """`lead_sync` is in Airflow's database, as the scheduler knows it; afterwards no run and no backfill is."""
-    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
-    with create_session() as session:
-        manager.sync_bundles_to_db(session=session)
-    sync_bag_to_db(bag, next(iter(manager.get_all_dag_bundles())).name, None)
     yield
     with create_session() as session:
         session.execute(delete(DagRun).where(DagRun.dag_id == "lead_sync"))
