@@ -5,7 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-PYTEST_WORKERS ?= 2
+# One more than the two cores that CI has: some test always waits for Airflow, a browser or a database.
+PYTEST_WORKERS ?= 3
 
 export LEADSYNC_HOME ?= $(CURDIR)/.leadsync
 # Byte code is wanted: without it every Airflow command takes twice as long.
