@@ -16,7 +16,7 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 
 # Collecting makes objects that live to the end: looking for dead ones among them took a tenth of its time.
-gc.set_threshold(200_000, 20, 50)
+gc.set_threshold(50_000, 20, 50)
 
 # Many small files, each for one test: where there is room, they never reach a disk.
 _SHARED_MEMORY, _ENOUGH = Path("/dev/shm"), 6 * 2**30
