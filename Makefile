@@ -5,8 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# One more than the two cores that CI has: some test always waits for Airflow, a browser or a database.
-PYTEST_WORKERS ?= 3
+# One for each processor that CI has; tests/processors.py
+PYTEST_WORKERS ?= 2
 
 export LEADSYNC_HOME ?= $(CURDIR)/.leadsync
 # Byte code is wanted: without it every Airflow command takes twice as long.

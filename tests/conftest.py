@@ -9,26 +9,23 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import settings
+
+from tests.processors import keep_to_one
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Collecting makes objects that live to the end: looking for dead ones among them took a tenth of its time.
 gc.set_threshold(50_000, 20, 50)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    keep_to_one(os.environ["PYTEST_XDIST_WORKER"])
+
 # Many small files, each for one test: where there is room, they never reach a disk.
 _SHARED_MEMORY, _ENOUGH = Path("/dev/shm"), 6 * 2**30
 if "TMPDIR" not in os.environ and _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > _ENOUGH:
     os.environ["TMPDIR"] = tempfile.tempdir = str(_SHARED_MEMORY)
-# The frames of a test have a handful of rows: more threads than workers only wait for each other. Processes that
-# tests start have as many as they like, as in production.
-if "POLARS_MAX_THREADS" not in os.environ:
-    os.environ["POLARS_MAX_THREADS"] = "1"
-    pl.thread_pool_size()
-    del os.environ["POLARS_MAX_THREADS"]
-
 # pytest-xdist starts its workers afresh, so this runs once per worker and no two share a database.
 _HOME = Path(tempfile.mkdtemp(prefix="leadsync-tests-"))
 # What a developer has exported must not decide what a test sees.

@@ -17,6 +17,7 @@ from scripts.local_airflow import LocalAirflow
 from scripts.local_airflow.rest import DagRun
 from scripts.sandbox_process import SandboxProcess
 from tests.local_airflow.story import at_the_command_line
+from tests.processors import every_processor
 
 WEBHOOK_SECRET = "a-long-shared-secret"
 SECRET_ECHOED = "planted-secret-7"
@@ -33,6 +34,13 @@ def processes_of(home: Path) -> list[psutil.Process]:
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
     return found
+
+
+@pytest.fixture(scope="package", autouse=True)
+def processors() -> Iterator[None]:
+    """Airflow's processes and the browser's work while the test waits for them."""
+    with every_processor():
+        yield
 
 
 @pytest.fixture(scope="package")

@@ -315,6 +315,9 @@ assert judge(writes()) == []
 assert "great_expectations" not in sys.modules, "an empty table imported too much"
 assert judge(one("topic", ["fine", "much too long a topic"])) == ["o1"]
 assert "great_expectations" in sys.modules
+assert not {"altair", "scipy.stats"} & set(sys.modules), "charts were imported that nobody draws"
+from great_expectations.expectations.core import expect_column_kl_divergence_to_be_less_than as charts
+assert charts.stats.entropy([1]) == 0 and charts.alt.Chart, "what stands for them is not them"
 import os
 assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
 assert os.listdir(sys.argv[1]) == [], "a temporary file was left"

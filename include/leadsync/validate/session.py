@@ -10,20 +10,16 @@ queries, no hash over the data of each batch, and of few values the positions on
 
 from __future__ import annotations
 
-import importlib
-import itertools
-import logging
 import os
 import re
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from include.leadsync.validate.loading import load_great_expectations
 from include.leadsync.validate.memory import FEW, Memory
 from include.leadsync.validate.rule import Finding, Rule, RuleKind, digest
 
@@ -48,7 +44,7 @@ class Session:
     """A context with its one data source, and the suites made so far."""
 
     def __init__(self) -> None:
-        _load()
+        load_great_expectations()
         import great_expectations
         from great_expectations.data_context.types.base import (
             DataContextConfig,
@@ -56,8 +52,6 @@ class Session:
             ProgressBarsConfig,
         )
 
-        _skip_fingerprints()
-        _configure_once()
         self.process = os.getpid()
         config = DataContextConfig(
             store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),  # no folder under /tmp
@@ -143,50 +137,6 @@ def _error(info: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def _load() -> None:
-    """Import Great Expectations without usage statistics, log lines and deprecation warnings of its own."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logger = logging.getLogger("great_expectations")
-    if not logger.handlers:  # a failing metric is logged with its values (P10); `_error` reads it anyway
-        logger.addHandler(logging.NullHandler())
-        logger.propagate = False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        importlib.import_module("great_expectations")
-        importlib.import_module("include.leadsync.validate.suites")
-
-
-def _skip_fingerprints() -> None:
-    """Give every batch a number instead of a hash over its data."""
-    from great_expectations.execution_engine import pandas_execution_engine
-
-    numbers = itertools.count()
-    pandas_execution_engine.hash_pandas_dataframe = lambda _: f"batch-{next(numbers)}"
-
-
-@cache
-def _configure_once() -> None:
-    """Let an expectation keep its configuration while it stays the same.
-
-    It makes it anew whenever it looks at it, seventy times for one column: a third of the time of a small one.
-    """
-    from great_expectations.expectations import expectation as module
-
-    every: Any = module.Expectation
-    make = every.configuration.fget
-    last: tuple[Any, dict[str, Any], Any] = (None, {}, None)
-
-    def kept(expectation: Any) -> Any:
-        nonlocal last
-        whose, fields, configuration = last
-        if whose is not expectation or fields != expectation.__dict__:
-            configuration = make(expectation)
-            last = (expectation, dict(expectation.__dict__), configuration)
-        return configuration
-
-    every.configuration = property(kept)
-
-
 _lock = threading.Lock()
 _session: Session | None = None
 
@@ -211,7 +161,7 @@ def judge_columns(columns: Sequence[tuple[Sequence[Rule], pa.ChunkedArray]]) -> 
 def suite_for(rules: Sequence[Rule]) -> ExpectationSuite:
     """The suite that judges these rules of one field. Raises ValueError for rules of several fields."""
     with _lock:
-        _load()
+        load_great_expectations()
         from include.leadsync.validate.suites import build_suite
 
         return build_suite(rules)
