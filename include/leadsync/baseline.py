@@ -20,6 +20,8 @@ from typing import Any
 
 import polars as pl
 
+from include.leadsync.no_rows import no_rows
+
 _CODEC = pl.Struct({"v": pl.List(pl.String), "u": pl.List(pl.String)})
 SIDES = (("p", "person"), ("c", "crm"))
 
@@ -121,7 +123,7 @@ def side_entries(links: pl.DataFrame, side: str) -> pl.DataFrame:
     """What a side shows differently from the base: link_id, field, value, open (bool). Sparse."""
     schema = {"link_id": pl.Int64, "field": pl.String, "value": pl.String, "open": pl.Boolean}
     if links[f"{side}_side"].null_count() == links.height:
-        return pl.DataFrame(schema=schema)
+        return no_rows(schema)
     rows: list[tuple[int, str, str | None, bool]] = []
     sparse = links.filter(pl.col(f"{side}_side").is_not_null())
     for link_id, text, open_text in sparse.select("link_id", f"{side}_side", f"{side}_open").iter_rows():

@@ -12,6 +12,7 @@ import polars as pl
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.link.by_email import SEVERAL, UNPLACED
 from include.leadsync.link.frames import SEVERAL_CARRY
+from include.leadsync.no_rows import no_rows
 from include.leadsync.state import ActivityLog, Metadata
 
 _EVERY = timedelta(hours=1)
@@ -21,7 +22,7 @@ _LOOKED = "held_records"
 
 def held_records(engine: Engine, run: RunRequest) -> pl.DataFrame:
     """Held records whose time has come: entity, crm_id. Once an hour, a thousand at a time."""
-    nobody = pl.DataFrame(schema={"entity": pl.String, "crm_id": pl.String})
+    nobody = no_rows({"entity": pl.String, "crm_id": pl.String})
     if not run.incremental or run.dry_run:
         return nobody
     codes = (SEVERAL, UNPLACED, SEVERAL_CARRY)

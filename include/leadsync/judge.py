@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.model import Direction, Entity, OperationKind
+from include.leadsync.no_rows import no_rows
 from include.leadsync.quiet import is_quiet
 from include.leadsync.schema import staged_schema
 from include.leadsync.validate import ReportSection, render_report, validate_writes
@@ -31,7 +32,7 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
     plan = staging.read("plan").filter(~pl.col("system"))
     on_invalid = engine.settings.policies.on_invalid
     sections: list[ReportSection] = []
-    dropped = pl.DataFrame(schema={"op_id": pl.String, "field": pl.String})
+    dropped = no_rows({"op_id": pl.String, "field": pl.String})
     for (entity, kind, direction), rows in plan.group_by(["entity", "kind", "direction"], maintain_order=True):
         field_map = schema.map(str(entity))
         writes: pa.Table = rows.select(pl.col("op_id").alias("op"), "field", pl.col("after").alias("value")).to_arrow()
@@ -77,5 +78,5 @@ def _collected(sections: list[ReportSection]) -> tuple[pl.DataFrame, list[str]]:
     refused = [op for section in sections for op in section.verdicts.failed_ops]
     tables = [pl.from_arrow(section.verdicts.failures) for section in sections if section.verdicts.failures.num_rows]
     frames = [frame.rename({"op": "op_id"}) for frame in tables if isinstance(frame, pl.DataFrame)]
-    empty = pl.DataFrame(schema=FAILURE_SCHEMA)
+    empty = no_rows(FAILURE_SCHEMA)
     return pl.concat([empty, *(frame.select(list(FAILURE_SCHEMA)) for frame in frames)]), refused

@@ -14,6 +14,7 @@ from enum import StrEnum
 import polars as pl
 
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, SyncField, System, Winner
+from include.leadsync.no_rows import no_rows
 
 
 class Change(StrEnum):
@@ -54,7 +55,7 @@ def merge(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | None = 
     """
     parts = list(_decisions(pairs, field_map, first_link))
     if not parts:
-        return pl.DataFrame(schema=DECISION_SCHEMA)
+        return no_rows(DECISION_SCHEMA)
     return pl.concat(parts).sort("row", "field")
 
 

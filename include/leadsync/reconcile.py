@@ -26,6 +26,7 @@ from include.leadsync.extract.identity import QUALIFIED, record_columns
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.no_rows import no_rows
 from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursors, Links
@@ -54,10 +55,10 @@ class _Compare:
         self._links, self._people = Links(engine.store), People(engine, schema)
         self._layouts = self._links.layouts()
         self._counts = {"links": 0, "records": 0, "persons": 0}
-        self._chosen: list[pl.DataFrame] = [pl.DataFrame(schema=_SUSPECT)]
+        self._chosen: list[pl.DataFrame] = [no_rows(_SUSPECT)]
         self._number = 0
         self._later: list[int] = []  # beyond AT_ONCE
-        self._twins: list[pl.DataFrame] = [pl.DataFrame(schema=TWIN_SCHEMA)]
+        self._twins: list[pl.DataFrame] = [no_rows(TWIN_SCHEMA)]
 
     def stage(self) -> dict[str, Json]:
         for entity in self._run.entities:

@@ -8,6 +8,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.step import slices
 from include.leadsync.merge import Change
 from include.leadsync.model import OperationKind
+from include.leadsync.no_rows import no_rows
 from include.leadsync.reconcile import TWINS
 
 FILE = "findings.csv"
@@ -44,7 +45,7 @@ def write_findings(engine: Engine, run: RunRequest) -> dict[str, Json]:
 
 def _findings(engine: Engine, run: RunRequest) -> pl.DataFrame:
     staging = engine.staging(run)
-    parts = [pl.DataFrame(schema=FINDING_SCHEMA)]
+    parts = [no_rows(FINDING_SCHEMA)]
     for entity, number in slices(engine, run):
         pairs = staging.read(f"pairs.{entity.value}.{number}").with_row_index("row")
         subject = pairs.select("row", pl.lit(entity.value).alias("entity"), "link_id", "person_id", "crm_id", "create")

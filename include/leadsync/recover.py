@@ -19,6 +19,7 @@ from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.first_sync import require_whole_acceptance
 from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
@@ -143,8 +144,7 @@ def _require_fields(run: RunRequest, schema: Schema) -> None:
 
 def _schema_changes(engine: Engine, schema: Schema) -> None:
     """Refused rows get another chance when the map or the metadata they failed under has changed (D95)."""
-    for entity, field_map in schema.maps.items():
-        body = repr([(f.rule, f.marketo, f.dynamics) for f in field_map.fields])
+    for entity, body in schema.spelled.items():
         with engine.store.begin() as tx:
             if Metadata(engine.store).put("leadsync", f"map.{entity.value}", body, tx):
                 parked = Outbox(engine.store).parked_links(entity, tx)
@@ -184,7 +184,7 @@ def _stretch(engine: Engine, run: RunRequest, schema: Schema) -> pl.DataFrame:
     if run.of_fields and not run.dry_run and run.job is None:
         begin(engine, run, schema)
     if not run.of_fields and (run.dry_run or not run.incremental):
-        return pl.DataFrame(schema=_SELECTION)
+        return no_rows(_SELECTION)
     return (
         take_stretch(engine, run, schema)
         .select(*_SUBJECT, pl.lit(REASON).alias("reason"), pl.lit(None, pl.Int64).alias("version"))
@@ -204,12 +204,12 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
     if run.incremental:
         frame: pl.DataFrame = pl.from_arrow(links.dirty(_DIRTY_AT_ONCE))  # type: ignore[assignment]
         if frame.is_empty():
-            return pl.DataFrame(schema=_SELECTION)
+            return no_rows(_SELECTION)
         return frame.select(*_SUBJECT, pl.col("dirty").alias("reason"), nothing).cast(_SELECTION)
     if run.kind == UNDO:
         return stage_undo(engine, run).cast(_SELECTION)
     if run.kind != "backfill" or not run.persons:
-        return pl.DataFrame(schema=_SELECTION)
+        return no_rows(_SELECTION)
     linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
     wanted = linked.filter(pl.col("entity").is_in([entity.value for entity in run.entities]))
     return wanted.select(*_SUBJECT, pl.lit("backfill").alias("reason"), nothing).cast(_SELECTION)
@@ -223,10 +223,10 @@ def _unlinked(run: RunRequest, selection: pl.DataFrame) -> dict[str, Json]:
 
 def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:
     if run.kind not in {"cycle", "request"}:
-        return pl.DataFrame(schema=_REQUESTS)
+        return no_rows(_REQUESTS)
     requests = Requests(engine.store)
     table = requests.pending() if run.dry_run else requests.claim(run.run_id, _REQUESTS_AT_ONCE)
     if table.num_rows == 0:
-        return pl.DataFrame(schema=_REQUESTS)
+        return no_rows(_REQUESTS)
     pending: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
     return pending.select(list(_REQUESTS)).cast(_REQUESTS)

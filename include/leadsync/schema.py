@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property, lru_cache
 
 import msgspec
 
@@ -31,6 +32,7 @@ from include.leadsync.model import DynamicsAttribute, Entity, FieldMap, MarketoF
 from include.leadsync.state import Metadata
 
 DATASET = "schema"
+_RESOLVED = "schema as resolved last"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class Schema:
     def map(self, entity: Entity | str) -> FieldMap:
         """The field map of one entity."""
         return self.maps[Entity(entity)]
+
+    @cached_property
+    def spelled(self) -> dict[Entity, str]:
+        """The field maps as texts: another text is another map, or other metadata of its fields."""
+        return {
+            entity: repr([(f.rule, f.marketo, f.dynamics) for f in field_map.fields])
+            for entity, field_map in self.maps.items()
+        }
 
     def person_columns(self) -> dict[str, Wire]:
         """Marketo columns to read for any person: the union of both maps, and what the filters look at."""
@@ -75,7 +85,7 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
     kept = Metadata(engine.store)
     oldest = engine.now() - timedelta(minutes=engine.settings.metadata_minutes)
     body = None if refresh else kept.get(System.MARKETO, "person", not_before=oldest)
-    fields = describe_persons(engine) if body is None else msgspec.json.decode(body, type=list[MarketoField])
+    fields = describe_persons(engine) if body is None else list(_fields(body))
     tables: dict[Entity, list[DynamicsAttribute]] = {}
     for entity in Entity:
         body = None if refresh else kept.get(System.DYNAMICS, entity.value, not_before=oldest)
@@ -83,9 +93,29 @@ def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
             tables[entity] = engine.dynamics.attributes(entity, engine.settings.language)
             kept.put(System.DYNAMICS, entity.value, _dump(tables[entity]))
         else:
-            tables[entity] = msgspec.json.decode(body, type=list[DynamicsAttribute])
-    seen, proven = columns_seen(engine.store), shapes_proven(engine.store)
-    return resolve(engine.settings, fields, without_hidden(engine, tables), seen, proven)
+            tables[entity] = list(_columns(body))
+    found = (
+        engine.settings,
+        fields,
+        without_hidden(engine, tables),
+        columns_seen(engine.store),
+        shapes_proven(engine.store),
+    )
+    known, schema = engine.opened.get(_RESOLVED, (None, None))
+    if known != found or not isinstance(schema, Schema):
+        schema = resolve(*found)
+        engine.opened[_RESOLVED] = (found, schema)
+    return schema
+
+
+@lru_cache(maxsize=8)
+def _fields(body: str) -> tuple[MarketoField, ...]:
+    return msgspec.json.decode(body, type=tuple[MarketoField, ...])
+
+
+@lru_cache(maxsize=8)
+def _columns(body: str) -> tuple[DynamicsAttribute, ...]:
+    return msgspec.json.decode(body, type=tuple[DynamicsAttribute, ...])
 
 
 def resolve(

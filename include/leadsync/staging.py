@@ -107,7 +107,10 @@ class Staging:
         self._fs, base = open_file_system(url)
         self._place = self._fs.unstrip_protocol(base)
         self._folder = f"{base}/{run_id}"
-        self._local, self._made = isinstance(self._fs, LocalFileSystem), False
+        # A local disk needs none of fsspec's generality: a run publishes some fifty files.
+        local, self._made = isinstance(self._fs, LocalFileSystem), False
+        self._open: Callable[[str, str], Any] = open if local else self._fs.open
+        self._rename: Callable[[str, str], Any] = os.replace if local else self._fs.mv
 
     def path(self, name: str) -> str:
         """Where a file of this run lies, as the file system names it."""
@@ -140,12 +143,12 @@ class Staging:
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
         if (kept := self._kept.get(name)) is not None:
-            frame: pl.DataFrame = kept if isinstance(kept, pl.DataFrame) else pl.from_arrow(kept)  # type: ignore[assignment]
+            frame = kept if isinstance(kept, pl.DataFrame) else _frame(kept)
             self._kept[name] = frame
             return frame
         path = self.path(f"{name}.parquet")
         try:
-            with self._fs.open(path, "rb") as source:
+            with self._open(path, "rb") as source:
                 frame = pl.read_parquet(source.read())
         except FileNotFoundError as error:
             raise RetryLater(f"dataset {name!r} of run {self.run_id} is not staged; start the run anew") from error
@@ -161,7 +164,7 @@ class Staging:
         """A published dataset in row groups, all columns or some. Raises as `read`."""
         path = self.path(f"{name}.parquet")
         try:
-            with self._fs.open(path, "rb") as source:
+            with self._open(path, "rb") as source:
                 file = pq.ParquetFile(source)
                 for group in range(file.num_row_groups):
                     yield file.read_row_group(group, columns=None if columns is None else list(columns))
@@ -181,7 +184,7 @@ class Staging:
     def read_json(self, name: str) -> Any:
         """A small JSON document; None when it is not there."""
         try:
-            with self._fs.open(self.path(f"{name}.json"), "rb") as source:
+            with self._open(self.path(f"{name}.json"), "rb") as source:
                 return json.loads(source.read())
         except FileNotFoundError:
             return None
@@ -203,18 +206,26 @@ class Staging:
     def _published(self, file_name: str) -> Iterator[Any]:
         """A file to write to, under a temporary name; it gets its own when the block ends well."""
         temporary = self.path(f".{file_name}.{uuid4().hex}.tmp")
-        # A local disk needs none of fsspec's generality: a run publishes some fifty files.
-        opened: Callable[..., Any] = open if self._local else self._fs.open
-        renamed: Callable[[str, str], Any] = os.replace if self._local else self._fs.mv
         try:
             if not self._made:
                 self._fs.makedirs(self._folder, exist_ok=True)
                 self._made = True
-            with opened(temporary, "wb") as sink:
+            with self._open(temporary, "wb") as sink:
                 yield sink
-            renamed(temporary, self.path(file_name))
+            self._rename(temporary, self.path(file_name))
         except OSError as error:
             raise _trouble(self._place, "written", error) from error
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame: pl.DataFrame = pl.from_arrow(table) if table.num_rows else _empty_frame(table.schema)  # type: ignore[assignment]
+    return frame
+
+
+@lru_cache(maxsize=256)
+def _empty_frame(schema: pa.Schema) -> pl.DataFrame:
+    frame: pl.DataFrame = pl.from_arrow(schema.empty_table())  # type: ignore[assignment]
+    return frame
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

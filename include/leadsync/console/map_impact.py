@@ -23,6 +23,7 @@ from include.leadsync.context import Engine
 from include.leadsync.fields import canonical_persons, canonical_rows, dynamics_columns, marketo_columns
 from include.leadsync.merge import merge
 from include.leadsync.model import Direction, Entity, FieldMap, LinkStatus, SyncField, System
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.refresh import refreshed
 from include.leadsync.state import Links, StateStore
 from include.leadsync.state.schema import activity, link
@@ -81,7 +82,7 @@ def _pairs(engine: Engine, links: pl.DataFrame, field_map: FieldMap, field: Sync
     name = field.name
     columns = {"link_id": pl.Int64, f"p.{name}": pl.String, f"c.{name}": pl.String}
     if links.is_empty():
-        pairs = pl.DataFrame(schema=columns)
+        pairs = no_rows(columns)
     else:
         ids = [str(person) for person in links["person_id"]]
         persons = canonical_persons(engine.marketo.persons("id", ids, marketo_columns([field_map])), field_map)

@@ -10,6 +10,7 @@ from include.leadsync.baseline import encode_base, encode_sides, side_entries
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.merge import Change
 from include.leadsync.model import FieldMap, FieldType, LinkStatus
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.suspended import KEPT_OUT
 
 
@@ -160,7 +161,7 @@ def _entries(pairs: pl.DataFrame, decided: pl.DataFrame, prefix: str, side: str)
 
 def _actual(pairs: pl.DataFrame, cells: pl.DataFrame, prefix: str) -> pl.DataFrame:
     """What the side really shows in the given cells."""
-    parts = [pl.DataFrame(schema={"link_id": pl.Int64, "field": pl.String, "value": pl.String})]
+    parts = [no_rows({"link_id": pl.Int64, "field": pl.String, "value": pl.String})]
     for name in cells["field"].unique().to_list():
         here = cells.filter(pl.col("field") == name)["link_id"]
         shown = pairs.filter(pl.col("link_id").is_in(here.to_list()))

@@ -26,6 +26,7 @@ from include.leadsync.enqueue.operations import (
 from include.leadsync.extract.merges import survivors
 from include.leadsync.link.step import slices
 from include.leadsync.model import LinkStatus
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.blocked import notices
 from include.leadsync.plan.brake import Held
@@ -146,7 +147,7 @@ class _Enqueue:
         self._survivor_bases(tx)
         if self._lost:
             self._links.set_dirty(sorted(self._lost), "changed by another run meanwhile", tx)
-        empty = pl.DataFrame(schema=LEDGER_SCHEMA)
+        empty = no_rows(LEDGER_SCHEMA)
         return pl.concat([empty, *(ledger.select(list(LEDGER_SCHEMA)).cast(LEDGER_SCHEMA) for ledger in ledgers)])
 
     def _survivor_bases(self, tx: Transaction) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cached_property
 
 import polars as pl
 import pyarrow as pa
@@ -83,7 +84,7 @@ class CrmReader:
         all_of = once(lambda: self._engine.dynamics.record_count(self._entity)) if full else None
         progress = Progress(self._engine, self._run.run_id, f"records of {self._entity.value}", all_of)
         with ExitStack() as stack:
-            changed = stack.enter_context(self._staging.writer(self._name("crm"), self._row_schema()))
+            changed = stack.enter_context(self._staging.writer(self._name("crm"), self._row_schema))
             seen = stack.enter_context(self._staging.writer(self._name("crm_seen"), _SEEN))
             deleted = stack.enter_context(self._staging.writer(self._name("crm_deleted"), _IDS))
             every = stack.enter_context(self._staging.writer(self._name("crm_ids"), _IDS)) if full else None
@@ -103,7 +104,7 @@ class CrmReader:
 
     def nothing(self) -> dict[str, Json]:
         """Stage no rows, and no cursor: what changes meanwhile is read when the filter can be read again (D68)."""
-        self._staging.write(self._name("crm"), self._row_schema().empty_table())
+        self._staging.write(self._name("crm"), self._row_schema.empty_table())
         self._staging.write(self._name("crm_seen"), _SEEN.empty_table())
         for name in ("crm_deleted", "crm_missing"):
             self._staging.write(self._name(name), _IDS.empty_table())
@@ -112,7 +113,7 @@ class CrmReader:
     def selected(self) -> dict[str, Json]:
         """Stage the rows a backfill or request selects, all of them, changed or not."""
         progress = Progress(self._engine, self._run.run_id, f"records of {self._entity.value}")
-        with self._staging.writer(self._name("crm"), self._row_schema()) as changed:
+        with self._staging.writer(self._name("crm"), self._row_schema) as changed:
             for table in self._window_rows():
                 changed.write(self._with_links(table, keep_unchanged=True)[0])
                 progress.advance(table.num_rows)
@@ -138,15 +139,15 @@ class CrmReader:
     def _asked_for(self) -> pa.Table:
         """Rows of links that must be read afresh, and of selected persons; missing ids are staged apart."""
         selection = self._staging.read("selection")
-        mine = (selection["entity"] == self._entity.value) & selection["crm_id"].is_not_null()
-        ids = [*dict.fromkeys(selection["crm_id"].filter(mine))]
+        subjects = zip(selection["entity"].to_list(), selection["crm_id"].to_list(), strict=True)
+        ids = [*dict.fromkeys(crm_id for entity, crm_id in subjects if crm_id and entity == self._entity.value)]
         raw = self._engine.dynamics.rows(self._entity, ids, self._columns) if ids else None
         found = set(raw["id"].to_pylist()) if raw is not None else set()
         missing = [crm_id for crm_id in ids if crm_id not in found]
         self._staging.write(self._name("crm_missing"), pa.table({"id": missing}, schema=_IDS))
         self._counts["missing"] = len(missing)
         if raw is None:
-            return self._row_schema().empty_table()
+            return self._row_schema.empty_table()
         return self._with_links(raw, keep_unchanged=True)[0]
 
     def _sorted_out(self, raw: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -155,10 +156,10 @@ class CrmReader:
     def _with_links(self, raw: pa.Table, *, keep_unchanged: bool) -> tuple[pa.Table, pa.Table]:
         """Canonical rows with their links; rows whose hash is the one last seen go to the second table."""
         if raw.num_rows == 0:
-            return self._row_schema().empty_table(), _SEEN.empty_table()
+            return self._row_schema.empty_table(), _SEEN.empty_table()
         joined = self.compared(raw)
         allowed = (pl.col("allowed") == (pl.col("status") != LinkStatus.SUSPENDED)).fill_null(value=False)
-        same, names = pl.col("same") & allowed, self._row_schema().names
+        same, names = pl.col("same") & allowed, self._row_schema.names
         if keep_unchanged:
             self._counts["changed"] += joined.height
             return joined.select(names).to_arrow(), _SEEN.empty_table()
@@ -190,6 +191,7 @@ class CrmReader:
         )
         return joined.with_columns(same.fill_null(value=False).alias("same"))
 
+    @cached_property
     def _row_schema(self) -> pa.Schema:
         return pa.schema(IDENTITY_SCHEMA + [(name, pa.string()) for name in self._map.names])
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from include.leadsync.fields import from_activity_text
 from include.leadsync.model import SyncField
+from include.leadsync.no_rows import no_rows
 
 CLOCK_SKEW = timedelta(seconds=120)
 """How far Marketo's clock may be behind ours when a feed row is held against our time of writing."""
@@ -33,6 +34,9 @@ OVERWRITTEN_SCHEMA = pl.Schema(
 """Edits that our writes ran over: `before` is what we had read, `value` the edit, `after` what we wrote."""
 
 
+MATCHED_SCHEMA = pl.Schema({"person_id": pl.Int64(), "field": pl.String(), "op_id": pl.String()})
+
+
 OPT_OUTS_SCHEMA = pl.Schema({"person_id": pl.Int64(), "field": pl.String()})
 """Consent fields in which somebody has just opted out."""
 
@@ -43,7 +47,7 @@ class Explained:
 
     foreign: list[int]  # persons with at least one change that is not ours
     overwritten: pl.DataFrame  # OVERWRITTEN_SCHEMA
-    matched: pl.DataFrame  # person_id, field, op_id of the echoes that were found
+    matched: pl.DataFrame  # MATCHED_SCHEMA, of the echoes that were found
     opt_outs: pl.DataFrame  # OPT_OUTS_SCHEMA
 
 
@@ -54,8 +58,7 @@ def explain(rows: pl.DataFrame, echoes: pl.DataFrame, fields: dict[str, SyncFiel
     and rows of unmapped fields are nobody's change here.
     """
     if rows.is_empty():
-        nothing = echoes.clear().select("person_id", "field", "op_id")
-        return Explained([], pl.DataFrame(schema=OVERWRITTEN_SCHEMA), nothing, pl.DataFrame(schema=OPT_OUTS_SCHEMA))
+        return Explained([], no_rows(OVERWRITTEN_SCHEMA), no_rows(MATCHED_SCHEMA), no_rows(OPT_OUTS_SCHEMA))
     changes = _canonical(rows.filter(pl.col("field").is_in(list(fields))), fields)
     expected = echoes.select("person_id", "field", "before", "after", "written_at", "op_id")
     candidates = changes.join(
@@ -82,7 +85,7 @@ def _opt_outs(changes: pl.DataFrame, own: pl.DataFrame, consent: list[str]) -> p
     """
     ordered = changes.filter(pl.col("field").is_in(consent)).sort("at", maintain_order=True).with_row_index("place")
     if ordered.is_empty():
-        return pl.DataFrame(schema=OPT_OUTS_SCHEMA)
+        return no_rows(OPT_OUTS_SCHEMA)
     key = ["person_id", "field"]
     out = ordered.filter(pl.col("new") == "true").join(own.select("guid"), on="guid", how="anti")
     out = out.unique(key, keep="last", maintain_order=True).select(*key, pl.col("place").alias("_out"), "at")

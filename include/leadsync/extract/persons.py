@@ -19,12 +19,13 @@ from include.leadsync.clock import iso, parse_iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import AnswerMalformed, FixConfiguration, ReadAgain, RetryLater, RowFailed
 from include.leadsync.extract import backlog
-from include.leadsync.extract.feed import OPT_OUTS_SCHEMA, OVERWRITTEN_SCHEMA, explain
+from include.leadsync.extract.feed import MATCHED_SCHEMA, OPT_OUTS_SCHEMA, OVERWRITTEN_SCHEMA, explain
 from include.leadsync.extract.merges import MERGE_LEADS, MERGES_SCHEMA, merges, survivors
 from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
 from include.leadsync.logs import logger
 from include.leadsync.model import SyncField, Window
+from include.leadsync.no_rows import no_rows
 from include.leadsync.progress import Progress
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, PersonMerges, SeenActivities
@@ -73,10 +74,10 @@ class PersonReader:
     def extract(self) -> dict[str, Json]:
         """Feeds first, then persons."""
         wanted = set(self._selected())
-        overwritten = pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
-        opt_outs = pl.DataFrame(schema=OPT_OUTS_SCHEMA)
+        overwritten = no_rows(OVERWRITTEN_SCHEMA)
+        opt_outs = no_rows(OPT_OUTS_SCHEMA)
         deleted: dict[int, datetime] = {}
-        merged = pl.DataFrame(schema=MERGES_SCHEMA)
+        merged = no_rows(MERGES_SCHEMA)
         if self._run.incremental:
             rows = self._feed_rows()
             merged = self._merged()
@@ -194,15 +195,18 @@ class PersonReader:
     def _in_doubt(self) -> list[int]:
         """Persons that a write of ours may have reached, read again in this run."""
         selection = self._staging.read("selection")
-        doubtful = selection["reason"].str.starts_with(Fate.UNKNOWN.value)
-        return selection["person_id"].filter(doubtful).drop_nulls().to_list()
+        subjects = zip(selection["person_id"].to_list(), selection["reason"].to_list(), strict=True)
+        return [person for person, why in subjects if person is not None and (why or "").startswith(Fate.UNKNOWN.value)]
 
     def _never_written(self, echoes: pl.DataFrame) -> pl.DataFrame:
         """Echoes of doubtful writes end with this feed: what it does not show was not written.
 
         Left standing, they would one day take somebody's edit for our write.
         """
-        return echoes.filter(pl.col("person_id").is_in(self._in_doubt())).select("person_id", "field", "op_id")
+        doubtful = self._in_doubt()
+        if not doubtful:
+            return no_rows(MATCHED_SCHEMA)
+        return echoes.filter(pl.col("person_id").is_in(doubtful)).select(list(MATCHED_SCHEMA))
 
     def _deleted(self) -> Iterator[tuple[int, datetime]]:
         for page in self._follow(DELETES, self._cursors.get(DELETES)):
@@ -294,7 +298,7 @@ class PersonReader:
 def _merges(pages: Iterable[FeedPage]) -> pl.DataFrame:
     rows = [pl.from_arrow(page.rows) for page in pages if page.rows.num_rows]
     frames = [frame for frame in rows if isinstance(frame, pl.DataFrame)]
-    return merges(pl.concat(frames)) if frames else pl.DataFrame(schema=MERGES_SCHEMA)
+    return merges(pl.concat(frames)) if frames else no_rows(MERGES_SCHEMA)
 
 
 _ROWS: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -310,5 +314,5 @@ _ARROW = {"text": pa.string(), "integer": pa.int64(), "number": pa.decimal128(38
 
 def _frame(tables: list[pa.Table]) -> pl.DataFrame:
     if not tables:
-        return pl.DataFrame(schema=_ROWS)
+        return no_rows(_ROWS)
     return pl.from_arrow(pa.concat_tables(tables))  # type: ignore[return-value]

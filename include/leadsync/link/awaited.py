@@ -20,6 +20,7 @@ from include.leadsync.link.fates import Fates
 from include.leadsync.link.people import People
 from include.leadsync.link.resolution import Claim, Move, Successor
 from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.no_rows import no_rows
 from include.leadsync.state import Links, Outbox
 
 _RECORD = {"id": pl.String, "entity": pl.String, "address": pl.String, "place": pl.Int64}
@@ -62,7 +63,7 @@ def awaited(
 def _records(people: People, arriving: Mapping[Entity, pl.DataFrame]) -> pl.DataFrame:
     """`_RECORD`, in the order in which the link step comes to them. `place`: the partition of a person made for it."""
     ids = people.partition_ids() if people.placing else None
-    parts = [pl.DataFrame(schema=_RECORD)]
+    parts = [no_rows(_RECORD)]
     for entity, frame in arriving.items():
         address = pl.col("email").str.to_lowercase() if "email" in frame.columns else pl.lit(None, pl.String)
         rows = frame.select("id", entity=pl.lit(entity.value), address=address, place=place_of(frame[PLACE], ids))

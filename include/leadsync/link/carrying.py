@@ -18,6 +18,7 @@ from include.leadsync.link.fates import Event, Fates
 from include.leadsync.link.people import People
 from include.leadsync.link.resolution import Move
 from include.leadsync.model import Entity, FieldMap, Flow, LinkStatus
+from include.leadsync.no_rows import no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
@@ -35,7 +36,7 @@ def pending(
     """
     names = field_map.names
     wide = refresh(decode_links(links, layouts, names), persons, "person_id", "id", "p", names)
-    parts = [pl.DataFrame(schema=PENDING)]
+    parts = [no_rows(PENDING)]
     for field in field_map.fields:
         name = field.name
         if field.rule.flow is Flow.INBOUND or field.rule.outbound_on_create_only:
@@ -89,7 +90,7 @@ def hand_over(engine: Engine, schema: Schema, people: People, fates: Fates) -> t
     """The changes to be carried (`OVERWRITTEN_SCHEMA`) and what is said of those that are not."""
     ends = {i: end.kept for i, end in fates.ends.items() if end.move.successor and end.record_taken}
     targets = {**{i: move for i, move in fates.moves.items() if move.successor}, **ends}
-    nothing = pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
+    nothing = no_rows(OVERWRITTEN_SCHEMA)
     if not targets:
         return nothing, []
     store = Links(engine.store)
@@ -97,7 +98,7 @@ def hand_over(engine: Engine, schema: Schema, people: People, fates: Fates) -> t
     links: pl.DataFrame = pl.from_arrow(store.by_id(sorted(targets)))  # type: ignore[assignment]
     links = links.filter(pl.col("status") != LinkStatus.SUSPENDED)  # what waits behind a filter goes nowhere
     raw = people.by_id(links["person_id"].drop_nulls().to_list())
-    parts = [pl.DataFrame(schema=PENDING)]
+    parts = [no_rows(PENDING)]
     for entity in Entity:
         mine = links.filter(pl.col("entity") == entity.value)
         parts.append(pending(mine, layouts, people.canonical(raw, entity), schema.map(entity)))

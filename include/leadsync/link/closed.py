@@ -9,6 +9,7 @@ import polars as pl
 
 from include.leadsync.extract.identity import OPEN, QUALIFIED
 from include.leadsync.model import Entity
+from include.leadsync.no_rows import no_rows
 
 CLOSED_SCHEMA = {"link_id": pl.Int64, "message": pl.String}
 
@@ -16,7 +17,7 @@ CLOSED_SCHEMA = {"link_id": pl.Int64, "message": pl.String}
 def closed_pairs(pairs: pl.DataFrame | None = None, entity: Entity = Entity.LEAD) -> pl.DataFrame:
     """link_id and the reason in words, of pairs (`frames`) whose record exists and is not open."""
     if pairs is None:
-        return pl.DataFrame(schema=CLOSED_SCHEMA)
+        return no_rows(CLOSED_SCHEMA)
     closed = pairs.filter((pl.col("crm_state") != OPEN) & pl.col("create").is_null())
     reason = pl.lit(f"the {entity.value} is inactive in Dynamics; reopen it, and what waits is written")
     if entity is Entity.LEAD:

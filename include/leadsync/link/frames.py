@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 import polars as pl
 
 from include.leadsync.model import Lane
+from include.leadsync.no_rows import no_rows
 
 PAIR_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "link_id": pl.Int64,
@@ -95,7 +96,7 @@ def events(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
 
 @cache
 def _no_events() -> pl.DataFrame:
-    return pl.DataFrame(schema=EVENT_SCHEMA)
+    return no_rows(EVENT_SCHEMA)
 
 
 def unlinked_pairs(
@@ -143,4 +144,4 @@ def empty_side(names: tuple[str, ...], key: type[pl.DataType]) -> pl.DataFrame:
     """A side with no records: `id`, the field columns, and what goes with either side."""
     schema: dict[str, pl.DataType | type[pl.DataType]] = {"id": key, "etag": pl.String, "@state": pl.Int64}
     schema |= {"sys_id": pl.String, "sys_type": pl.String, "sys_deleted": pl.Boolean, "sys_merged": pl.String}
-    return pl.DataFrame(schema=schema | dict.fromkeys(names, pl.String))
+    return no_rows(schema | dict.fromkeys(names, pl.String))

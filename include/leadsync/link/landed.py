@@ -17,6 +17,7 @@ from include.leadsync.load.acknowledge import DEFAULTED
 from include.leadsync.load.outcome import Fate
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, FieldMap, OperationKind, OperationState
+from include.leadsync.no_rows import no_rows
 from include.leadsync.state import Outbox, StateStore
 
 _TO = {Direction.INBOUND.value: "p", Direction.OUTBOUND.value: "c"}
@@ -57,7 +58,7 @@ def landed_entries(pairs: pl.DataFrame, links: pl.DataFrame, store: StateStore) 
     """What the ledger has to say of such writes (P9): `LANDED_SCHEMA`, one row per field whose value stands."""
     unanswered = _unanswered(links)
     if not unanswered:
-        return pl.DataFrame(schema=LANDED_SCHEMA)
+        return no_rows(LANDED_SCHEMA)
     here = {row["link_id"]: row for row in pairs.filter(pl.col("link_id").is_in(unanswered)).iter_rows(named=True)}
     entries = [
         {**row, **write, "person_id": pair["person_id"], "crm_id": pair["crm_id"], "at": row["updated_at"]}

@@ -18,6 +18,7 @@ from include.leadsync.link.landed import LANDED_SCHEMA, landed_entries, with_lan
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Lane, LinkStatus
+from include.leadsync.no_rows import no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Links
@@ -48,7 +49,7 @@ class LinkedPairs:
         nowhere = pl.col("person_id").is_in(gone) | pl.col("link_id").is_in([*ended])
         self._somewhere = ~nowhere.fill_null(value=False)
         self.events: list[pl.DataFrame] = []
-        self.landed = [pl.DataFrame(schema=LANDED_SCHEMA)]
+        self.landed = [no_rows(LANDED_SCHEMA)]
         self.moved_on: list[int] = []
 
     def of(self, entity: Entity, rows: pl.DataFrame, changed: Collection[int]) -> Iterator[pl.DataFrame]:

@@ -12,6 +12,7 @@ from include.leadsync.fields import Wire, canonical_persons
 from include.leadsync.link.frames import SYSTEM, empty_side
 from include.leadsync.link.named import named_records
 from include.leadsync.model import Entity
+from include.leadsync.no_rows import no_rows
 from include.leadsync.schema import Schema
 
 _PARTITION = "leadPartitionId"
@@ -76,7 +77,7 @@ class People:
             names = self._schema.map(entity).names
             beside = {"sys_email": pl.String, "sys_partition": pl.Int64, "sys_allowed": pl.Boolean}
             side = empty_side(names, pl.Int64).select("id", *names, *SYSTEM)
-            self._nobody[entity] = side.hstack(pl.DataFrame(schema=beside))
+            self._nobody[entity] = side.hstack(no_rows(beside))
         return self._nobody[entity]
 
     def by_microsoft_id(self, crm_ids: Sequence[str]) -> pa.Table | None:

@@ -14,6 +14,7 @@ from include.leadsync.context import Engine
 from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA
 from include.leadsync.link.carrying import PENDING, handed_over
 from include.leadsync.model import Entity, FieldMap, Flow
+from include.leadsync.no_rows import no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
@@ -32,13 +33,13 @@ class Survivors:
         """`ended`: stored links of the records, with `person_id` of the one that is left in the end."""
         self._store, self._schema = Links(engine.store), schema
         self._layouts = self._store.layouts()
-        self.carried = pl.DataFrame(schema=OVERWRITTEN_SCHEMA)
+        self.carried = no_rows(OVERWRITTEN_SCHEMA)
         self.links: dict[Entity, set[int]] = {entity: set() for entity in Entity}
         self.bases: dict[Entity, pl.DataFrame] = {}
         if not ended:
             return
         waiting = [self._changed(entity, rows[entity], ended) for entity in Entity]
-        self._carry(pl.concat([pl.DataFrame(schema=PENDING), *waiting]), engine)
+        self._carry(pl.concat([no_rows(PENDING), *waiting]), engine)
 
     def _changed(self, entity: Entity, rows: pl.DataFrame, ended: Sequence[Row]) -> pl.DataFrame:
         """What the records of one entity show and their link did not know."""
@@ -67,7 +68,7 @@ class Survivors:
 
 def _moved(wide: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """Changed cells, `PENDING`; a lift of an opt-out is not carried over to somebody else (D88)."""
-    parts = [pl.DataFrame(schema=PENDING)]
+    parts = [no_rows(PENDING)]
     for field in field_map.fields:
         if field.rule.flow is not Flow.BOTH:
             continue

@@ -23,6 +23,7 @@ from include.leadsync.fields.conditions import (
 )
 from include.leadsync.link import reports
 from include.leadsync.model import Entity, FieldMap, LinkStatus, System
+from include.leadsync.no_rows import no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.settings.filters import RecordCondition
 from include.leadsync.state import Links
@@ -38,7 +39,7 @@ def unwanted_records(
     `deleted`: events of deleted persons. Raises `ConfigurationInvalid` for conditions that make no sense.
     """
     settings = engine.settings.lifecycle.delete_in_dynamics
-    nothing = pl.DataFrame(schema=UNWANTED_SCHEMA)
+    nothing = no_rows(UNWANTED_SCHEMA)
     if settings.action == "no":
         return nothing, []
     allowed = {entity: _conditions(engine, schema, entity) for entity in Entity}

@@ -16,6 +16,7 @@ import pyarrow as pa
 from include.leadsync.extract.feed import CLOCK_SKEW
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity
+from include.leadsync.no_rows import no_rows
 
 CODE, RULE = "blocked_update", "R45"
 DATASET = "blocked"
@@ -30,7 +31,7 @@ def without_blocked(
 
     `echoes`: person_id, field, before, after, written_at, op_id of writes that the feed should have shown by now.
     """
-    nothing = pl.DataFrame(schema=SCHEMA)
+    nothing = no_rows(SCHEMA)
     if echoes.is_empty() or decisions.is_empty():
         return decisions, nothing
     due = echoes.filter(pl.col("written_at") < now - CLOCK_SKEW)

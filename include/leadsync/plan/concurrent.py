@@ -10,6 +10,7 @@ import polars as pl
 
 from include.leadsync.merge import DECISION_SCHEMA, Change, merge
 from include.leadsync.model import Direction, FieldMap
+from include.leadsync.no_rows import no_rows
 
 _CELL = {"row": pl.UInt32, "field": pl.String}
 
@@ -23,7 +24,7 @@ def restored_edits(
     An edit that somebody has replaced since is only written down as lost.
     """
     if overwritten.is_empty():
-        return pl.DataFrame(schema=DECISION_SCHEMA), pl.DataFrame(schema=_CELL)
+        return no_rows(DECISION_SCHEMA), no_rows(_CELL)
     index = pairs.select("person_id").with_row_index("row")
     latest = overwritten.sort("at").unique(["person_id", "field"], keep="last", maintain_order=True)
     cells = latest.join(index, on="person_id", how="inner")
@@ -33,7 +34,7 @@ def restored_edits(
         if not here.is_empty():
             parts.append(_decide(pairs, here, FieldMap(field_map.entity, (field,))))
     if not parts:
-        return pl.DataFrame(schema=DECISION_SCHEMA), pl.DataFrame(schema=_CELL)
+        return no_rows(DECISION_SCHEMA), no_rows(_CELL)
     decisions = pl.concat(parts)
     taken = decisions.filter(pl.col("direction").is_not_null()).select("row", "field").unique()
     return decisions, taken

@@ -12,6 +12,7 @@ from include.leadsync.context import Engine, RunRequest
 from include.leadsync.load.outcome import Fate
 from include.leadsync.merge import merge
 from include.leadsync.model import Entity, FieldMap, System
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.blocked import SCHEMA as BLOCKED_SCHEMA
 from include.leadsync.plan.blocked import expected, without_blocked
 from include.leadsync.plan.concurrent import restored_edits
@@ -51,12 +52,12 @@ class Deciding:
         self._moved = staging.read("events").filter(pl.col("kind") == "moved")["link_id"].to_list()
         policy = engine.settings.policies.first_link
         self._first_link = None if policy == "by_type" else System(policy)
-        self._matched = staging.read("echoes") if staging.exists("echoes") else pl.DataFrame(schema=_ECHO)
+        self._matched = staging.read("echoes") if staging.exists("echoes") else no_rows(_ECHO)
         selection = staging.read("selection")
         self._opt_outs, self._versions = staging.read("opt_outs"), _unanswered(engine, selection)
         superseded = selection.filter(pl.col("reason").str.contains(_SUPERSEDED))
         self._superseded = superseded["link_id"].drop_nulls().to_list()
-        self.blocked = [pl.DataFrame(schema=BLOCKED_SCHEMA)]
+        self.blocked = [no_rows(BLOCKED_SCHEMA)]
         self.left_out: list[int] = []
         self._staging = staging
         self._cells = staging.read(undoing.CELLS) if run.kind == undoing.KIND else None

@@ -11,6 +11,7 @@ import polars as pl
 from include.leadsync.config import SyncFilter, SystemFields
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity, FieldMap, Flow, Lane, OperationKind, SyncField
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.consent import LIFT, consent_update
 from include.leadsync.plan.refresh import asked_for
 
@@ -42,7 +43,7 @@ loses a collision; `system` marks a Microsoft … field that the sync itself own
 @cache
 def nothing_planned() -> pl.DataFrame:
     """A plan without rows."""
-    return pl.DataFrame(schema=PLAN_SCHEMA)
+    return no_rows(PLAN_SCHEMA)
 
 
 _OPERATION = ("link_id", "direction", "kind", "lane")

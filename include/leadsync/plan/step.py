@@ -12,6 +12,7 @@ from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.model import Direction, Lane, LinkStatus, OperationState
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.backfill_marks import Unfinished, with_marks
 from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, again, apply_brake
@@ -64,7 +65,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     staging, schema = engine.staging(run), staged_schema(engine, run)
     system = engine.settings.marketo.system_fields
     parts = [nothing_planned()]
-    addresses = [pl.DataFrame(schema={"link_id": pl.Int64, "address": pl.String})]
+    addresses = [no_rows({"link_id": pl.Int64, "address": pl.String})]
     selection = staging.read("selection")
     unfinished = Unfinished(Outbox(engine.store), selection["link_id"].drop_nulls().to_list())
     backfilled: set[int] = set()

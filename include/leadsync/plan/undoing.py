@@ -16,6 +16,7 @@ import polars as pl
 
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.model import Direction, FieldMap, LinkStatus, OperationState, SyncField
+from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.consent import MASTER
 from include.leadsync.plan.refresh import UNDO
 from include.leadsync.undoing import (
@@ -154,7 +155,7 @@ def taken_up(waiting: pl.DataFrame, pairs: pl.DataFrame, decisions: pl.DataFrame
 
     Where the value stands already nothing is written (no direction): it only becomes the base.
     """
-    parts = [pl.DataFrame(schema=DECISION_SCHEMA)]
+    parts = [no_rows(DECISION_SCHEMA)]
     for field in field_map.fields:
         here = waiting.filter(pl.col("field") == field.name)
         if here.is_empty():

@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from include.leadsync.extract.identity import QUALIFIED
+from include.leadsync.no_rows import no_rows
 
 MATCH: Final = {"entity": pl.String, "crm_id": pl.String, "person_id": pl.Int64, "how": pl.String}
 ALONE: Final = {"kind": pl.String, "entity": pl.String, "id": pl.String}
@@ -118,7 +119,7 @@ def _by_id(
     rows: pl.DataFrame, persons: pl.DataFrame, claims: pl.DataFrame, linked: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
     """Pairs by the id that the person carries, those that are linked already, and what stands against a pair."""
-    conflicts = [pl.DataFrame(schema=CONFLICT)]
+    conflicts = [no_rows(CONFLICT)]
     gone = claims.join(rows, left_on="crm_id", right_on="id", how="anti")
     conflicts.append(_told("record_missing", gone))
     known = claims.join(rows, left_on="crm_id", right_on="id")

@@ -21,6 +21,7 @@ from include.leadsync.extract.identity import MASTER, MERGED, PLACE, STATE_SEEN,
 from include.leadsync.fields import Wire
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Window
+from include.leadsync.no_rows import no_rows
 from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema
 from include.leadsync.staging import DatasetWriter, Staging
@@ -168,4 +169,4 @@ class Reading:
 
 
 def _arrow_schema(columns: dict[str, pl.DataType | type[pl.DataType]]) -> pa.Schema:
-    return pl.DataFrame(schema=columns).to_arrow().schema
+    return no_rows(columns).to_arrow().schema

@@ -13,6 +13,7 @@ from include.leadsync.clock import iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.by_email import place_of
 from include.leadsync.model import Entity
+from include.leadsync.no_rows import no_rows
 from include.leadsync.recover import require_setup
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.staging import Staging
@@ -97,11 +98,11 @@ def _matched(engine: Engine, asked: Survey, staging: Staging) -> Matched:
     names = engine.settings.marketo.system_fields
     wanted = ["id", "email", names.type, *(["leadPartitionId"] if places is not None else [])]
     persons = pl.concat(
-        [pl.DataFrame(schema={"id": pl.Int64, "email": pl.String, "type": pl.String, "place": pl.Int64})]
+        [no_rows({"id": pl.Int64, "email": pl.String, "type": pl.String, "place": pl.Int64})]
         + [_person_keys(batch, names.type) for batch in map(_polars, staging.batches("survey.persons", wanted))]
     )
     linked = pl.concat(
-        [pl.DataFrame(schema={"person_id": pl.Int64, "crm_id": pl.String})]
+        [no_rows({"person_id": pl.Int64, "crm_id": pl.String})]
         + [_polars(page.select(["person_id", "crm_id"])) for page in Links(engine.store).pages()]
     )
     by_email = asked.by_email and engine.settings.creation.when_found == "link"
