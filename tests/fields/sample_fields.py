@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import pyarrow as pa
@@ -23,8 +23,16 @@ from include.leadsync.model import (
     SyncField,
 )
 
-brief = settings(max_examples=50, deadline=None, database=None)
-"""For property tests: enough cases to hit every branch, no stopwatch on a shared machine, nothing kept."""
+Value = TypeVar("Value")
+brief = settings(max_examples=12, deadline=None, database=None)
+briefest = settings(brief, max_examples=5)
+"""For property tests of `many` values at a time: no stopwatch on a shared machine, nothing kept."""
+
+
+def many(each: st.SearchStrategy[Value]) -> st.SearchStrategy[list[Value]]:
+    """A column of values: an example costs as much as some ten values do, so it brings twenty."""
+    return st.lists(each, min_size=12, max_size=28)
+
 
 RATING = (Option(1, "Hot"), Option(2, "Warm", ("lukewarm",)), Option(3, "Cold"))
 AWKWARD = (
