@@ -66,7 +66,7 @@ class Rule:
         """The message for one failing value. Values stand in typographic quotes, cut (P10)."""
         text = value or ""
         encoded = text.encode("utf-8", "surrogatepass")
-        units = len(text) + sum(character > "\uffff" for character in text)
+        units = len(text.encode("utf-16-le", "surrogatepass")) // 2
         shown = {name: _shown(parameter) for name, parameter in self.parameters.items()}
         return self.message.format(
             target=self.target,
