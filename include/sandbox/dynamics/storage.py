@@ -119,8 +119,9 @@ class Storage:
                 )
 
     def _there(self) -> dict[str, str | None]:
-        """What there is in the file (`table r_lead`, `index r_lead_email`), with the statement that made it."""
-        return dict(self._writer.execute("SELECT type || ' ' || name, sql FROM sqlite_master").fetchall())
+        """What there is in the file (`table r_lead`, `index r_lead_email`); of a view, the statement that made it."""
+        found = self._writer.execute("SELECT type || ' ' || name, iif(type = 'view', sql, NULL) FROM sqlite_master")
+        return dict(found.fetchall())
 
     def take_versions(self, count: int) -> int:
         """Reserve versions; only inside a write transaction, which stores the counter when it commits."""
