@@ -152,6 +152,13 @@ def _dump(names: Iterable[str] | None) -> Any:
     return json.dumps(sorted(names), ensure_ascii=False) if names else None
 
 
+def side_values(wide: pl.DataFrame, prefix: str, names: Sequence[str]) -> pl.DataFrame:
+    """The columns `<prefix>.<name>` under the names of their fields."""
+    values = wide[[f"{prefix}.{name}" for name in names]]
+    values.columns = list(names)
+    return values
+
+
 def refresh(
     wide: pl.DataFrame, fresh: pl.DataFrame, key: str, fresh_key: str, prefix: str, names: Sequence[str]
 ) -> pl.DataFrame:
@@ -165,8 +172,11 @@ def refresh(
     marked = fresh.select(pl.col(fresh_key).alias(key), pl.lit(value=True).alias("_fresh"), *names)
     joined = wide.select(key).join(marked, on=key, how="left", maintain_order="left")
     is_fresh = joined["_fresh"].fill_null(value=False)
-    updates = [
-        pl.when(is_fresh).then(joined[name]).otherwise(wide[f"{prefix}.{name}"]).alias(f"{prefix}.{name}")
-        for name in names
-    ]
+    updates: list[pl.Series | pl.Expr] = []
+    if is_fresh.all():
+        updates = [joined[name].alias(f"{prefix}.{name}") for name in names]
+    elif is_fresh.any():
+        columns = [f"{prefix}.{name}" for name in names]
+        fresh_or_seen = zip(columns, names, strict=True)
+        updates = [pl.when(is_fresh).then(joined[name]).otherwise(pl.col(c)).alias(c) for c, name in fresh_or_seen]
     return wide.with_columns(*updates, is_fresh.alias(f"{prefix}_fresh"))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from include.leadsync.baseline import encode_base, encode_sides, side_entries
+from include.leadsync.baseline import encode_base, encode_sides, side_entries, side_values
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.merge import Change
 from include.leadsync.model import FieldMap, FieldType, LinkStatus
@@ -49,8 +49,7 @@ def link_rows(
     ).with_columns(encode_base(_with_kept(based, field_map), field_map.layout_names, _unlinked(pairs, decisions)))
     decided = decisions.join(pairs.select("link_id").with_row_index("row"), on="row", how="left")
     for prefix, side, missing in (("p", "person", "person"), ("c", "crm", "crm")):
-        shown = pl.DataFrame([pairs[f"{prefix}.{name}"].alias(name) for name in names])
-        digest = pl.Series(row_hash(shown, names), dtype=pl.Int64)
+        digest = pl.Series(row_hash(side_values(pairs, prefix, names), names), dtype=pl.Int64)
         rows = rows.with_columns(pl.when(pl.col("create").ne_missing(missing)).then(digest).alias(f"{side}_hash"))
         entries = encode_sides(_entries(pairs, decided, prefix, side), side)
         rows = rows.join(entries, on="link_id", how="left", maintain_order="left")

@@ -31,10 +31,10 @@ def row_hash(table: pa.Table | pl.DataFrame, names: Iterable[str]) -> pa.Array:
     rows = len(table)
     if not ordered or not rows:
         return pa.array([0] * rows, pa.int64())
-    if isinstance(table, pl.DataFrame):
-        frame = table.select(ordered).cast(pl.String)
-    else:
-        frame = pl.DataFrame([pl.Series(name, table.column(name)).cast(pl.String) for name in ordered])
+    found = table[ordered] if isinstance(table, pl.DataFrame) else pl.from_arrow(table.select(ordered))
+    frame: pl.DataFrame = found  # type: ignore[assignment]
+    if set(frame.dtypes) != {pl.String}:
+        frame = frame.cast(pl.String)
     return _hash(frame, ordered).to_arrow()
 
 

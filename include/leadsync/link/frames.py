@@ -112,10 +112,12 @@ def unlinked_pairs(
     )
     crm_side = frame.select(pl.col("crm_id").alias("id")).join(rows, on="id", how="left", maintain_order="left")
     wide: list[pl.Series] = []
+    never = pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+    unlinked = pl.Series([True], dtype=pl.Boolean).new_from_index(0, frame.height)
     for name in names:
         wide += [
-            pl.Series(f"b.{name}", [None], dtype=pl.String).new_from_index(0, frame.height),
-            pl.Series(f"n.{name}", [True], dtype=pl.Boolean).new_from_index(0, frame.height),
+            never.alias(f"b.{name}"),
+            unlinked.alias(f"n.{name}"),
             person_side[name].alias(f"p.{name}"),
             crm_side[name].alias(f"c.{name}"),
         ]

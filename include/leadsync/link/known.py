@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from include.leadsync.baseline import decode_links, refresh
+from include.leadsync.baseline import decode_links, refresh, side_values
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.link.frames import PAIR_SCHEMA, SYSTEM
 from include.leadsync.model import FieldMap, FieldType, Lane, LinkStatus
@@ -32,7 +32,7 @@ def known_pairs(
     wide = decode_links(links, layouts, field_map.layout_names)
     wide = refresh(wide, rows, "crm_id", "id", "c", names)
     wide = refresh(wide, persons, "person_id", "id", "p", names)
-    seen_hash = row_hash(_person_values(wide, names), names)
+    seen_hash = row_hash(side_values(wide, "p", names), names)
     unchanged = ((pl.Series(seen_hash) == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())).fill_null(
         value=False
     )
@@ -93,10 +93,6 @@ def _filtered(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> 
         .otherwise(pl.col("status"))
     )
     return wide.select(status.alias("status"))["status"]
-
-
-def _person_values(wide: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame([wide[f"p.{name}"].alias(name) for name in names])
 
 
 def exchanged(pairs: pl.DataFrame, records: Sequence[int], persons: Sequence[int], field_map: FieldMap) -> pl.DataFrame:

@@ -101,6 +101,11 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     )
 
 
+_TO_MARKETO, _TO_DYNAMICS = pl.col("create") == "person", pl.col("create") == "crm"
+_NEVER = pl.lit(value=False)
+_NOTHING = pl.when(_NEVER).then("create")  # a null in every row
+
+
 def _first_values(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """What goes into records that do not exist yet: @row (position of the pair), field, after, defaulted; no nulls."""
     values, defaulted = [], []
@@ -116,16 +121,18 @@ def _first_values(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
 def _first_value(field: SyncField, field_map: FieldMap) -> tuple[pl.Expr, pl.Expr]:
     """The value of a field in a record to be made, null where there is none; and whether it is only the default."""
     name, rule = field.name, field.rule
-    to_marketo = (pl.col("create") == "person") & pl.lit(rule.flow is not Flow.OUTBOUND)
+    crm, person, by_default = pl.col(f"c.{name}"), pl.col(f"p.{name}"), _NEVER
+    comes_in = rule.flow is not Flow.OUTBOUND
     goes_out = rule.flow is not Flow.INBOUND and field.dynamics.creatable and not rule.outbound_on_update_only
-    to_dynamics = (pl.col("create") == "crm") & pl.lit(goes_out)
-    crm, person, by_default = pl.col(f"c.{name}"), pl.col(f"p.{name}"), pl.lit(value=False)
     if rule.consent:  # writing false would re-subscribe everyone with that address (D88)
         crm = pl.when(crm != "false").then(crm)
-    if rule.default_on_create:
-        by_default = to_dynamics & person.is_null()
+    if rule.default_on_create and goes_out:
+        by_default = _TO_DYNAMICS & person.is_null()
         person = pl.coalesce(person, default_value(rule.default_on_create, field_map))
-    return pl.when(to_marketo).then(crm).when(to_dynamics).then(person), by_default
+    if not goes_out:
+        return (pl.when(_TO_MARKETO).then(crm) if comes_in else _NOTHING), by_default
+    outward = pl.when(_TO_DYNAMICS).then(person)
+    return (pl.when(_TO_MARKETO).then(crm).otherwise(outward) if comes_in else outward), by_default
 
 
 def filter_rows(pairs: pl.DataFrame, one: SyncFilter) -> pl.DataFrame:
