@@ -18,7 +18,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.commands: list[Sequence[str]] = []
-        self.installs = True
+        self.installs: Sequence[str] = setup_browser.PACKAGES
         self.has_lists = True
 
     def put(self, name: str) -> Path:
@@ -32,8 +32,8 @@ class Machine:
         if command[1] == "update":
             self.has_lists = True
             return True
-        if self.installs and self.has_lists:
-            self.put("chromium")
+        if command[-1] in self.installs and self.has_lists:
+            self.put(command[-1])
             return True
         return False
 
@@ -74,16 +74,23 @@ def test_debians_package_is_installed_where_there_is_none(machine: Machine, caps
 def test_lists_that_are_missing_are_fetched_first(machine: Machine) -> None:
     machine.has_lists = False
     run(machine)
-    assert machine.asked == ["install", "update", "install"]
-    assert find()
+    assert machine.asked == ["install", "install", "update", "install"]
+    assert find() == machine.folder / setup_browser.PACKAGES[0]
+
+
+def test_a_debian_without_the_lighter_package_gets_the_whole_browser(machine: Machine) -> None:
+    machine.installs = ["chromium"]
+    run(machine)
+    assert find() == machine.folder / "chromium"
+    assert machine.asked == ["install", "install"]
 
 
 def test_what_cannot_be_installed_is_said_in_one_line_and_tried_once(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine.installs = False
+    machine.installs = []
     assert [run(machine), run(machine)] == [0, 0]
-    assert machine.asked == ["install", "update", "install"]
+    assert machine.asked == ["install", "install", "update", "install", "install"]
     assert capsys.readouterr().out.count(MISSING) == 1
     machine.put("chromium")  # somebody installed it since
     assert run(machine) == 0
