@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import Queue
 
 from include.leadsync.clients.budget import Budget, NullBudget
@@ -28,7 +28,7 @@ class SharedTime:
     So no call is under way while it passes, and how quick the machine is makes no difference.
     """
 
-    def __init__(self, context: SpawnContext, processes: int) -> None:
+    def __init__(self, context: ForkServerContext, processes: int) -> None:
         self._turn = context.Condition()
         self._seconds = context.Value("d", 0.0, lock=False)
         self._wakes = context.Array("d", [_AWAKE] * processes, lock=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from include.leadsync.state import StateStore
 from include.sandbox.marketo import limits
 from include.sandbox.server import SandboxServer
 from tests.clients.callers import Limits, SharedClock, SharedTime, refused, report
+from tests.own_processes import own_processes
 
 LIMITS = {System.MARKETO: Limits(100, 20), System.DYNAMICS: Limits(100, 5)}
 CALLS = 55  # of each service by each process: together more than a window holds
@@ -24,17 +24,17 @@ def test_two_processes_never_hear_606_or_429_where_calls_without_budget_do(
 ) -> None:
     state = f"sqlite:///{tmp_path / 'state.db'}"
     StateStore.open(state, FakeClock()).close()
-    spawn = multiprocessing.get_context("spawn")
-    time = SharedTime(spawn, processes=2)
+    processes = own_processes()
+    time = SharedTime(processes, 2)
     monkeypatch.setattr(limits, "monotonic", time.seconds)
     with SandboxServer(tmp_path / "sandbox") as server:
         server.clock.now = time.now  # type: ignore[method-assign]
         server.control("set_options", {"limit_requests": 100, "limit_window": 5}, service="dynamics")
         urls = {System.MARKETO: server.marketo_url, System.DYNAMICS: server.dynamics_url}
-        results: Queue[dict[System, int]] = spawn.Queue()
+        results: Queue[dict[System, int]] = processes.Queue()
         clocks = [SharedClock(time, number) for number in range(2)]
         callers = [
-            spawn.Process(target=report, args=(urls, LIMITS, state, CALLS, clock, results), daemon=True)
+            processes.Process(target=report, args=(urls, LIMITS, state, CALLS, clock, results), daemon=True)
             for clock in clocks
         ]
         for caller in callers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,25 @@ def migrated_postgresql(postgresql_server: str) -> str:
     return postgresql_server
 
 
+@pytest.fixture(scope="session")
+def emptier(migrated_postgresql: str) -> Iterator[Callable[[], None]]:
+    """Empties the store. TRUNCATE, which makes every table and index anew, would take ten times as long."""
+    engine = sa.create_engine(migrated_postgresql)
+    with engine.connect() as connection:
+        sequences = connection.scalars(
+            sa.text("SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'")
+        ).all()
+    statements = [f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables)]
+    statements += [f'ALTER SEQUENCE "{name}" RESTART' for name in sequences]
+
+    def empty() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("; ".join(statements))
+
+    yield empty
+    engine.dispose()
+
+
 @pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest) -> str:
     """The kind of database a test runs on."""
@@ -52,13 +71,8 @@ def state_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
     if database == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "state.db")
         return f"sqlite:///{tmp_path / 'state.db'}"
-    url = str(request.getfixturevalue("migrated_postgresql"))
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        tables = ", ".join(f'"{name}"' for name in metadata.tables)
-        connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY"))
-    engine.dispose()
-    return url
+    request.getfixturevalue("emptier")()
+    return str(request.getfixturevalue("migrated_postgresql"))
 
 
 @contextmanager

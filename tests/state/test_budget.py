@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from include.leadsync.errors import StateUnavailable, Throttled
 from include.leadsync.model import System
 from include.leadsync.state import SharedBudget, StateStore, Transaction, budget_slots
 from include.leadsync.state.budget_counts import BudgetCounts, Used
+from tests.own_processes import own_processes
 from tests.state.callers import NOON, Limits, call_until_refused, die_during_a_call
 
 MARKETO, DYNAMICS = System.MARKETO, System.DYNAMICS
@@ -305,9 +305,9 @@ def test_two_that_ask_at_the_same_moment_do_not_both_get_the_last_call(
 
 def test_two_processes_together_stay_within_the_share(state_url: str) -> None:
     limits = Limits(calls=60, share=0.5)
-    spawn = multiprocessing.get_context("spawn")
-    results: Queue[int] = spawn.Queue()
-    callers = [spawn.Process(target=call_until_refused, args=(state_url, limits, results)) for _ in range(2)]
+    processes = own_processes()
+    results: Queue[int] = processes.Queue()
+    callers = [processes.Process(target=call_until_refused, args=(state_url, limits, results)) for _ in range(2)]
     for caller in callers:
         caller.start()
     counts = [results.get(timeout=60) for _ in callers]
@@ -318,7 +318,7 @@ def test_two_processes_together_stay_within_the_share(state_url: str) -> None:
 
 def test_the_slots_of_a_killed_process_are_free_at_once(store: StateStore, state_url: str) -> None:
     limits = Limits(concurrent=3)
-    killed = multiprocessing.get_context("spawn").Process(target=die_during_a_call, args=(state_url, limits))
+    killed = own_processes().Process(target=die_during_a_call, args=(state_url, limits))
     killed.start()
     killed.join()
     budget = SharedBudget(store, MARKETO, limits, FakeClock(NOON), max_wait=0)
