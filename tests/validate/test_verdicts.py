@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import sys
@@ -212,11 +213,13 @@ def test_rules_look_at_whole_columns_and_at_no_value_by_itself() -> None:
         values = [f"value-{number}" for number in range(rows)]
         table = pa.table({"op": [f"o{number}" for number in range(rows)], "field": ["site"] * rows, "value": values})
         counted = Counter[str]()
+        gc.disable()  # what other tests left behind may call functions when it goes
         sys.setprofile(lambda _frame, event, _argument: counted.update((event,)))
         try:
             verdicts = validate_writes(table, wide, UPDATE, OUT, "record")
         finally:
             sys.setprofile(None)
+            gc.enable()
         assert verdicts.failed_ops == []
         return counted["call"] + counted["c_call"]
 
