@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.dags.newest_version import keep_the_newest_version
-
 
 @pytest.fixture(scope="session", autouse=True)
 def each_schema_checked_once() -> Iterator[None]:
@@ -33,7 +31,6 @@ def each_schema_checked_once() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
     """Airflow's own database, empty, in this process's AIRFLOW_HOME."""
-    keep_the_newest_version()
     from airflow.utils.db import initdb
 
     initdb()
