@@ -11,7 +11,7 @@ because the enqueue step writes them back changed. After them follow the wide co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import polars as pl
 
@@ -90,13 +90,8 @@ MERGED_AWAY, SUPERSEDED = "crm_merged", "superseded"
 def events(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
     """Event rows as a frame; members left out are null."""
     if not rows:
-        return _no_events()
+        return no_rows(EVENT_SCHEMA)
     return pl.DataFrame([{name: row.get(name) for name in EVENT_SCHEMA} for row in rows], schema=EVENT_SCHEMA)
-
-
-@cache
-def _no_events() -> pl.DataFrame:
-    return no_rows(EVENT_SCHEMA)
 
 
 def unlinked_pairs(

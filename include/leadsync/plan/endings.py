@@ -9,7 +9,8 @@ import polars as pl
 from include.leadsync.config import SystemFields
 from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, SUPERSEDED
 from include.leadsync.model import Direction, Entity, Lane, OperationKind
-from include.leadsync.plan.rows import nothing_planned, shaped
+from include.leadsync.no_rows import no_rows
+from include.leadsync.plan.rows import PLAN_SCHEMA, shaped
 
 LOSER = "mergedPerson"
 """Stands for the field in rows that merge a person into another one; the value is the loser's id."""
@@ -28,7 +29,7 @@ def flag_rows(
     the record was deleted: Marketo may have filled it from theirs (M49).
     """
     if events.is_empty():
-        return nothing_planned()
+        return no_rows(PLAN_SCHEMA)
     deleted = (pl.col("kind") == "crm_deleted") & (pl.col("code") != DELETED_UNTOLD)
     ended = (pl.col("kind") == "ended") & (pl.col("outcome") == FLAGGED)
     known = events.filter(pl.col("person_id").is_not_null())
@@ -84,7 +85,7 @@ def _facts(
 ) -> pl.DataFrame:
     """One write of our own for each row. `way`: direction, lane, kind; `write`: field, value, what happened."""
     if rows.is_empty():
-        return nothing_planned()
+        return no_rows(PLAN_SCHEMA)
     (direction, lane, kind), (field, after, change) = way, write
     return shaped(
         rows.with_columns(

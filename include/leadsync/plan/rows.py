@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from string import Formatter
 
 import polars as pl
@@ -40,12 +39,6 @@ PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 loses a collision; `system` marks a Microsoft … field that the sync itself owns (D12)."""
 
 
-@cache
-def nothing_planned() -> pl.DataFrame:
-    """A plan without rows."""
-    return no_rows(PLAN_SCHEMA)
-
-
 _OPERATION = ("link_id", "direction", "kind", "lane")
 _OF_PAIR = ("link_id", "person_id", "crm_id", "version", "lane", "request_id", "binds")
 _IN, _OUT = Direction.INBOUND.value, Direction.OUTBOUND.value
@@ -55,7 +48,7 @@ def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
     """Writes that the merge decided on, for pairs of which both sides exist."""
     writes = decisions.filter(pl.col("direction").is_not_null())
     if writes.is_empty():
-        return nothing_planned()
+        return no_rows(PLAN_SCHEMA)
     consent = [f.name for f in field_map.fields if f.rule.consent]
     outbound = pl.col("direction") == _OUT
     differs = pl.col("change").is_in([Change.COLLISION.value, Change.FIRST_LINK.value])
@@ -84,7 +77,7 @@ def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """Everything that goes into records that do not exist yet (D32)."""
     pairs = pairs.filter(pl.col("create").is_not_null())
     if pairs.is_empty():
-        return nothing_planned()
+        return no_rows(PLAN_SCHEMA)
     cells = _first_values(pairs, field_map)
     made = pairs.select("create", *_OF_PAIR).with_row_index("@row")
     inbound = pl.col("create") == "person"
@@ -139,7 +132,7 @@ def filter_rows(pairs: pl.DataFrame, one: SyncFilter) -> pl.DataFrame:
     """The filter column of CRM records that are created: without it their default may be No (R118, D71)."""
     made = pairs.filter(pl.col("create") == "crm")
     if not one.set_on_create or made.is_empty():
-        return nothing_planned()
+        return no_rows(PLAN_SCHEMA)
     return shaped(
         made.with_columns(
             pl.lit("false" if one.keeps_out else "true").alias("after"),
@@ -189,7 +182,7 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: SystemFields) -> pl.
     ]
     due = {name: new & applies & after.ne_missing(before) for name, after, before, applies in wanted}
     any_due = pairs.select(rows.any().alias(name) for name, rows in due.items()).row(0, named=True)
-    parts = [nothing_planned()]
+    parts = [no_rows(PLAN_SCHEMA)]
     for name, after, before, _ in wanted:
         if any_due[name]:
             rows = pairs.filter(due[name]).with_columns(
@@ -247,7 +240,7 @@ def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
 def shaped(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns of `PLAN_SCHEMA`; those that are not there are null."""
     if frame.is_empty():
-        return nothing_planned()
+        return no_rows(PLAN_SCHEMA)
     there = frame.schema
     return frame.select(
         (pl.col(name) if name in there else pl.lit(None)).cast(dtype).alias(name) for name, dtype in PLAN_SCHEMA.items()

@@ -21,9 +21,9 @@ from include.leadsync.plan.deciding import Deciding
 from include.leadsync.plan.endings import flag_rows, merge_record_rows, merge_rows, unwanted_rows
 from include.leadsync.plan.first_sync import guesses, require_acceptance
 from include.leadsync.plan.rows import (
+    PLAN_SCHEMA,
     create_rows,
     filter_rows,
-    nothing_planned,
     system_rows,
     update_rows,
     with_operation_ids,
@@ -61,10 +61,10 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
 def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     """Stage `plan` and `plan_summary`; returns the summary: operations, fields, calls, what is held."""
     if is_quiet(engine, run):
-        return _staged(engine, run, nothing_planned(), Held())
+        return _staged(engine, run, no_rows(PLAN_SCHEMA), Held())
     staging, schema = engine.staging(run), staged_schema(engine, run)
     system = engine.settings.marketo.system_fields
-    parts = [nothing_planned()]
+    parts = [no_rows(PLAN_SCHEMA)]
     addresses = [no_rows({"link_id": pl.Int64, "address": pl.String})]
     selection = staging.read("selection")
     unfinished = Unfinished(Outbox(engine.store), selection["link_id"].drop_nulls().to_list())
