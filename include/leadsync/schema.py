@@ -80,6 +80,8 @@ def describe_persons(engine: Engine) -> list[MarketoField]:
 def current_schema(engine: Engine, *, refresh: bool = False) -> Schema:
     """The schema to work with now; reads the services when the kept copy is too old.
 
+    A process that plays one cycle after the other works it out once, as long as all it follows from stays the same.
+
     Raises `ConfigurationInvalid` when the field map does not fit what the services say.
     """
     kept = Metadata(engine.store)

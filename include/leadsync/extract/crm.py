@@ -139,8 +139,8 @@ class CrmReader:
     def _asked_for(self) -> pa.Table:
         """Rows of links that must be read afresh, and of selected persons; missing ids are staged apart."""
         selection = self._staging.read("selection")
-        subjects = zip(selection["entity"].to_list(), selection["crm_id"].to_list(), strict=True)
-        ids = [*dict.fromkeys(crm_id for entity, crm_id in subjects if crm_id and entity == self._entity.value)]
+        mine = (selection["entity"] == self._entity.value) & selection["crm_id"].is_not_null()
+        ids = [*dict.fromkeys(selection["crm_id"].filter(mine))]
         raw = self._engine.dynamics.rows(self._entity, ids, self._columns) if ids else None
         found = set(raw["id"].to_pylist()) if raw is not None else set()
         missing = [crm_id for crm_id in ids if crm_id not in found]

@@ -195,8 +195,8 @@ class PersonReader:
     def _in_doubt(self) -> list[int]:
         """Persons that a write of ours may have reached, read again in this run."""
         selection = self._staging.read("selection")
-        subjects = zip(selection["person_id"].to_list(), selection["reason"].to_list(), strict=True)
-        return [person for person, why in subjects if person is not None and (why or "").startswith(Fate.UNKNOWN.value)]
+        doubtful = selection["reason"].str.starts_with(Fate.UNKNOWN.value)
+        return selection["person_id"].filter(doubtful).drop_nulls().to_list()
 
     def _never_written(self, echoes: pl.DataFrame) -> pl.DataFrame:
         """Echoes of doubtful writes end with this feed: what it does not show was not written.
