@@ -26,6 +26,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 _SHARED_MEMORY, _ENOUGH = Path("/dev/shm"), 6 * 2**30
 if "TMPDIR" not in os.environ and _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > _ENOUGH:
     os.environ["TMPDIR"] = tempfile.tempdir = str(_SHARED_MEMORY)
+
 # pytest-xdist starts its workers afresh, so this runs once per worker and no two share a database.
 _HOME = Path(tempfile.mkdtemp(prefix="leadsync-tests-"))
 # What a developer has exported must not decide what a test sees.

@@ -30,8 +30,11 @@ briefest = settings(brief, max_examples=5)
 
 
 def many(each: st.SearchStrategy[Value]) -> st.SearchStrategy[list[Value]]:
-    """A column of values: an example costs as much as some ten values do, so it brings twenty."""
-    return st.lists(each, min_size=12, max_size=28)
+    """A column of one value to forty, every length alike: few and many values are read in different ways.
+
+    An example costs as much as some ten values do, so few examples of many values prove more.
+    """
+    return st.integers(1, 40).flatmap(lambda length: st.lists(each, min_size=length, max_size=length))
 
 
 RATING = (Option(1, "Hot"), Option(2, "Warm", ("lukewarm",)), Option(3, "Cold"))

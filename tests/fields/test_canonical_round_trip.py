@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from include.leadsync.fields import (
     canonical_persons,
@@ -110,7 +110,7 @@ def test_spelling_a_canonical_value_again_changes_nothing(kind: str, data: Any) 
     assert [from_activity_text(field, value) for value in once] == once
 
 
-@brief
+@settings(brief, max_examples=50)  # and every number of places
 @given(many(st.decimals(-(10**20), 10**20, places=10, allow_nan=False)), st.integers(0, 10))
 def test_a_number_column_rounds_as_its_digits_alone_do(numbers: list[Any], places: int) -> None:
     field = make_field(FieldType.DECIMAL, "float", "Decimal", precision=places)

@@ -61,8 +61,8 @@ def test_every_dirty_value_in_every_field_gets_the_verdict_of_a_plain_evaluation
 
 
 @pytest.mark.parametrize(("operation", "direction"), KINDS)
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(table=st.lists(rows, min_size=30, max_size=60).map(lambda found: writes(*found)))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(table=st.lists(rows, min_size=1, max_size=250).map(lambda found: writes(*found)))
 def test_random_dirty_tables_get_the_verdicts_of_a_plain_evaluation(
     table: pa.Table, operation: OperationKind, direction: Direction
 ) -> None:
