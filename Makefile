@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
+# `make PYTHON=… setup` makes the environment from that Python
+PYTHON ?= $(or $(shell python3 scripts/choose_python.py),python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
 # One for each processor that CI has; tests/processors.py

@@ -26,7 +26,7 @@ CONTAINS = {"runtime": ("runtime",), "dev": ("runtime", "dev")}
 
 def digest(root: Path, name: str) -> str:
     """Digest of everything that decides what `name` installs: its lock, the installer's lock, the Python."""
-    parts = [f"{sys.version_info.major}.{sys.version_info.minor}".encode()]
+    parts = [_this_python().encode()]
     parts += [(root / "requirements" / f"{lock}.lock").read_bytes() for lock in ("bootstrap", name)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -71,15 +71,19 @@ def install(root: Path, environment: Path, name: str) -> None:
         stamp(environment, contained).write_text(digest(root, contained))
 
 
+def _this_python() -> str:
+    """Version and place of the Python that runs this script; two builds of one version are two (choose_python.py)."""
+    return f"{sys.version_info.major}.{sys.version_info.minor} {sys.base_prefix}"
+
+
 def _usable(environment: Path) -> bool:
-    """Whether the environment's Python starts and is the version that runs this script."""
-    wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
-    probe = "import sys; print('%d.%d' % sys.version_info[:2])"
+    """Whether the environment's Python starts and is made from the one that runs this script."""
+    probe = "import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)"
     try:
         answer = subprocess.run([interpreter(environment), "-c", probe], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return False
-    return answer.stdout.strip() == wanted
+    return answer.stdout.strip() == _this_python()
 
 
 def _run(command: Sequence[str], variables: dict[str, str]) -> None:
@@ -100,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment = (options.venv or options.root / ".venv").absolute()
     if is_current(options.root, environment, options.lock):
         return 0
-    print(f"Installing {options.lock} dependencies into {environment.name}/ (once; takes a minute or so) …", flush=True)
+    python = f"Python {sys.version.split()[0]} of {sys.base_prefix}"
+    print(f"Installing {options.lock} dependencies into {environment.name}/, {python} (takes a minute) …", flush=True)
     try:
         install(options.root, environment, options.lock)
     except subprocess.CalledProcessError as failure:

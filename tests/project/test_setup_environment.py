@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import venv
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,10 +115,25 @@ def test_an_environment_whose_python_is_gone_is_made_anew(root: Path, installer:
     assert subprocess.run([python, "-c", "pass"], check=False).returncode == 0
 
 
-def test_another_python_version_means_another_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("minor", "prefix"), [(99, sys.base_prefix), (sys.version_info.minor, "/opt/another-build")])
+def test_another_python_or_another_build_of_it_means_another_environment(
+    root: Path, monkeypatch: pytest.MonkeyPatch, minor: int, prefix: str
+) -> None:
     before = digest(root, "dev")
-    monkeypatch.setattr(setup_environment, "sys", SimpleNamespace(version_info=SimpleNamespace(major=3, minor=99)))
+    other = SimpleNamespace(version_info=SimpleNamespace(major=3, minor=minor), base_prefix=prefix)
+    monkeypatch.setattr(setup_environment, "sys", other)
     assert digest(root, "dev") != before
+
+
+def test_an_environment_of_another_build_is_made_anew(root: Path, installer: Installer) -> None:
+    main(["runtime", "--root", str(root)])
+    stamp(root / ".venv", "runtime").write_text("what the other build wrote")
+    python = root / ".venv" / "bin" / "python"
+    python.unlink()
+    python.write_text(f"#!/bin/sh\necho '{sys.version_info.major}.{sys.version_info.minor} /opt/another-build'\n")
+    python.chmod(0o755)
+    assert main(["runtime", "--root", str(root)]) == 0
+    assert subprocess.run([python, "-c", "raise SystemExit(7)"], check=False).returncode == 7
 
 
 def test_a_python_that_is_too_old_is_told_what_to_do(
