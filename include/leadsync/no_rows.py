@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import polars as pl
+import pyarrow as pa
 
 _Type = pl.DataType | type[pl.DataType]
 
@@ -13,6 +14,23 @@ _Type = pl.DataType | type[pl.DataType]
 def no_rows(schema: Mapping[str, _Type]) -> pl.DataFrame:
     """An empty table of these columns: the same one whenever it is asked for, as nobody changes a frame in place."""
     return _made(tuple(schema.items()))
+
+
+def to_arrow(frame: pl.DataFrame) -> pa.Table:
+    """The frame as an Arrow table; one without rows is made once for each set of columns."""
+    return frame.to_arrow() if frame.height else _made_arrow(tuple(frame.schema.items()))
+
+
+def left_joined(frame: pl.DataFrame, others: pl.DataFrame, on: str) -> pl.DataFrame:
+    """The rows of `frame` in their order with the columns of the one row of `others` that fits, or nulls."""
+    if others.is_empty():
+        return frame.hstack(others.clear(frame.height).drop(on))
+    return frame.join(others, on=on, how="left", maintain_order="left")
+
+
+@lru_cache(maxsize=256)
+def _made_arrow(columns: tuple[tuple[str, pl.DataType], ...]) -> pa.Table:
+    return pl.DataFrame(schema=list(columns)).to_arrow()
 
 
 @lru_cache(maxsize=256)

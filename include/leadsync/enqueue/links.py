@@ -6,11 +6,11 @@ from datetime import datetime
 
 import polars as pl
 
-from include.leadsync.baseline import encode_base, encode_sides, side_entries, side_values
+from include.leadsync.baseline import SIDES, encode_base, encode_sides, side_entries, side_values
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.merge import Change
 from include.leadsync.model import FieldMap, FieldType, LinkStatus
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import left_joined, no_rows
 from include.leadsync.plan.suspended import KEPT_OUT
 
 
@@ -24,9 +24,9 @@ def link_rows(
     as a spelling, so that it counts as nothing.
     """
     names = field_map.names
-    decisions = decisions.filter(pl.col("change") != Change.OVERWRITTEN.value)
+    decisions = decisions.filter(decisions["change"] != Change.OVERWRITTEN.value)
     based = _with_flags(_with_converged(pairs, decisions, names), decisions, field_map)
-    rows = based.select(
+    rows = pairs.select(
         "link_id",
         pl.lit(field_map.entity.value).alias("entity"),
         "person_id",
@@ -45,15 +45,20 @@ def link_rows(
         pl.lit(hash_tag()).alias("hash_tag"),
         pl.lit(None, pl.String).alias("dirty"),
         pl.lit(now).alias("changed_at"),
-        "create",
-    ).with_columns(encode_base(_with_kept(based, field_map), field_map.layout_names, _unlinked(pairs, decisions)))
-    decided = decisions.join(pairs.select("link_id").with_row_index("row"), on="row", how="left")
-    for prefix, side, missing in (("p", "person", "person"), ("c", "crm", "crm")):
-        digest = pl.Series(row_hash(side_values(pairs, prefix, names), names), dtype=pl.Int64)
-        rows = rows.with_columns(pl.when(pl.col("create").ne_missing(missing)).then(digest).alias(f"{side}_hash"))
-        entries = encode_sides(_entries(pairs, decided, prefix, side), side)
-        rows = rows.join(entries, on="link_id", how="left", maintain_order="left")
-    return _never_agreed(rows.drop("create"), pairs, names)
+        encode_base(_with_kept(based, field_map), field_map.layout_names, _unlinked(pairs, decisions)),
+        *(_digests(pairs, prefix, side, names) for prefix, side in SIDES),
+    )
+    decided = decisions.hstack([pairs["link_id"].gather(decisions["row"])])
+    restored = _restored(decided)
+    for prefix, side in SIDES:
+        rows = left_joined(rows, encode_sides(_entries(pairs, decided, restored, prefix, side), side), "link_id")
+    return _never_agreed(rows, pairs, names)
+
+
+def _digests(pairs: pl.DataFrame, prefix: str, side: str, names: tuple[str, ...]) -> pl.Expr:
+    """Hashes of what a side shows; none of a record that is still to be created."""
+    digests = pl.Series(row_hash(side_values(pairs, prefix, names), names), dtype=pl.Int64)
+    return pl.when(pl.col("create").ne_missing(side)).then(digests).alias(f"{side}_hash")
 
 
 def _never_agreed(rows: pl.DataFrame, pairs: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
@@ -72,11 +77,12 @@ def _unlinked(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.Series:
 
     Likewise those of which this run decides nothing, as long as both sides differ.
     """
-    waits = pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)
-    due = decisions.filter(waits & (pl.col("change") == Change.FIRST_LINK.value) & pl.col("base").is_null())
+    first = decisions.filter(decisions["change"] == Change.FIRST_LINK.value)
     refused = pairs["unlinked"]
-    if due.is_empty() and refused.null_count() == pairs.height:
+    if first.is_empty() and refused.null_count() == pairs.height:
         return pl.Series("u", [None] * pairs.height, dtype=pl.List(pl.String))
+    waits = pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)
+    due = first.filter(waits & pl.col("base").is_null())
     parts = [due.select("row", "field")]
     numbered = pairs.with_row_index("row")
     for name in refused.explode(empty_as_null=False).drop_nulls().unique().to_list():
@@ -99,8 +105,9 @@ def _with_kept(based: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
 
 
 def _with_converged(pairs: pl.DataFrame, decisions: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    settled = (pl.col("change") == Change.UNDONE.value) & pl.col("direction").is_null()  # an undo that had arrived
-    agreed = decisions.filter((pl.col("change") == Change.CONVERGED.value) | settled)
+    change = decisions["change"]
+    settled = (change == Change.UNDONE.value) & decisions["direction"].is_null()  # an undo that had arrived
+    agreed = decisions.filter((change == Change.CONVERGED.value) | settled)
     if agreed.is_empty():
         return pairs
     columns = []
@@ -117,30 +124,46 @@ def _with_flags(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
     Not where one of a first link has yet to be written: refused, it would look as if the side that says true had
     changed (D4).
     """
-    due = decisions.filter(pl.col("direction").is_not_null())
-    rows = {name: part["row"] for (name,), part in due.group_by("field")}
     flags = [field.name for field in field_map.fields if field.rule.type is FieldType.BOOLEAN]
-    known = [pl.col(f"b.{name}").fill_null("false") for name in flags if name not in rows]
-    some = [(pairs[f"b.{name}"], rows[name]) for name in flags if name in rows]
-    return pairs.with_columns(*known, *(b.fill_null("false").scatter(at, b.gather(at)) for b, at in some))
+    unknown = [base for name in flags if (base := pairs[f"b.{name}"]).null_count()]
+    due = decisions.filter(decisions["direction"].is_not_null()) if unknown else decisions.clear()
+    agreed = []
+    for base in unknown:
+        rows = due.filter(due["field"] == base.name.removeprefix("b."))["row"]
+        agreed.append(base.fill_null("false").scatter(rows, base.gather(rows)))
+    return pairs.with_columns(agreed) if agreed else pairs
 
 
-def _entries(pairs: pl.DataFrame, decided: pl.DataFrame, prefix: str, side: str) -> pl.DataFrame:
+def _restored(decided: pl.DataFrame) -> pl.DataFrame:
+    """Cells (link_id, field) of edits that go to both sides although both show the base.
+
+    Both sides must stay open until that is acknowledged.
+    """
+    written = (decided["change"] != Change.CONVERGED.value) & decided["direction"].is_not_null()
+    cells = decided.filter(written).select("link_id", "field")
+    return cells.filter(cells.is_duplicated()).unique()
+
+
+def _entries(
+    pairs: pl.DataFrame, decided: pl.DataFrame, restored: pl.DataFrame, prefix: str, side: str
+) -> pl.DataFrame:
     """What the side shows differently from the base after this run: link_id, field, value, open.
 
     `decided`: the decisions with their `link_id`.
     """
-    shown_column = "person" if side == "person" else "crm"
-    spellings = side_entries(pairs, side).filter(~pl.col("open"))  # an open value nobody decided on was taken back
+    spellings = side_entries(pairs, side)
+    spellings = spellings.filter(~spellings["open"])  # an open value nobody decided on was taken back
     if decided.is_empty():
         return spellings
     kept = spellings.join(decided, on=["link_id", "field"], how="anti") if spellings.height else spellings
-    open_now = decided.filter(pl.col("change") != Change.CONVERGED.value)
-    moved = open_now.filter(pl.col(shown_column).ne_missing(pl.col("base")))
+    undecided = decided["change"] != Change.CONVERGED.value
+    moved = decided.filter(undecided & decided[side].ne_missing(decided["base"]))
+    if moved.is_empty() and restored.is_empty():
+        return kept
     moved = moved.select(
         "link_id",
         "field",
-        pl.col(shown_column).alias("value"),
+        pl.col(side).alias("value"),
         (pl.col("direction").is_not_null() | (pl.col("rule") == KEPT_OUT)).alias("open"),
     )
     if spellings.height:
@@ -149,11 +172,8 @@ def _entries(pairs: pl.DataFrame, decided: pl.DataFrame, prefix: str, side: str)
         cell = ["link_id", "field", "value"]
         moved = moved.join(as_before, on=cell, how="left", nulls_equal=True, maintain_order="left")
         moved = moved.with_columns(pl.col("open") & pl.col("_as_before").is_null()).drop("_as_before")
-    # A restored edit goes both ways although both sides show the base: both must stay open until acknowledged.
-    twice = open_now.filter(pl.col("direction").is_not_null()).select("link_id", "field")
-    repeated = twice.is_duplicated()
-    if repeated.any():
-        both = _actual(pairs, twice.filter(repeated).unique(), prefix).with_columns(pl.lit(value=True).alias("open"))
+    if restored.height:
+        both = _actual(pairs, restored, prefix).with_columns(pl.lit(value=True).alias("open"))
         moved = pl.concat([both, moved])
     return pl.concat([kept, moved.unique(["link_id", "field"], keep="first", maintain_order=True)])
 

@@ -10,6 +10,7 @@ from include.leadsync.enqueue.fates import KINDS
 from include.leadsync.link.frames import DELETED_UNTOLD
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, OperationState
+from include.leadsync.no_rows import left_joined, no_rows
 from include.leadsync.plan.brake import Held
 from include.leadsync.plan.suspended import KEPT_OUT
 
@@ -30,6 +31,8 @@ LEDGER_SCHEMA = pl.Schema(
 )
 """Columns of `decision_ledger`."""
 
+_NOTABLE = [Change.COLLISION.value, Change.FIRST_LINK.value, Change.OVERWRITTEN.value]
+
 
 def operation_rows(
     plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str], held: Held, run_id: str, now: datetime
@@ -40,8 +43,7 @@ def operation_rows(
     grouped = plan.group_by("op_id", maintain_order=True).agg(
         pl.col(*_TARGET, "request_id", "binds").first(), pl.struct(*_WRITE).alias("writes")
     )
-    grouped = grouped.with_columns(pl.struct("writes", "request_id", "binds").struct.json_encode().alias("payload"))
-    reasons = failures.unique("op_id", keep="first", maintain_order=True).select("op_id", "code", "message")
+    first = failures.filter(pl.col("op_id").is_in(refused)).unique("op_id", keep="first", maintain_order=True)
     state = (
         pl.when(pl.col("op_id").is_in(refused))
         .then(pl.lit(OperationState.PARKED.value))
@@ -51,7 +53,7 @@ def operation_rows(
     )
     kept = pl.col("op_id").replace_strict(dict(held.kept), default=None, return_dtype=pl.String)
     held_by = pl.when(pl.col("op_id").is_in(list(held.op_ids))).then(pl.lit(held.plan_hash)).otherwise(kept)
-    return grouped.join(reasons, on="op_id", how="left", maintain_order="left").select(
+    return left_joined(grouped, first.select("op_id", "code", "message"), "op_id").select(
         "op_id",
         pl.lit(run_id).alias("run_id"),
         "link_id",
@@ -61,12 +63,12 @@ def operation_rows(
         "lane",
         "person_id",
         "crm_id",
-        "payload",
+        pl.struct("writes", "request_id", "binds").struct.json_encode().alias("payload"),
         pl.col("version").alias("base_version"),
         state.alias("state"),
         pl.lit(0).alias("attempts"),
-        pl.when(pl.col("op_id").is_in(refused)).then("code").alias("code"),
-        pl.when(pl.col("op_id").is_in(refused)).then("message").alias("message"),
+        "code",
+        "message",
         held_by.alias("plan_hash"),
         pl.lit(now).alias("created_at"),
         pl.lit(now).alias("updated_at"),
@@ -76,25 +78,25 @@ def operation_rows(
 def decision_ledger(
     pairs: pl.DataFrame, decisions: pl.DataFrame, entity: str, run_id: str, now: datetime
 ) -> pl.DataFrame:
-    """Ledger rows for what the merge decided beyond plain writes: collisions and edits that lost (P2, P9).
+    """Ledger rows (`LEDGER_SCHEMA`) for what the merge decided beyond plain writes: collisions and lost edits (P2, P9).
 
     `lost` is the value that does not survive; the writes themselves enter the ledger when acknowledged.
     """
-    notable = [Change.COLLISION.value, Change.FIRST_LINK.value, Change.OVERWRITTEN.value]
-    rows = decisions.filter(pl.col("change").is_in(notable) & (pl.col("rule") != KEPT_OUT)).join(
-        pairs.select("link_id", "person_id", "crm_id").with_row_index("row"), on="row", how="left"
-    )
+    rows = decisions.filter(pl.col("change").is_in(_NOTABLE) & (pl.col("rule") != KEPT_OUT))
+    if rows.is_empty():
+        return no_rows(LEDGER_SCHEMA)
+    rows = rows.join(pairs.select("link_id", "person_id", "crm_id").with_row_index("row"), on="row", how="left")
     person_lost = (pl.col("direction") == Direction.INBOUND.value) | (pl.col("change") == Change.OVERWRITTEN.value)
     lost = pl.when(person_lost).then(pl.col("person")).otherwise(pl.col("crm"))
-    return rows.select(
+    entries = rows.select(
         pl.lit(run_id).alias("run_id"),
-        "link_id",
-        "person_id",
         "crm_id",
         pl.lit(entity).alias("entity"),
         "field",
         pl.coalesce("direction", pl.lit(Direction.INBOUND.value)).alias("direction"),
         pl.col("change").alias("kind"),
+        "link_id",
+        "person_id",
         "base",
         pl.lit(None, pl.String).alias("before"),
         "after",
@@ -102,6 +104,7 @@ def decision_ledger(
         "rule",
         pl.lit(now).alias("at"),
     )
+    return entries.cast(LEDGER_SCHEMA)
 
 
 def still_open(plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str]) -> pl.DataFrame:
@@ -110,9 +113,11 @@ def still_open(plan: pl.DataFrame, failures: pl.DataFrame, refused: list[str]) -
     A field that was put right is over, also when another one of its record is refused still.
     """
     names = ("link_id", "direction", "field")
+    if failures.is_empty() and not refused:
+        return plan.select(names)
     again = failures.join(plan.unique("op_id").select("op_id", "link_id", "direction"), on="op_id")
     sent = plan.filter(~pl.col("op_id").is_in(refused))
-    return pl.concat([sent.select(names), again.select(names)]).unique()
+    return pl.concat([sent.select(names), again.select(names)])
 
 
 def failure_activities(plan: pl.DataFrame, failures: pl.DataFrame, run_id: str, now: datetime) -> pl.DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import polars as pl
-import pyarrow as pa
 
 from include.leadsync.backfills import DATASET as STRETCH
 from include.leadsync.backfills import note_progress
@@ -26,7 +25,7 @@ from include.leadsync.enqueue.operations import (
 from include.leadsync.extract.merges import survivors
 from include.leadsync.link.step import slices
 from include.leadsync.model import LinkStatus
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import no_rows, to_arrow
 from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.blocked import notices
 from include.leadsync.plan.brake import Held
@@ -76,13 +75,15 @@ class _Enqueue:
 
     def store(self) -> dict[str, Json]:
         staging = self._staging
-        plan = staging.read("plan").join(staging.read("dropped"), on=["op_id", "field"], how="anti")
+        plan, dropped = staging.read("plan"), staging.read("dropped")
+        if dropped.height:
+            plan = plan.join(dropped, on=["op_id", "field"], how="anti")
         failures, refused = staging.read("failures"), staging.read("refused")["op_id"].to_list()
         summary = staging.read_json("plan_summary")
         reasons = tuple(summary["held_because"])
         held = Held(frozenset(summary["held_ops"]), summary["plan_hash"], reasons, summary["kept_ops"])
         events = pl.concat([staging.read("events"), staging.read("notices")])
-        waiting = set(plan.filter(pl.col("op_id").is_in(held.every))["link_id"].to_list())
+        waiting = set(plan.filter(pl.col("op_id").is_in(held.every))["link_id"]) if held.every else set()
         with self._store.begin() as tx:
             self._advance_cursors(STREAMS, tx)
             self._end_links(events, waiting, tx)  # first: what they held may go to others
@@ -96,14 +97,14 @@ class _Enqueue:
             outbox = Outbox(self._store)
             parked = outbox.parked_plans(tx).to_pylist() if held.kept else []
             outbox.supersede(sorted(set(self._touched)), tx)
-            outbox.add(_arrow(operations), tx)
+            outbox.add(to_arrow(operations), tx)
             for plan_ in parked:  # what takes the place of one that was not approved waits with the rest of its plan
                 outbox.park(plan_["plan_hash"], plan_["code"], plan_["message"], tx)
-            Ledger(self._store).add_once(_arrow(staging.read("landed")), tx)
-            Ledger(self._store).add(_arrow(ledger), tx)
+            Ledger(self._store).add_once(to_arrow(staging.read("landed")), tx)
+            Ledger(self._store).add(to_arrow(ledger), tx)
             written = self._tell(plan, failures, events, tx)
             recovered = ActivityLog(self._store).settle_absent(
-                sorted(self._touched), _arrow(still_open(plan, failures, refused)), self._run.run_id, tx
+                sorted(self._touched), to_arrow(still_open(plan, failures, refused)), self._run.run_id, tx
             )
             self._requests(events, plan, failures.filter(pl.col("op_id").is_in(refused)), tx)
             erase(self._engine, self._outlived, tx)
@@ -137,9 +138,10 @@ class _Enqueue:
             pairs = self._staging.read(f"pairs.{entity.value}.{number}")
             decisions = self._staging.read(f"decisions.{entity.value}.{number}")
             rows = link_rows(pairs, decisions, field_map, layout, self._now)
-            self._insert(rows.filter(pl.col("link_id") < 0), tx)
-            known = rows.filter(pl.col("link_id") > 0)
-            lost = self._links.update(_arrow(known), tx) if known.height else []
+            new = rows["link_id"] < 0
+            self._insert(rows.filter(new), tx)
+            known = rows.filter(~new)
+            lost = self._links.update(to_arrow(known), tx) if known.height else []
             self._lost |= set(lost)
             self._touched += [i for i in known["link_id"].to_list() if i not in self._lost]
             ledger = decision_ledger(pairs, decisions, entity.value, self._run.run_id, self._now)
@@ -147,8 +149,7 @@ class _Enqueue:
         self._survivor_bases(tx)
         if self._lost:
             self._links.set_dirty(sorted(self._lost), "changed by another run meanwhile", tx)
-        empty = no_rows(LEDGER_SCHEMA)
-        return pl.concat([empty, *(ledger.select(list(LEDGER_SCHEMA)).cast(LEDGER_SCHEMA) for ledger in ledgers)])
+        return pl.concat([no_rows(LEDGER_SCHEMA), *ledgers])
 
     def _survivor_bases(self, tx: Transaction) -> None:
         """What records of merged persons show now, so that their next change is told from this one (D44)."""
@@ -158,7 +159,7 @@ class _Enqueue:
                 layout = self._links.layout(entity, [(f.name, f.rule.type.value) for f in field_map.fields], tx)
                 nothing = [pl.lit(None, pl.String).alias(column) for column in ("crm_side", "crm_open")]
                 known = bases.select("link_id", encode_base(bases, field_map.names), pl.lit(layout).alias("layout_id"))
-                self._links.update(_arrow(known.with_columns(*nothing)), tx)
+                self._links.update(to_arrow(known.with_columns(*nothing)), tx)
 
     def _insert(self, rows: pl.DataFrame, tx: Transaction) -> None:
         if rows.is_empty():
@@ -166,7 +167,7 @@ class _Enqueue:
         new = rows.drop("expected_version").with_columns(
             pl.lit(self._run.run_id).alias("created_run"), pl.lit(self._now).alias("created_at")
         )
-        stored = self._links.insert(_arrow(new.drop("link_id")), tx)
+        stored = self._links.insert(to_arrow(new.drop("link_id")), tx)
         ActivityLog(self._store).found(stored, self._run.run_id, tx)
         welcome(self._engine, stored, tx)
         self._real |= dict(zip(rows["link_id"].to_list(), stored["link_id"].to_pylist(), strict=True))
@@ -175,20 +176,18 @@ class _Enqueue:
         """Stored link ids for provisional ones; rows of links that another run changed are dropped."""
         if rows.is_empty():
             return rows
-        real = (
-            pl.col("link_id").replace_strict(self._real, default=pl.col("link_id"), return_dtype=pl.Int64)
-            if self._real
-            else pl.col("link_id")
-        )
-        return rows.with_columns(real.alias("link_id")).filter(
-            ~pl.col("link_id").is_in(list(self._lost)).fill_null(value=False)
-        )
+        if self._real:
+            known = pl.col("link_id")
+            rows = rows.with_columns(known.replace_strict(self._real, default=known, return_dtype=pl.Int64))
+        if self._lost:
+            rows = rows.filter(~pl.col("link_id").is_in(list(self._lost)).fill_null(value=False))
+        return rows
 
     def _end_links(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
         """Links whose record or person another link has now; not those whose flag the brake holds."""
         self._touched = []
         if events.height and (rows := ended_links(events, waiting, self._now)).height:
-            self._links.update(_arrow(rows), tx)
+            self._links.update(to_arrow(rows), tx)
             Outbox(self._store).retire(rows["link_id"].to_list(), tx)
             updated = pl.col("status") == LinkStatus.PERSON_DELETED.value  # read again, these are updates still (R77)
             self._outlived = rows.filter(updated)["link_id"].to_list()
@@ -202,11 +201,11 @@ class _Enqueue:
         """
         found = events.height > 0
         if found and (history := history_links(events, self._touched, self._run.run_id, self._now)).height:
-            self._links.insert(_arrow(history), tx)
+            self._links.insert(to_arrow(history), tx)
             moved = events.filter((pl.col("kind") == "moved") & pl.col("link_id").is_in(self._touched))
             Outbox(self._store).retire(moved["link_id"].to_list(), tx)
-        all_events = self._staging.read("events")
-        by_person = all_events.filter((pl.col("kind") == "moved") & (pl.col("code") == LinkStatus.PERSON_MERGED.value))
+        told = self._staging.read("events")
+        by_person = told.filter((told["kind"] == "moved") & (told["code"] == LinkStatus.PERSON_MERGED.value))
         if set(by_person["link_id"].to_list()) <= set(self._touched):
             self._advance_cursors([MERGES], tx)
 
@@ -221,15 +220,15 @@ class _Enqueue:
         PersonMerges(self._store).add(merged, tx)
         log.moved(merged, tx)  # what persons that were merged away were not told yet
         if failures.height:
-            written += log.record(_arrow(failure_activities(plan, failures, run_id, now)), tx)
+            written += log.record(to_arrow(failure_activities(plan, failures, run_id, now)), tx)
         if events.height:
-            Ledger(self._store).add(_arrow(fate_ledger(events, run_id, now)), tx)
-            written += log.record(_arrow(held_activities(events, run_id, now)), tx)
-            log.record(_arrow(notice_activities(events, run_id, now)), tx)
+            Ledger(self._store).add(to_arrow(fate_ledger(events, run_id, now)), tx)
+            written += log.record(to_arrow(held_activities(events, run_id, now)), tx)
+            log.record(to_arrow(notice_activities(events, run_id, now)), tx)
         blocked = self._settled_ids(self._staging.read(BLOCKED))
         if blocked.height:
             log.record(notices(blocked.drop("op_id"), run_id, now), tx)
-            Echoes(self._store).remove(_arrow(blocked.select("person_id", "field", "op_id")), tx)
+            Echoes(self._store).remove(to_arrow(blocked.select("person_id", "field", "op_id")), tx)
         return written
 
     def _links_after_events(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
@@ -243,7 +242,7 @@ class _Enqueue:
         seen = events.filter(still_there & pl.col("link_id").is_not_null())["link_id"].unique().to_list()
         if seen:
             self._links.update(
-                _arrow(pl.DataFrame({"link_id": seen}).with_columns(pl.lit(None, pl.String).alias("dirty"))), tx
+                to_arrow(pl.DataFrame({"link_id": seen}).with_columns(pl.lit(None, pl.String).alias("dirty"))), tx
             )
 
     def _ended_alone(self, events: pl.DataFrame, waiting: set[int], tx: Transaction) -> None:
@@ -257,19 +256,19 @@ class _Enqueue:
                     pl.lit(None, pl.String).alias("dirty"),
                     pl.lit(self._now).alias("changed_at"),
                 )
-                self._links.update(_arrow(ended), tx)
+                self._links.update(to_arrow(ended), tx)
                 self._touched += ids
                 if status is LinkStatus.PERSON_DELETED:
                     keep_versions(self._staging, self._links, ids, tx)
                     erase(self._engine, ids, tx)
         closed = [i for i in events.filter(pl.col("kind") == "ended")["link_id"].to_list() if i in waiting]
         if closed:  # merged away, and waiting to be flagged: nothing is written to them meanwhile
-            self._links.update(_arrow(pl.DataFrame({"link_id": closed, "crm_state": [1] * len(closed)})), tx)
+            self._links.update(to_arrow(pl.DataFrame({"link_id": closed, "crm_state": [1] * len(closed)})), tx)
 
     def _requests(self, events: pl.DataFrame, plan: pl.DataFrame, refused: pl.DataFrame, tx: Transaction) -> None:
         """Requests without a create end here; the others end when their record is created or refused."""
         requests = Requests(self._store)
-        asked = plan.select("op_id", "request_id").drop_nulls("request_id").unique("op_id")
+        asked = plan.filter(plan["request_id"].is_not_null()).select("op_id", "request_id").unique("op_id")
         requests.accept(asked["request_id"].unique().to_list(), tx)
         answers = []
         if asked.height:
@@ -288,20 +287,15 @@ class _Enqueue:
         if self._run.incremental:
             caught_up(self._engine, tx)
         if staging.exists("versions"):
-            self._links.update(_arrow(staging.read("versions")), tx)
+            self._links.update(to_arrow(staging.read("versions")), tx)
         for name in ("crm_seen.lead", "crm_seen.contact"):
-            if staging.exists(name):
-                rows = staging.read(name).filter(~pl.col("link_id").is_in(self._outlived))
-                self._links.update(_arrow(rows.rename({"etag": "crm_etag"})), tx)
+            if staging.exists(name) and (rows := staging.read(name)).height:
+                rows = rows.filter(~pl.col("link_id").is_in(self._outlived)).rename({"etag": "crm_etag"})
+                self._links.update(to_arrow(rows), tx)
         # Of a link that another run changed nothing was decided: its feed rows come again with the overlap.
         undecided = self._links.by_id(sorted(self._lost), tx)["person_id"].to_pylist() if self._lost else []
         decided = ~pl.col("person_id").is_in(undecided)
-        if staging.exists("echoes"):
-            Echoes(self._store).remove(_arrow(staging.read("echoes").filter(decided)), tx)
-        if staging.exists("activities_seen"):
-            seen = staging.read("activities_seen").filter(decided)
-            SeenActivities(self._store).add(_arrow(seen.select("guid", "at")), tx)
-
-
-def _arrow(frame: pl.DataFrame) -> pa.Table:
-    return frame.to_arrow()
+        if staging.exists("echoes") and (echoes := staging.read("echoes")).height:
+            Echoes(self._store).remove(to_arrow(echoes.filter(decided)), tx)
+        if staging.exists("activities_seen") and (seen := staging.read("activities_seen")).height:
+            SeenActivities(self._store).add(to_arrow(seen.filter(decided).select("guid", "at")), tx)
