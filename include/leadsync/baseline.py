@@ -59,16 +59,20 @@ def decode_links(links: pl.DataFrame, layouts: Mapping[int, Sequence[str]], name
     A field that the row's layout does not hold, one that was never agreed on, and every field of a row without base
     have no baseline (`n.` true): the rule of the first link applies to it (D4, D69).
     """
-    parts = [
-        _decode_group(group, list(layouts.get(key[0], ())), names)
-        for key, group in links.with_row_index("_order").group_by("layout_id", maintain_order=True)
-    ]
-    if not parts:
-        return _decode_group(links.with_row_index("_order"), [], names).drop("_order")
-    wide = pl.concat(parts, how="vertical").sort("_order").drop("_order")
+    if links["layout_id"].n_unique() <= 1:
+        wide = _decode_group(links, _layout(layouts, links["layout_id"].max()), names)
+    else:
+        groups = links.with_row_index("_order").group_by("layout_id", maintain_order=True)
+        parts = [_decode_group(group, _layout(layouts, key), names) for (key,), group in groups]
+        wide = pl.concat(parts, how="vertical").sort("_order").drop("_order")
     for prefix, side in SIDES:
         wide = _overlay(wide, prefix, side, names)
     return wide
+
+
+def _layout(layouts: Mapping[int, Sequence[str]], key: Any) -> list[str]:
+    """Fields of a layout, none for a row that was stored without."""
+    return list(layouts.get(key, ()))
 
 
 def outside_layout(name: str) -> pl.Expr:

@@ -18,6 +18,7 @@ from include.leadsync.validate import ReportSection, render_report, validate_wri
 
 FAILURE_SCHEMA = dict.fromkeys(("op_id", "field", "value", "code", "message", "rule"), pl.String)
 REPORT = "report.html"
+_JUDGED_APART = ["entity", "kind", "direction"]
 
 
 def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
@@ -29,17 +30,17 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
         report = engine.staging(run).write_text(REPORT, render_report(run.run_id, [], made_at=engine.now()))
         return {"operations": 0, "refused": 0, "failures": 0, "report": report}
     staging, schema = engine.staging(run), staged_schema(engine, run)
-    plan = staging.read("plan").filter(~pl.col("system"))
+    plan = staging.read("plan")
+    plan = plan.filter(~plan["system"])
     on_invalid = engine.settings.policies.on_invalid
     sections: list[ReportSection] = []
     dropped = no_rows({"op_id": pl.String, "field": pl.String})
-    for (entity, kind, direction), rows in plan.group_by(["entity", "kind", "direction"], maintain_order=True):
-        field_map = schema.map(str(entity))
+    for rows in plan.partition_by(_JUDGED_APART, maintain_order=True):
+        entity, kind, direction = (rows[name][0] for name in _JUDGED_APART)
+        field_map = schema.map(entity)
         writes: pa.Table = rows.select(pl.col("op_id").alias("op"), "field", pl.col("after").alias("value")).to_arrow()
-        verdicts = validate_writes(writes, field_map, OperationKind(str(kind)), Direction(str(direction)), on_invalid)
-        sections.append(
-            ReportSection(Entity(str(entity)), OperationKind(str(kind)), Direction(str(direction)), verdicts)
-        )
+        verdicts = validate_writes(writes, field_map, OperationKind(kind), Direction(direction), on_invalid)
+        sections.append(ReportSection(Entity(entity), OperationKind(kind), Direction(direction), verdicts))
         if on_invalid == "field":
             kept: pl.DataFrame = pl.from_arrow(verdicts.accepted(writes).select(["op", "field"]))  # type: ignore[assignment]
             lost = rows.select("op_id", "field").join(
@@ -48,7 +49,8 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
             dropped = pl.concat([dropped, lost.filter(~pl.col("op_id").is_in(verdicts.failed_ops))])
     failures, refused = _collected(sections)
     closed = _closed(plan, staging.read("closed"))
-    failures = pl.concat([failures.filter(~pl.col("op_id").is_in(closed["op_id"].to_list())), closed])
+    if closed.height:
+        failures = pl.concat([failures.filter(~pl.col("op_id").is_in(closed["op_id"].to_list())), closed])
     refused = sorted({*refused, *closed["op_id"].to_list()})
     staging.write("failures", failures)
     staging.write("refused", pl.DataFrame({"op_id": refused}, schema={"op_id": pl.String}))
@@ -60,6 +62,8 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
 
 def _closed(plan: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
     """One failure for each operation that would write to a CRM record that is closed (D59)."""
+    if closed.is_empty():
+        return no_rows(FAILURE_SCHEMA)
     outbound = pl.col("direction") == Direction.OUTBOUND.value
     rows = plan.filter(outbound & (pl.col("kind") == OperationKind.UPDATE.value))
     told = rows.unique("op_id", keep="first", maintain_order=True).join(closed, on="link_id")

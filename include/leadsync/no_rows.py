@@ -24,7 +24,7 @@ def to_arrow(frame: pl.DataFrame) -> pa.Table:
 def left_joined(frame: pl.DataFrame, others: pl.DataFrame, on: str) -> pl.DataFrame:
     """The rows of `frame` in their order with the columns of the one row of `others` that fits, or nulls."""
     if others.is_empty():
-        return frame.hstack(others.clear(frame.height).drop(on))
+        return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in others.schema.items() if name != on)
     return frame.join(others, on=on, how="left", maintain_order="left")
 
 

@@ -31,7 +31,7 @@ LEDGER_SCHEMA = pl.Schema(
 )
 """Columns of `decision_ledger`."""
 
-_NOTABLE = [Change.COLLISION.value, Change.FIRST_LINK.value, Change.OVERWRITTEN.value]
+_NOTABLE = {Change.COLLISION.value, Change.FIRST_LINK.value, Change.OVERWRITTEN.value}
 
 
 def operation_rows(
@@ -82,9 +82,9 @@ def decision_ledger(
 
     `lost` is the value that does not survive; the writes themselves enter the ledger when acknowledged.
     """
-    rows = decisions.filter(pl.col("change").is_in(_NOTABLE) & (pl.col("rule") != KEPT_OUT))
-    if rows.is_empty():
+    if _NOTABLE.isdisjoint(decisions["change"].unique()):
         return no_rows(LEDGER_SCHEMA)
+    rows = decisions.filter(pl.col("change").is_in(_NOTABLE) & (pl.col("rule") != KEPT_OUT))
     rows = rows.join(pairs.select("link_id", "person_id", "crm_id").with_row_index("row"), on="row", how="left")
     person_lost = (pl.col("direction") == Direction.INBOUND.value) | (pl.col("change") == Change.OVERWRITTEN.value)
     lost = pl.when(person_lost).then(pl.col("person")).otherwise(pl.col("crm"))

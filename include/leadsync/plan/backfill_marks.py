@@ -34,8 +34,9 @@ class Unfinished:
 
         What the brake still holds stays in its lane, so that a further edit does not approve it.
         """
-        ordinary = pairs.filter((pl.col("link_id") > 0) & (pl.col("lane") != int(Lane.BACKFILL)))
-        found = self._outbox.unfinished_backfills(ordinary["link_id"].to_list())
+        link_ids = pairs["link_id"]
+        ordinary = link_ids.filter((link_ids > 0) & (pairs["lane"] != int(Lane.BACKFILL)))
+        found = self._outbox.unfinished_backfills(ordinary.to_list())
         self.links |= set(found)
         held = OperationState.HELD.value
         slow = [link_id for link_id, state in found.items() if state == held or link_id in self._again]
@@ -45,6 +46,8 @@ class Unfinished:
 
 def with_marks(plan: pl.DataFrame, links: Collection[int], field: str, now: datetime) -> pl.DataFrame:
     """The plan with one more write in every inbound operation on `links`: the moment, in `field`."""
+    if not links:
+        return plan
     inbound = (pl.col("direction") == Direction.INBOUND.value) & ~pl.col("kind").is_in(_UNMARKED)
     touched = plan.filter(pl.col("link_id").is_in(list(links)) & inbound).unique("op_id", maintain_order=True)
     if touched.is_empty():

@@ -66,6 +66,8 @@ def without_blocked(
 
 def expected(echoes: pa.Table, matched: pl.DataFrame) -> pl.DataFrame:
     """Echoes that this run's feed did not show either."""
+    if echoes.num_rows == 0:
+        return pl.DataFrame()
     frame: pl.DataFrame = pl.from_arrow(echoes)  # type: ignore[assignment]
     return frame.join(matched, on=["person_id", "field", "op_id"], how="anti")
 

@@ -68,15 +68,15 @@ def apply_brake(
     nothing. Opt-outs pass always (D86).
     """
     open_plan = plan.filter(~pl.col("link_id").is_in(approved) & ~pl.col("op_id").is_in(opt_outs(plan)))
-    where = ["link_id", "direction", "lane"]
-    waiting = open_plan.select("op_id", *where).unique("op_id").join(held_now.unique(where), on=where)
-    kept = dict(waiting.select("op_id", "plan_hash").iter_rows())
-    open_plan = open_plan.filter(~pl.col("op_id").is_in(list(kept)))
-    deleting = open_plan.filter(pl.col("kind") == OperationKind.FLAG_DELETED.value)
+    kept = _replacing(open_plan, held_now)
+    if kept:
+        open_plan = open_plan.filter(~pl.col("op_id").is_in(list(kept)))
+    kind = open_plan["kind"]
+    deleting = open_plan.filter(kind == OperationKind.FLAG_DELETED.value)
     replacing = open_plan.filter(
-        (pl.col("kind") == OperationKind.UPDATE.value) & ~pl.col("system") & pl.col("before").is_not_null()
+        (kind == OperationKind.UPDATE.value) & ~open_plan["system"] & open_plan["before"].is_not_null()
     )
-    creating = open_plan.filter((pl.col("kind") == OperationKind.CREATE.value) & (pl.col("direction") == "inbound"))
+    creating = open_plan.filter((kind == OperationKind.CREATE.value) & (open_plan["direction"] == "inbound"))
     held: set[str] = set()
     reasons = []
     counted = (
@@ -101,6 +101,15 @@ def apply_brake(
         return Held(frozenset(), None, (), kept)
     digest = plan_hash(open_plan.filter(pl.col("op_id").is_in(list(held))))
     return Held(frozenset(held), digest, tuple(reasons), kept)
+
+
+def _replacing(plan: pl.DataFrame, held_now: pl.DataFrame) -> dict[str, str]:
+    """Operations that take the place of held ones → the hash those wait for."""
+    if held_now.is_empty():
+        return {}
+    where = ["link_id", "direction", "lane"]
+    waiting = plan.select("op_id", *where).unique("op_id").join(held_now.unique(where), on=where)
+    return dict(waiting.select("op_id", "plan_hash").iter_rows())
 
 
 def again(parked: pl.DataFrame, plan: pl.DataFrame) -> pl.DataFrame:

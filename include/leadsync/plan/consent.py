@@ -27,7 +27,10 @@ def consent_update() -> pl.Expr:
 
 def opt_outs(plan: pl.DataFrame) -> list[str]:
     """Operations that only opt out: no brake holds them (D86)."""
-    mine = plan.filter(consent_update()).group_by("op_id").agg((pl.col("after") == "true").all().alias("out"))
+    updates = plan.filter(consent_update())
+    if updates.is_empty():
+        return []
+    mine = updates.group_by("op_id").agg((pl.col("after") == "true").all().alias("out"))
     return mine.filter(pl.col("out"))["op_id"].to_list()
 
 
@@ -37,6 +40,8 @@ def spread(plan: pl.DataFrame, addresses: pl.DataFrame) -> pl.DataFrame:
     Marketo applies `unsubscribed` to all persons with an address (R146): where one of them opts out and the
     CRM record of another takes it back, the opt-out wins on both. `addresses`: link_id, address (lower case).
     """
+    if not (plan["field"] == MASTER).any():
+        return plan
     lifts = consent_update() & (pl.col("field") == MASTER) & (pl.col("after") == "false") & (pl.col("direction") == _IN)
     if plan.filter(lifts).is_empty():
         return plan

@@ -49,14 +49,14 @@ class Deciding:
         self._engine, self._run, self._schema = engine, run, schema
         self._echoes = Echoes(engine.store)
         self._overwritten = pl.concat([staging.read("overwritten"), staging.read("carried")])
-        self._moved = staging.read("events").filter(pl.col("kind") == "moved")["link_id"].to_list()
+        events = staging.read("events")
+        self._moved = events["link_id"].filter(events["kind"] == "moved").to_list()
         policy = engine.settings.policies.first_link
         self._first_link = None if policy == "by_type" else System(policy)
         self._matched = staging.read("echoes") if staging.exists("echoes") else no_rows(_ECHO)
         selection = staging.read("selection")
         self._opt_outs, self._versions = staging.read("opt_outs"), _unanswered(engine, selection)
-        superseded = selection.filter(pl.col("reason").str.contains(_SUPERSEDED))
-        self._superseded = superseded["link_id"].drop_nulls().to_list()
+        self._superseded = _selected(selection, _SUPERSEDED)
         self.blocked = [no_rows(BLOCKED_SCHEMA)]
         self.left_out: list[int] = []
         self._staging = staging
@@ -67,7 +67,7 @@ class Deciding:
     def decide(self, entity: Entity, pairs: pl.DataFrame) -> pl.DataFrame:
         """The decisions of one slice, `merge.DECISION_SCHEMA`; `row` is the position in `pairs`."""
         pairs = pairs.with_row_index("_row")
-        both = pairs.filter(pl.col("create").is_null())
+        both = pairs.filter(pairs["create"].is_null())
         field_map = self._schema.map(entity)
         plans = last_plans(self._engine.store, both["link_id"].to_list(), self._superseded)
         undos = unfinished_undos(plans)
@@ -158,8 +158,15 @@ def _without(decisions: pl.DataFrame, both: pl.DataFrame, cells: pl.DataFrame) -
     return decisions.join(rows, on=["row", "field"], how="anti"), rows["link_id"].unique().to_list()
 
 
+def _selected(selection: pl.DataFrame, pattern: str) -> list[int]:
+    """Links that this run looks at for a reason of this pattern."""
+    if selection.is_empty():
+        return []
+    return selection.filter(pl.col("reason").str.contains(pattern))["link_id"].drop_nulls().to_list()
+
+
 def _unanswered(engine: Engine, selection: pl.DataFrame) -> dict[int, str | None]:
     """Links of which nobody knows whether the last write arrived → the version of the record it was meant for."""
-    unknown = selection.filter(pl.col("reason").str.starts_with(Fate.UNKNOWN.value))["link_id"].drop_nulls().to_list()
+    unknown = _selected(selection, f"^{Fate.UNKNOWN.value}")
     links = Links(engine.store).by_id(unknown)
     return dict(zip(links["link_id"].to_pylist(), links["crm_etag"].to_pylist(), strict=True))

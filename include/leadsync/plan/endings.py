@@ -62,6 +62,8 @@ def unwanted_rows(unwanted: pl.DataFrame) -> pl.DataFrame:
 
 def merge_rows(merging: pl.DataFrame) -> pl.DataFrame:
     """Persons to be merged in Marketo, where the configuration wants that (D37, D42)."""
+    if merging.is_empty():
+        return no_rows(PLAN_SCHEMA)
     return _facts(
         merging.with_columns(pl.col("winner").alias("person_id"), pl.lit("contact").alias("entity")),
         (Direction.INBOUND, Lane.INCREMENT, pl.lit(OperationKind.MERGE_PERSONS.value)),

@@ -34,10 +34,12 @@ def refreshed(
 
     `moved`: links that have another record or person now; what they lack a baseline of did not join (D36).
     """
+    new = set(decisions.filter(decisions["change"] == Change.FIRST_LINK.value)["field"])  # without baseline
+    if not new and not stretch.asked:
+        return decisions.sort("row", "field")
     linked = _with_baseline(pairs, field_map) & ~pairs["link_id"].is_in(list(moved))
     mine = pairs["link_id"].is_in(list(stretch.link_ids))
     parts = [decisions]
-    new = set(decisions.filter(pl.col("change") == Change.FIRST_LINK.value)["field"])  # without baseline
     for field in field_map.fields:
         if field.rule.consent:  # an opt-out wins and nothing is lifted, whoever fills whom (D88)
             continue

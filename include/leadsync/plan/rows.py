@@ -39,6 +39,8 @@ PLAN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 loses a collision; `system` marks a Microsoft … field that the sync itself owns (D12)."""
 
 
+_PLANNED = {name: pl.col(name).cast(dtype) for name, dtype in PLAN_SCHEMA.items()}
+_ABSENT = {name: pl.lit(None, dtype).alias(name) for name, dtype in PLAN_SCHEMA.items()}
 _OPERATION = ("link_id", "direction", "kind", "lane")
 _OF_PAIR = ("link_id", "person_id", "crm_id", "version", "lane", "request_id", "binds")
 _IN, _OUT = Direction.INBOUND.value, Direction.OUTBOUND.value
@@ -46,7 +48,7 @@ _IN, _OUT = Direction.INBOUND.value, Direction.OUTBOUND.value
 
 def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """Writes that the merge decided on, for pairs of which both sides exist."""
-    writes = decisions.filter(pl.col("direction").is_not_null())
+    writes = decisions.filter(decisions["direction"].is_not_null())
     if writes.is_empty():
         return no_rows(PLAN_SCHEMA)
     consent = [f.name for f in field_map.fields if f.rule.consent]
@@ -75,9 +77,9 @@ def update_rows(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
 
 def create_rows(pairs: pl.DataFrame, field_map: FieldMap) -> pl.DataFrame:
     """Everything that goes into records that do not exist yet (D32)."""
-    pairs = pairs.filter(pl.col("create").is_not_null())
-    if pairs.is_empty():
+    if pairs["create"].null_count() == pairs.height:
         return no_rows(PLAN_SCHEMA)
+    pairs = pairs.filter(pl.col("create").is_not_null())
     cells = _first_values(pairs, field_map)
     made = pairs.select("create", *_OF_PAIR).with_row_index("@row")
     inbound = pl.col("create") == "person"
@@ -130,7 +132,7 @@ def _first_value(field: SyncField, field_map: FieldMap) -> tuple[pl.Expr, pl.Exp
 
 def filter_rows(pairs: pl.DataFrame, one: SyncFilter) -> pl.DataFrame:
     """The filter column of CRM records that are created: without it their default may be No (R118, D71)."""
-    made = pairs.filter(pl.col("create") == "crm")
+    made = pairs.filter(pairs["create"] == "crm")
     if not one.set_on_create or made.is_empty():
         return no_rows(PLAN_SCHEMA)
     return shaped(
@@ -211,7 +213,8 @@ def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
     if plan.is_empty():
         return plan
     alone = pl.when(consent_update()).then(pl.col("field")).otherwise(pl.lit("")).alias("_alone")
-    ordered = plan.with_columns(alone).sort(*_OPERATION, "field")
+    group = [*_OPERATION, "_alone"]
+    ordered = plan.with_columns(alone).sort(*group, "field")
     content = pl.concat_str(
         pl.col("field"), pl.col("after").fill_null("\x00"), pl.col("before").fill_null("\x00"), separator="\x01"
     )
@@ -223,25 +226,22 @@ def with_operation_ids(plan: pl.DataFrame, run_id: str) -> pl.DataFrame:
         "version",
         separator="|",
     ).first()
-    group = [*_OPERATION, "_alone"]
     grouped = ordered.group_by(group, maintain_order=True).agg(
-        content.str.join("\x02").alias("_content"), key.alias("_key")
+        content.str.join("\x02").alias("_content"), key.alias("_key"), pl.len().alias("_rows")
     )
     texts = zip(grouped["_key"].to_list(), grouped["_content"].to_list(), strict=True)
     digests = [hashlib.sha256(f"{key}|{text}".encode()).hexdigest()[:32] for key, text in texts]
-    ids = grouped.select(group).with_columns(pl.Series("op_id", digests, dtype=pl.String))
-    return ordered.drop("op_id").join(ids, on=group, how="left", maintain_order="left").select(list(PLAN_SCHEMA))
+    ids = pl.Series("op_id", digests, dtype=pl.String).repeat_by(grouped["_rows"])  # sorted, each group is in one piece
+    return ordered.with_columns(ids.explode(empty_as_null=False)).select(list(PLAN_SCHEMA))
 
 
 def _with_pair(pairs: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    return decisions.join(pairs.select(_OF_PAIR).with_row_index("row"), on="row", how="left", maintain_order="left")
+    return decisions.hstack(pairs[list(_OF_PAIR)][decisions["row"]])
 
 
 def shaped(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns of `PLAN_SCHEMA`; those that are not there are null."""
     if frame.is_empty():
         return no_rows(PLAN_SCHEMA)
-    there = frame.schema
-    return frame.select(
-        (pl.col(name) if name in there else pl.lit(None)).cast(dtype).alias(name) for name, dtype in PLAN_SCHEMA.items()
-    )
+    there = set(frame.columns)
+    return frame.select(_PLANNED[name] if name in there else _ABSENT[name] for name in PLAN_SCHEMA)

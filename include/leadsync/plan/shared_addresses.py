@@ -13,9 +13,11 @@ _ADDRESS = "email"
 
 def shared_addresses(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:
     """Events for the persons whose address is about to be, or has become, that of others."""
-    changed = plan.filter(
-        (pl.col("field") == _ADDRESS)
-        & (pl.col("kind") == OperationKind.UPDATE.value)
+    written = plan.filter(plan["field"] == _ADDRESS)
+    if written.is_empty():
+        return events([])
+    changed = written.filter(
+        (pl.col("kind") == OperationKind.UPDATE.value)
         & pl.col("after").is_not_null()
         & pl.col("person_id").is_not_null()
     ).unique("link_id", maintain_order=True)

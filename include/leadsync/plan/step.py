@@ -50,7 +50,7 @@ def merge(engine: Engine, run: RunRequest) -> dict[str, Json]:
     for entity, number in slices(engine, run):
         decisions = deciding.decide(entity, staging.read(f"pairs.{entity.value}.{number}"))
         staging.write(f"decisions.{entity.value}.{number}", decisions.select(list(DECISION_SCHEMA)))
-        for change, count in decisions.group_by("change").len().iter_rows():
+        for change, count in decisions["change"].value_counts().iter_rows():
             counts[change] += count
     staging.write(BLOCKED, pl.concat(deciding.blocked))
     staging.write(LEFT_OUT, pl.DataFrame({"link_id": deciding.left_out}, schema={"link_id": pl.Int64}))
@@ -74,13 +74,13 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
         pairs = unfinished.in_their_lane(staging.read(f"pairs.{entity.value}.{number}"))
         decisions = staging.read(f"decisions.{entity.value}.{number}")
         field_map = schema.map(entity)
-        backfilled |= set(pairs.filter(pl.col("lane") == int(Lane.BACKFILL))["link_id"].to_list())
+        backfilled |= set(pairs["link_id"].filter(pairs["lane"] == int(Lane.BACKFILL)))
         by_email += guesses(pairs)
         parts.append(update_rows(pairs, decisions, field_map))
         if "email" in field_map.names:
             address = pl.coalesce("p.email", "c.email").str.to_lowercase().alias("address")
             addresses.append(pairs.select("link_id", address))
-        synced = pairs.filter(pl.col("status") != LinkStatus.SUSPENDED)
+        synced = pairs.filter(pairs["status"] != LinkStatus.SUSPENDED.value)
         parts.append(create_rows(synced, field_map))
         parts.append(filter_rows(synced, schema.filters[entity]))
         parts.append(system_rows(synced, entity, system))
@@ -91,7 +91,7 @@ def plan(engine: Engine, run: RunRequest) -> dict[str, Json]:
     parts.append(merge_rows(staging.read("merging")))
     parts.append(merge_record_rows(staging.read("merging_rows")))
     parts.append(unwanted_rows(staging.read("unwanted")))
-    require_acceptance(engine, run, by_email, events.filter(pl.col("code") == SEVERAL).height)
+    require_acceptance(engine, run, by_email, int((events["code"] == SEVERAL).sum()))
     rows = with_operation_ids(spread(pl.concat(parts), pl.concat(addresses)), run.run_id)
     staging.write("notices", shared_addresses(engine, rows))
     if any(field.name == system.backfilled_at for field in schema.marketo):
@@ -133,7 +133,10 @@ def _held(engine: Engine, rows: pl.DataFrame, selection: pl.DataFrame) -> Held:
 def _held_now(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:
     links = plan["link_id"].unique().sort().to_list()
     states = [OperationState.HELD.value, OperationState.PARKED.value]
-    frame: pl.DataFrame = pl.from_arrow(Outbox(engine.store).of_links(links, states=states))  # type: ignore[assignment]
+    found = Outbox(engine.store).of_links(links, states=states)
+    if found.num_rows == 0:
+        return no_rows(HELD_SCHEMA)
+    frame: pl.DataFrame = pl.from_arrow(found)  # type: ignore[assignment]
     against = pl.col("code").is_in([REJECTED, UNANSWERED]) & pl.col("plan_hash").is_not_null()
     parked = again(frame.filter((pl.col("state") == OperationState.PARKED.value) & against), plan)
     waiting = pl.concat([frame.filter(pl.col("state") == OperationState.HELD.value), parked])
@@ -143,18 +146,13 @@ def _held_now(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:
 def summarise(rows: pl.DataFrame, batch: int) -> dict[str, Json]:
     """Counts per direction and kind, and the API calls that writing the plan costs."""
     operations = rows.unique("op_id") if rows.height else rows
-    by = {
-        f"{d}_{k}": n
-        for d, k, n in operations.group_by("direction", "kind").len().sort("direction", "kind").iter_rows()
-    }
-    outbound = operations.filter(pl.col("direction") == Direction.OUTBOUND.value).height
-    into_marketo = (
-        operations.filter(pl.col("direction") == Direction.INBOUND.value).group_by("kind").len()["len"].to_list()
-    )
+    by = operations.group_by("direction", "kind").len().sort("direction", "kind").rows() if rows.height else []
+    outbound = sum(count for direction, _, count in by if direction == Direction.OUTBOUND.value)
+    into_marketo = [count for direction, _, count in by if direction == Direction.INBOUND.value]
     return {
         "operations": operations.height,
         "field_writes": rows.height,
-        "by_kind": by,
+        "by_kind": {f"{direction}_{kind}": count for direction, kind, count in by},
         "dynamics_calls": math.ceil(outbound / batch),
         "marketo_calls": sum(math.ceil(count / _PERSONS_A_CALL) for count in into_marketo),
     }

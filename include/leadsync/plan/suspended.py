@@ -20,7 +20,7 @@ def without_writes(decisions: pl.DataFrame, pairs: pl.DataFrame, *, outbound: bo
 
     An edit that a write of ours ran over cannot be brought back now: it is written down as lost (P2).
     """
-    suspended = pairs.select(pl.arg_where(pl.col("status") == LinkStatus.SUSPENDED)).to_series()
+    suspended = (pairs["status"] == LinkStatus.SUSPENDED.value).arg_true()
     if suspended.is_empty() or decisions.is_empty():
         return decisions
     mine = pl.col("row").is_in(suspended.to_list())

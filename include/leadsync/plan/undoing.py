@@ -47,7 +47,7 @@ def unfinished_undos(plans: list[list[Mapping[str, Any]]]) -> pl.DataFrame:
         for write in json.loads(row["payload"])["writes"]
         if write["change"] == Change.UNDONE
     ]
-    return pl.DataFrame(rows, schema=WAITING_SCHEMA, orient="row")
+    return pl.DataFrame(rows, schema=WAITING_SCHEMA, orient="row") if rows else no_rows(WAITING_SCHEMA)
 
 
 def with_landed_undos(pairs: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import polars as pl
 
 from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA
 from include.leadsync.model import Direction, OperationKind, OperationState
+from include.leadsync.no_rows import no_rows
 from include.leadsync.state import Outbox, StateStore
 
 Row = Mapping[str, Any]
@@ -50,6 +51,8 @@ def last_plans(store: StateStore, link_ids: Collection[int], superseded: Collect
 def unfinished_edits(plans: list[list[Row]]) -> pl.DataFrame:
     """The edits that the last plan of each link was to bring to both sides and has not, `OVERWRITTEN_SCHEMA`."""
     rows = [edit for plan in plans for edit in _edits(plan)]
+    if not rows:
+        return no_rows(OVERWRITTEN_SCHEMA)
     return pl.DataFrame(rows, schema=OVERWRITTEN_SCHEMA, orient="row")
 
 
