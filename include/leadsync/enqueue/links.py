@@ -125,13 +125,14 @@ def _with_flags(pairs: pl.DataFrame, decisions: pl.DataFrame, field_map: FieldMa
     changed (D4).
     """
     flags = [field.name for field in field_map.fields if field.rule.type is FieldType.BOOLEAN]
-    unknown = [base for name in flags if (base := pairs[f"b.{name}"]).null_count()]
-    due = decisions.filter(decisions["direction"].is_not_null()) if unknown else decisions.clear()
-    agreed = []
-    for base in unknown:
-        rows = due.filter(due["field"] == base.name.removeprefix("b."))["row"]
-        agreed.append(base.fill_null("false").scatter(rows, base.gather(rows)))
-    return pairs.with_columns(agreed) if agreed else pairs
+    unknown = [name for name in flags if pairs[f"b.{name}"].null_count()]
+    if not unknown:
+        return pairs
+    due = decisions.filter(decisions["direction"].is_not_null())
+    written = set(due["field"].unique())
+    known = [pl.col(f"b.{name}").fill_null("false") for name in unknown if name not in written]
+    some = [(pairs[f"b.{name}"], due.filter(due["field"] == name)["row"]) for name in unknown if name in written]
+    return pairs.with_columns(*known, *(b.fill_null("false").scatter(at, b.gather(at)) for b, at in some))
 
 
 def _restored(decided: pl.DataFrame) -> pl.DataFrame:

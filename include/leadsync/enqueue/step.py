@@ -268,11 +268,11 @@ class _Enqueue:
     def _requests(self, events: pl.DataFrame, plan: pl.DataFrame, refused: pl.DataFrame, tx: Transaction) -> None:
         """Requests without a create end here; the others end when their record is created or refused."""
         requests = Requests(self._store)
-        asked = plan.filter(plan["request_id"].is_not_null()).select("op_id", "request_id").unique("op_id")
+        asked = plan.filter(plan["request_id"].is_not_null()).select("op_id", "request_id")
         requests.accept(asked["request_id"].unique().to_list(), tx)
         answers = []
         if asked.height:
-            failed = refused.unique("op_id", keep="first", maintain_order=True).join(asked, on="op_id")
+            failed = refused.unique("op_id", keep="first", maintain_order=True).join(asked.unique("op_id"), on="op_id")
             answers = [
                 Answer(request_id, "failed", code, message, "R110")
                 for request_id, code, message in failed.select("request_id", "code", "message").iter_rows()

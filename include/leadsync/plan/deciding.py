@@ -56,7 +56,7 @@ class Deciding:
         self._matched = staging.read("echoes") if staging.exists("echoes") else no_rows(_ECHO)
         selection = staging.read("selection")
         self._opt_outs, self._versions = staging.read("opt_outs"), _unanswered(engine, selection)
-        self._superseded = _selected(selection, _SUPERSEDED)
+        self._superseded = selected(selection, _SUPERSEDED)
         self.blocked = [no_rows(BLOCKED_SCHEMA)]
         self.left_out: list[int] = []
         self._staging = staging
@@ -158,7 +158,7 @@ def _without(decisions: pl.DataFrame, both: pl.DataFrame, cells: pl.DataFrame) -
     return decisions.join(rows, on=["row", "field"], how="anti"), rows["link_id"].unique().to_list()
 
 
-def _selected(selection: pl.DataFrame, pattern: str) -> list[int]:
+def selected(selection: pl.DataFrame, pattern: str) -> list[int]:
     """Links that this run looks at for a reason of this pattern."""
     if selection.is_empty():
         return []
@@ -167,6 +167,6 @@ def _selected(selection: pl.DataFrame, pattern: str) -> list[int]:
 
 def _unanswered(engine: Engine, selection: pl.DataFrame) -> dict[int, str | None]:
     """Links of which nobody knows whether the last write arrived → the version of the record it was meant for."""
-    unknown = _selected(selection, f"^{Fate.UNKNOWN.value}")
+    unknown = selected(selection, f"^{Fate.UNKNOWN.value}")
     links = Links(engine.store).by_id(unknown)
     return dict(zip(links["link_id"].to_pylist(), links["crm_etag"].to_pylist(), strict=True))

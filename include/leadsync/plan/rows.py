@@ -168,9 +168,11 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: SystemFields) -> pl.
     somebody changed them: users cannot edit them (R9). Where the CRM record is still to be created they follow
     its acknowledgement (`load.announce`).
     """
+    new = (pairs["link_id"] < 0) | (pairs["status"] == "creating") | pairs["p_fresh"]
+    pairs = pairs.filter(new & pairs["create"].ne_missing("crm"))
+    if pairs.is_empty():
+        return no_rows(PLAN_SCHEMA)
     type_text = entity.value.capitalize()
-    new = (pl.col("link_id") < 0) | (pl.col("status") == "creating") | pl.col("p_fresh")
-    new = new & pl.col("create").ne_missing("crm")
     wanted = [
         (names.id, pl.col("crm_id"), pl.col("sys_id"), pl.lit(value=True)),
         (names.type, pl.lit(type_text), pl.col("sys_type"), pl.lit(value=True)),
@@ -182,7 +184,7 @@ def system_rows(pairs: pl.DataFrame, entity: Entity, names: SystemFields) -> pl.
             pl.col("create").ne_missing("person"),
         ),
     ]
-    due = {name: new & applies & after.ne_missing(before) for name, after, before, applies in wanted}
+    due = {name: applies & after.ne_missing(before) for name, after, before, applies in wanted}
     any_due = pairs.select(rows.any().alias(name) for name, rows in due.items()).row(0, named=True)
     parts = [no_rows(PLAN_SCHEMA)]
     for name, after, before, _ in wanted:

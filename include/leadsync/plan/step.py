@@ -17,7 +17,7 @@ from include.leadsync.plan.backfill_marks import Unfinished, with_marks
 from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, again, apply_brake
 from include.leadsync.plan.consent import spread
-from include.leadsync.plan.deciding import Deciding
+from include.leadsync.plan.deciding import Deciding, selected
 from include.leadsync.plan.endings import flag_rows, merge_record_rows, merge_rows, unwanted_rows
 from include.leadsync.plan.first_sync import guesses, require_acceptance
 from include.leadsync.plan.rows import (
@@ -123,7 +123,7 @@ def _held(engine: Engine, rows: pl.DataFrame, selection: pl.DataFrame) -> Held:
         Links(engine.store).count_live(),
         Limit(brake.deletes.count, brake.deletes.share),
         Limit(brake.overwrites.count, brake.overwrites.share),
-        selection.filter(pl.col("reason").str.starts_with(APPROVED))["link_id"].to_list(),
+        selected(selection, f"^{APPROVED}"),
         _held_now(engine, rows),
         Limit(brake.creations.count, brake.creations.share),
         hold_losers=is_restored(engine),
