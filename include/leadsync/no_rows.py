@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import polars as pl
@@ -31,6 +31,26 @@ def left_joined(frame: pl.DataFrame, others: pl.DataFrame, on: str) -> pl.DataFr
 @lru_cache(maxsize=256)
 def _made_arrow(columns: tuple[tuple[str, pl.DataType], ...]) -> pa.Table:
     return pl.DataFrame(schema=list(columns)).to_arrow()
+
+
+def frame_from(rows: Sequence[tuple[object, ...]], schema: Mapping[str, _Type]) -> pl.DataFrame:
+    """Rows as a table; they may be none."""
+    return pl.DataFrame(rows, schema=schema, orient="row") if rows else no_rows(schema)
+
+
+def frame_of(table: pa.Table) -> pl.DataFrame:
+    """A table of Arrow as a frame; those without rows are made once."""
+    return _converted(table) if table.num_rows else _empty(table.schema)
+
+
+@lru_cache(maxsize=256)
+def _empty(schema: pa.Schema) -> pl.DataFrame:
+    return _converted(schema.empty_table())
+
+
+def _converted(table: pa.Table) -> pl.DataFrame:
+    frame: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
+    return frame
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from include.leadsync.load.echoes import echoes_of
 from include.leadsync.load.loader import LEASE_SECONDS, WRITER
 from include.leadsync.load.outcome import Fate, Operation
 from include.leadsync.model import STANDING
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.plan.first_sync import require_whole_acceptance
 from include.leadsync.preflight.native import require_no_native_sync
 from include.leadsync.requests import Channels
@@ -77,20 +77,8 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
             _release(engine, run.approve)
     asked_inside = Channels(engine).collect(run) if run.incremental and not run.dry_run else {}
     stage_schema(engine, run, schema)
-    selection, requests = _selection(engine, run), _requests(engine, run)
-    stretch = _stretch(engine, run, schema)
-    selection = pl.concat([selection, stretch.filter(~pl.col("link_id").is_in(selection["link_id"].to_list()))])
-    waiting = held_records(engine, run).with_columns(pl.lit("held").alias("reason"))
-    selection = pl.concat([selection, waiting], how="diagonal").select(list(_SELECTION))
-    asked = requests.select(
-        pl.lit(None, pl.Int64).alias("link_id"),
-        pl.lit(None, pl.String).alias("entity"),
-        "person_id",
-        pl.lit(None, pl.String).alias("crm_id"),
-        pl.lit("request").alias("reason"),
-        pl.lit(None, pl.Int64).alias("version"),
-    )
-    engine.staging(run).write("selection", pl.concat([selection, asked]))
+    selection, requests = _read_again(engine, run, schema), _requests(engine, run)
+    engine.staging(run).write("selection", pl.concat([selection, _asked(requests)]))
     engine.staging(run).write("requests", requests)
     return {
         "recovered": recovered,
@@ -132,6 +120,8 @@ def require_setup(engine: Engine, schema: Schema) -> None:
 
 def _require_fields(run: RunRequest, schema: Schema) -> None:
     """A run for a field that is not synced would end well and have done nothing."""
+    if not run.fields:
+        return
     maps = [schema.map(entity) for entity in run.entities]
     known = {name for field_map in maps for name in field_map.names}
     unknown = [name for name in run.fields if name not in known]
@@ -162,7 +152,7 @@ def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
         outbox = Outbox(engine.store)
         with engine.store.begin() as tx:
             leases.check(lease.fence, tx)
-            left: pl.DataFrame = pl.from_arrow(outbox.in_flight(tx))  # type: ignore[assignment]
+            left = frame_of(outbox.in_flight(tx))
             if left.is_empty():
                 return 0
             stands = pl.col("kind").is_in(sorted(STANDING))
@@ -179,17 +169,38 @@ def _unknown_outcomes(engine: Engine, run: RunRequest) -> int:
         leases.release(lease)
 
 
+def _read_again(engine: Engine, run: RunRequest, schema: Schema) -> pl.DataFrame:
+    """What both sides are read of, changed or not, as `_SELECTION`."""
+    selection, stretch = _selection(engine, run), _stretch(engine, run, schema)
+    if stretch.height:
+        chosen = selection["link_id"].to_list()
+        selection = pl.concat([selection, stretch.filter(~pl.col("link_id").is_in(chosen))])
+    waiting = held_records(engine, run)
+    if waiting.is_empty():
+        return selection
+    held = waiting.with_columns(pl.lit("held").alias("reason"))
+    return pl.concat([selection, held], how="diagonal").select(list(_SELECTION))
+
+
+def _asked(requests: pl.DataFrame) -> pl.DataFrame:
+    """The persons of requests, as `_SELECTION`."""
+    if requests.is_empty():
+        return no_rows(_SELECTION)
+    asked = requests.select("person_id", pl.lit("request").alias("reason"))
+    return pl.concat([no_rows(_SELECTION), asked], how="diagonal")
+
+
 def _stretch(engine: Engine, run: RunRequest, schema: Schema) -> pl.DataFrame:
     """Links that a backfill of fields has come to."""
     if run.of_fields and not run.dry_run and run.job is None:
         begin(engine, run, schema)
     if not run.of_fields and (run.dry_run or not run.incremental):
         return no_rows(_SELECTION)
-    return (
-        take_stretch(engine, run, schema)
-        .select(*_SUBJECT, pl.lit(REASON).alias("reason"), pl.lit(None, pl.Int64).alias("version"))
-        .cast(_SELECTION)
-    )
+    links = take_stretch(engine, run, schema)
+    if links.is_empty():
+        return no_rows(_SELECTION)
+    version = pl.lit(None, pl.Int64).alias("version")
+    return links.select(*_SUBJECT, pl.lit(REASON).alias("reason"), version).cast(_SELECTION)
 
 
 def _release(engine: Engine, plan_hash: str) -> None:
@@ -202,7 +213,7 @@ def _release(engine: Engine, plan_hash: str) -> None:
 def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
     links, nothing = Links(engine.store), pl.lit(None, pl.Int64).alias("version")
     if run.incremental:
-        frame: pl.DataFrame = pl.from_arrow(links.dirty(_DIRTY_AT_ONCE))  # type: ignore[assignment]
+        frame = frame_of(links.dirty(_DIRTY_AT_ONCE))
         if frame.is_empty():
             return no_rows(_SELECTION)
         return frame.select(*_SUBJECT, pl.col("dirty").alias("reason"), nothing).cast(_SELECTION)
@@ -210,7 +221,7 @@ def _selection(engine: Engine, run: RunRequest) -> pl.DataFrame:
         return stage_undo(engine, run).cast(_SELECTION)
     if run.kind != "backfill" or not run.persons:
         return no_rows(_SELECTION)
-    linked: pl.DataFrame = pl.from_arrow(links.by_person(list(run.persons)))  # type: ignore[assignment]
+    linked = frame_of(links.by_person(list(run.persons)))
     wanted = linked.filter(pl.col("entity").is_in([entity.value for entity in run.entities]))
     return wanted.select(*_SUBJECT, pl.lit("backfill").alias("reason"), nothing).cast(_SELECTION)
 
@@ -228,5 +239,4 @@ def _requests(engine: Engine, run: RunRequest) -> pl.DataFrame:
     table = requests.pending() if run.dry_run else requests.claim(run.run_id, _REQUESTS_AT_ONCE)
     if table.num_rows == 0:
         return no_rows(_REQUESTS)
-    pending: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
-    return pending.select(list(_REQUESTS)).cast(_REQUESTS)
+    return frame_of(table).select(list(_REQUESTS)).cast(_REQUESTS)

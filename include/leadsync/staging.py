@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from include.leadsync.errors import AnswerMalformed, FixConfiguration, RetryLater
+from include.leadsync.no_rows import frame_of, to_arrow
 
 ROW_GROUP = 131_072
 _COLLECT = 20_000  # rows gathered before a row group is written: 300-row groups read up to 13 times slower
@@ -43,7 +44,9 @@ class DatasetWriter:
 
     def write(self, table: pa.Table) -> None:
         """Add rows; they reach the file with the next full row group or `flush`."""
-        self._waiting.append(table if table.schema.equals(self._schema) else table.cast(self._schema))
+        fitting = table if table.schema.equals(self._schema) else table.cast(self._schema)
+        if fitting.num_rows:
+            self._waiting.append(fitting)
         self._gathered += table.num_rows
         self.rows += table.num_rows
         if self._gathered >= _COLLECT:
@@ -68,7 +71,7 @@ class DatasetWriter:
         """All rows, as long as they are few and none of them is in the file."""
         if self._parquet is not None or self.rows > _SMALL:
             return None
-        return pa.concat_tables(self._waiting) if self._waiting else self._schema.empty_table()
+        return pa.concat_tables(self._waiting) if self._waiting else _no_rows(self._schema)
 
 
 def _parquet(sink: Any, schema: pa.Schema, rows: int) -> pq.ParquetWriter:
@@ -91,8 +94,8 @@ def _empty_file(schema: pa.Schema) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _empty_table(columns: tuple[tuple[str, pl.DataType], ...]) -> pa.Table:
-    return pl.DataFrame(schema=columns).to_arrow()
+def _no_rows(schema: pa.Schema) -> pa.Table:
+    return schema.empty_table()
 
 
 class Staging:
@@ -118,7 +121,7 @@ class Staging:
 
     def write(self, name: str, table: pa.Table | pl.DataFrame) -> int:
         """Publish one dataset; returns its number of rows."""
-        arrow = _arrow(table) if isinstance(table, pl.DataFrame) else table
+        arrow = to_arrow(table) if isinstance(table, pl.DataFrame) else table
         with self.writer(name, arrow.schema) as writer:
             writer.write(arrow)
         if name in self._kept and isinstance(table, pl.DataFrame):
@@ -143,7 +146,7 @@ class Staging:
     def read(self, name: str) -> pl.DataFrame:
         """A published dataset. Raises `RetryLater` when the step that makes it has not run."""
         if (kept := self._kept.get(name)) is not None:
-            frame = kept if isinstance(kept, pl.DataFrame) else _frame(kept)
+            frame = kept if isinstance(kept, pl.DataFrame) else frame_of(kept)
             self._kept[name] = frame
             return frame
         path = self.path(f"{name}.parquet")
@@ -159,6 +162,10 @@ class Staging:
         if self._keeps and frame.height <= _SMALL:
             self._kept[name] = frame
         return frame
+
+    def read_table(self, name: str) -> pa.Table:
+        """A published dataset as `read` has it, in Arrow. Raises as `read`."""
+        return to_arrow(self.read(name))
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """A published dataset in row groups, all columns or some. Raises as `read`."""
@@ -215,21 +222,6 @@ class Staging:
             self._rename(temporary, self.path(file_name))
         except OSError as error:
             raise _trouble(self._place, "written", error) from error
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame: pl.DataFrame = pl.from_arrow(table) if table.num_rows else _empty_frame(table.schema)  # type: ignore[assignment]
-    return frame
-
-
-@lru_cache(maxsize=256)
-def _empty_frame(schema: pa.Schema) -> pl.DataFrame:
-    frame: pl.DataFrame = pl.from_arrow(schema.empty_table())  # type: ignore[assignment]
-    return frame
-
-
-def _arrow(frame: pl.DataFrame) -> pa.Table:
-    return frame.to_arrow() if frame.height else _empty_table(tuple(frame.schema.items()))
 
 
 def _trouble(place: str, what: str, error: OSError) -> RetryLater:

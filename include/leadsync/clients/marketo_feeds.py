@@ -197,11 +197,12 @@ def _activities(activities: list[_Activity]) -> pa.Table:
 
 
 def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    if not rows:
+        return schema.empty_table()
     try:
         arrays = [
             _moments(values) if field.name == "at" else pa.array(values, field.type)
-            for field, values in zip(schema, columns, strict=True)
+            for field, values in zip(schema, zip(*rows, strict=True), strict=True)
         ]
     except (pa.ArrowException, OverflowError, ValueError):
         raise AnswerMalformed(System.MARKETO, "an activity with an impossible id or time", "") from None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +26,7 @@ from include.leadsync.extract.identity import IDENTITY_SCHEMA, canonical_records
 from include.leadsync.extract.older import unchanged_under_older_map
 from include.leadsync.fields import hash_tag
 from include.leadsync.model import Entity, FieldMap, LinkStatus
+from include.leadsync.no_rows import frame_of
 from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
 from include.leadsync.staging import Staging
@@ -34,6 +35,11 @@ from include.leadsync.turn import take_turn
 
 _SEEN = pa.schema([("link_id", pa.int64()), ("etag", pa.string())])
 _IDS = pa.schema([("id", pa.string())])
+
+
+@lru_cache(maxsize=16)
+def _no_records(names: tuple[str, ...]) -> pa.Table:
+    return pa.schema(IDENTITY_SCHEMA + [(name, pa.string()) for name in names]).empty_table()
 
 
 def stream_name(entity: Entity) -> str:
@@ -104,7 +110,7 @@ class CrmReader:
 
     def nothing(self) -> dict[str, Json]:
         """Stage no rows, and no cursor: what changes meanwhile is read when the filter can be read again (D68)."""
-        self._staging.write(self._name("crm"), self._row_schema.empty_table())
+        self._staging.write(self._name("crm"), self._no_rows)
         self._staging.write(self._name("crm_seen"), _SEEN.empty_table())
         for name in ("crm_deleted", "crm_missing"):
             self._staging.write(self._name(name), _IDS.empty_table())
@@ -139,15 +145,17 @@ class CrmReader:
     def _asked_for(self) -> pa.Table:
         """Rows of links that must be read afresh, and of selected persons; missing ids are staged apart."""
         selection = self._staging.read("selection")
-        mine = (selection["entity"] == self._entity.value) & selection["crm_id"].is_not_null()
-        ids = [*dict.fromkeys(selection["crm_id"].filter(mine))]
+        ids: list[str] = []
+        if selection.height:
+            mine = (selection["entity"] == self._entity.value) & selection["crm_id"].is_not_null()
+            ids = [*dict.fromkeys(selection["crm_id"].filter(mine))]
         raw = self._engine.dynamics.rows(self._entity, ids, self._columns) if ids else None
         found = set(raw["id"].to_pylist()) if raw is not None else set()
         missing = [crm_id for crm_id in ids if crm_id not in found]
         self._staging.write(self._name("crm_missing"), pa.table({"id": missing}, schema=_IDS))
         self._counts["missing"] = len(missing)
         if raw is None:
-            return self._row_schema.empty_table()
+            return self._no_rows
         return self._with_links(raw, keep_unchanged=True)[0]
 
     def _sorted_out(self, raw: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -156,7 +164,7 @@ class CrmReader:
     def _with_links(self, raw: pa.Table, *, keep_unchanged: bool) -> tuple[pa.Table, pa.Table]:
         """Canonical rows with their links; rows whose hash is the one last seen go to the second table."""
         if raw.num_rows == 0:
-            return self._row_schema.empty_table(), _SEEN.empty_table()
+            return self._no_rows, _SEEN.empty_table()
         joined = self.compared(raw)
         allowed = (pl.col("allowed") == (pl.col("status") != LinkStatus.SUSPENDED)).fill_null(value=False)
         same, names = pl.col("same") & allowed, self._row_schema.names
@@ -175,7 +183,7 @@ class CrmReader:
         `same`: nothing but the filter's verdict can have changed since the link last saw the record.
         """
         rows = canonical_records(raw, self._schema, self._entity, self._reference)
-        links: pl.DataFrame = pl.from_arrow(self._links.by_crm(rows["id"].to_list()))  # type: ignore[assignment]
+        links = frame_of(self._links.by_crm(rows["id"].to_list()))
         kept = ("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty", "crm_state", "version")
         known = links.select(*kept)
         as_before = unchanged_under_older_map(rows, links, self._links.layouts(), self._map)
@@ -191,9 +199,13 @@ class CrmReader:
         )
         return joined.with_columns(same.fill_null(value=False).alias("same"))
 
-    @cached_property
+    @property
     def _row_schema(self) -> pa.Schema:
-        return pa.schema(IDENTITY_SCHEMA + [(name, pa.string()) for name in self._map.names])
+        return self._no_rows.schema
+
+    @cached_property
+    def _no_rows(self) -> pa.Table:
+        return _no_records(self._map.names)
 
     def _stage_cursor(self, page: TrackedPage, version: int, as_of: str) -> None:
         if page.delta_link:

@@ -8,13 +8,12 @@ Marketo's default) · `origin` (of a contact: the lead it came from).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 import pyarrow as pa
 
 from include.leadsync.fields import Wire, canonical_rows, row_hash
-from include.leadsync.model import DynamicsAttribute, Entity
+from include.leadsync.model import Entity
+from include.leadsync.no_rows import frame_of
 from include.leadsync.schema import Schema
 
 STATE, MERGED, MASTER = "statecode", "merged", "_masterid_value"
@@ -51,8 +50,7 @@ def record_columns(schema: Schema, entity: Entity, reference: str | None) -> dic
 
 def reference_column(schema: Schema, reference: str | None) -> str | None:
     """The configured reference as it is read: a look-up as `_x_value` (V14); None when contacts have none."""
-    attributes: Mapping[str, DynamicsAttribute] = {a.name: a for a in schema.dynamics[Entity.CONTACT]}
-    found = attributes.get(reference or "")
+    found = next((a for a in schema.dynamics[Entity.CONTACT] if a.name == reference), None) if reference else None
     if found is None or not found.readable:
         return None
     return f"_{found.name}_value" if found.type in {"Lookup", "Customer", "Owner"} else found.name
@@ -61,8 +59,7 @@ def reference_column(schema: Schema, reference: str | None) -> str | None:
 def canonical_records(raw: pa.Table, schema: Schema, entity: Entity, reference: str | None) -> pl.DataFrame:
     """Records as read → `IDENTITY_SCHEMA` without link_id, then the fields in canonical form; each once."""
     field_map = schema.map(entity)
-    canonical = canonical_rows(raw, field_map)
-    frame: pl.DataFrame = pl.from_arrow(canonical)  # type: ignore[assignment]
+    frame = frame_of(canonical_rows(raw, field_map))
     contact = entity is Entity.CONTACT
     named = reference_column(schema, reference) if contact else None
     origin = _text(raw, ORIGIN) if contact else _text(raw, "")
@@ -75,7 +72,7 @@ def canonical_records(raw: pa.Table, schema: Schema, entity: Entity, reference: 
     qualified = _text(raw, CONTACT).zip_with((state == QUALIFIED).fill_null(value=False), nothing)
     master = _text(raw, MASTER).zip_with(merged, nothing)
     return frame.with_columns(
-        pl.Series("hash", row_hash(canonical, field_map.names), dtype=pl.Int64),
+        pl.Series("hash", row_hash(frame, field_map.names), dtype=pl.Int64),
         origin.str.to_lowercase().alias("origin"),
         schema.filters[entity].allows_rows(raw).alias("allowed"),
         state.alias("@state"),

@@ -34,7 +34,7 @@ def survivors(pairs: pl.DataFrame) -> dict[int, int]:
     Assumption: ids of persons that were merged away are never used again, so that chains end; one that does
     not is left out.
     """
-    direct: Mapping[int, int] = dict(zip(pairs["loser"], pairs["winner"], strict=True))
+    direct: Mapping[int, int] = dict(pairs.select("loser", "winner").iter_rows()) if pairs.height else {}
     found: dict[int, int] = {}
     for loser in direct:
         path, here = {loser}, direct[loser]

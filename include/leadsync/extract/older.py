@@ -17,10 +17,12 @@ def unchanged_under_older_map(
 
     Their row hash was made over other fields and says nothing. What joined the map since is a backfill's affair.
     """
-    current = [number for number, names in layouts.items() if list(names) == list(field_map.layout_names)]
-    older = links.filter(pl.col("layout_id").is_not_null() & ~pl.col("layout_id").is_in(current))
-    if older.is_empty():
+    newest = list(field_map.layout_names)
+    current = {number for number, names in layouts.items() if list(names) == newest}
+    outdated = set(links["layout_id"].to_list()) - {None, *current}
+    if not outdated:
         return []
+    older = links.filter(pl.col("layout_id").is_in(list(outdated)))
     wide = decode_links(older, layouts, field_map.names)
     fresh = wide.select(id="crm_id").join(rows, on="id", how="left", maintain_order="left")
     joined = wide.select(outside_layout(name).alias(name) for name in field_map.names)

@@ -8,8 +8,9 @@ ids asked for that do not exist · `persons_deleted` id, at · `persons_merged` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import polars as pl
 import pyarrow as pa
@@ -25,7 +26,7 @@ from include.leadsync.fields import Wire
 from include.leadsync.load.outcome import Fate
 from include.leadsync.logs import logger
 from include.leadsync.model import SyncField, Window
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_from, frame_of, no_rows
 from include.leadsync.progress import Progress
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursor, Cursors, Echoes, Links, PersonMerges, SeenActivities
@@ -85,7 +86,9 @@ class PersonReader:
             moved = self._echoes_of_losers(survivors(merged))
             explained = explain(rows, pl.concat([echoes, moved]), self._fields)
             # What we wrote to somebody who was merged away ran over nothing of the one that is left.
-            overwritten = explained.overwritten.filter(~pl.col("op_id").is_in(moved["op_id"].to_list()))
+            overwritten = explained.overwritten
+            if moved.height:
+                overwritten = overwritten.filter(~pl.col("op_id").is_in(moved["op_id"].to_list()))
             opt_outs = explained.opt_outs
             wanted |= set(explained.foreign) | set(overwritten["person_id"])
             self._staging.write("echoes", pl.concat([explained.matched, self._never_written(echoes)]))
@@ -96,7 +99,7 @@ class PersonReader:
         wanted |= self._survivors(merged)
         self._staging.write("overwritten", overwritten)
         self._staging.write("opt_outs", opt_outs)
-        self._staging.write("persons_deleted", pl.DataFrame(sorted(deleted.items()), schema=_DELETED, orient="row"))
+        self._staging.write("persons_deleted", frame_from(sorted(deleted.items()), _DELETED))
         read = self._read(sorted(self._linked(wanted)))
         if self._run.kind == "request" and self._staging.read("persons_missing").height:
             merged = self._merged_lately()
@@ -105,7 +108,7 @@ class PersonReader:
         return {"read": read, "deleted": len(deleted), "overwritten": overwritten.height}
 
     def _selected(self) -> list[int]:
-        selected = self._selected_by_name()
+        selected = [*self._selected_by_name]
         window, by_change = self._run.window, self._run.window_on == "modified"
         chosen = self._run.persons or self._run.of_fields
         if not self._run.incremental and not chosen and window.since and by_change:
@@ -117,16 +120,18 @@ class PersonReader:
         if not ids:
             return []
         linked = set(Links(self._engine.store).by_person(sorted(ids))["person_id"].to_pylist())
-        return ids & (linked | set(self._selected_by_name()) | self._asked)
+        return ids & (linked | set(self._selected_by_name) | self._asked)
 
-    def _selected_by_name(self) -> list[int]:
-        return self._staging.read("selection")["person_id"].drop_nulls().to_list()
+    @cached_property
+    def _selected_by_name(self) -> Sequence[int]:
+        selected = self._staging.read("selection")["person_id"].to_list()
+        return [person for person in selected if person is not None]
 
     def _changed_between(self, since: datetime, until: datetime | None) -> list[int]:
         token = self._engine.marketo.paging_token(since)
         ids: set[int] = set()
         for page in self._engine.marketo.lead_changes(token, self._feed_fields()):
-            rows: pl.DataFrame = pl.from_arrow(page.rows)  # type: ignore[assignment]
+            rows = frame_of(page.rows)
             if until is not None:
                 rows = rows.filter(pl.col("at") < until)
             ids.update(rows["person_id"].to_list())
@@ -184,17 +189,20 @@ class PersonReader:
         yield from self._engine.marketo.lead_changes(token, self._feed_fields())
 
     def _echoes(self, rows: pl.DataFrame) -> pl.DataFrame:
-        ids = sorted({*rows["person_id"].to_list(), *self._in_doubt()})
-        return pl.from_arrow(Echoes(self._engine.store).of_persons(ids))  # type: ignore[return-value]
+        ids = sorted({*rows["person_id"].to_list(), *self._in_doubt})
+        return frame_of(Echoes(self._engine.store).of_persons(ids))
 
     def _echoes_of_losers(self, left: Mapping[int, int]) -> pl.DataFrame:
         """`left`: persons merged away → who is left, whose feed tells now what was written to the others (R73)."""
-        echoes: pl.DataFrame = pl.from_arrow(Echoes(self._engine.store).of_persons(sorted(left)))  # type: ignore[assignment]
+        echoes = frame_of(Echoes(self._engine.store).of_persons(sorted(left)))
         return echoes.with_columns(pl.col("person_id").replace(dict(left))) if left else echoes
 
-    def _in_doubt(self) -> list[int]:
+    @cached_property
+    def _in_doubt(self) -> Sequence[int]:
         """Persons that a write of ours may have reached, read again in this run."""
         selection = self._staging.read("selection")
+        if selection.is_empty():
+            return []
         doubtful = selection["reason"].str.starts_with(Fate.UNKNOWN.value)
         return selection["person_id"].filter(doubtful).drop_nulls().to_list()
 
@@ -203,10 +211,9 @@ class PersonReader:
 
         Left standing, they would one day take somebody's edit for our write.
         """
-        doubtful = self._in_doubt()
-        if not doubtful:
+        if not self._in_doubt:
             return no_rows(MATCHED_SCHEMA)
-        return echoes.filter(pl.col("person_id").is_in(doubtful)).select(list(MATCHED_SCHEMA))
+        return echoes.filter(pl.col("person_id").is_in(self._in_doubt)).select(list(MATCHED_SCHEMA))
 
     def _deleted(self) -> Iterator[tuple[int, datetime]]:
         for page in self._follow(DELETES, self._cursors.get(DELETES)):
@@ -228,7 +235,7 @@ class PersonReader:
     def _survivors(self, merged: pl.DataFrame) -> set[int]:
         """Persons that others were merged into: what they show may have changed without a word in the feed."""
         found = survivors(merged)
-        by_name = set(self._selected_by_name())
+        by_name = set(self._selected_by_name)
         self._asked = {winner for loser, winner in found.items() if loser in by_name}
         before = PersonMerges(self._engine.store).survivors(by_name)  # what earlier runs were told
         self._asked |= {found.get(winner, winner) for winner in before.values()}
@@ -272,7 +279,7 @@ class PersonReader:
                 progress.advance(len(chunk))
                 take_turn(self._engine, self._run)
         missing = [person for person in ids if person not in found]
-        self._staging.write("persons_missing", pl.DataFrame({"id": missing}, schema={"id": pl.Int64}))
+        self._staging.write("persons_missing", pa.table({"id": pa.array(missing, pa.int64())}))
         return len(found)
 
     def _extracted(
@@ -296,8 +303,7 @@ class PersonReader:
 
 
 def _merges(pages: Iterable[FeedPage]) -> pl.DataFrame:
-    rows = [pl.from_arrow(page.rows) for page in pages if page.rows.num_rows]
-    frames = [frame for frame in rows if isinstance(frame, pl.DataFrame)]
+    frames = [frame_of(page.rows) for page in pages if page.rows.num_rows]
     return merges(pl.concat(frames)) if frames else no_rows(MERGES_SCHEMA)
 
 
@@ -315,4 +321,4 @@ _ARROW = {"text": pa.string(), "integer": pa.int64(), "number": pa.decimal128(38
 def _frame(tables: list[pa.Table]) -> pl.DataFrame:
     if not tables:
         return no_rows(_ROWS)
-    return pl.from_arrow(pa.concat_tables(tables))  # type: ignore[return-value]
+    return frame_of(pa.concat_tables(tables))

@@ -1,15 +1,17 @@
 """Whole tables into canonical form: one text column per field, the same spelling from both systems.
 
 Vectorised: a column costs a few passes of polars, plus one Python call per *distinct* value that is
-not canonical yet. Texts are not trimmed, NFC and NFD are not unified and control characters stay:
-they are content, and validation has the word on them. Empty text is null (DECISIONS 7).
+not canonical yet. A few rows cost less value by value, and are read so. Texts are not trimmed, NFC and
+NFD are not unified and control characters stay: they are content, and validation has the word on them.
+Empty text is null (DECISIONS 7).
 
 polars is used here, so call nothing of this in a process that forks afterwards (facts: performance).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from functools import partial
 
 import polars as pl
@@ -21,7 +23,7 @@ from include.leadsync.fields.columns import display_column
 from include.leadsync.fields.spelling import is_guid, scale_of, spell
 from include.leadsync.model import Canonical, FieldMap, FieldType, SyncField, System
 
-_FEW = 32  # values that are read one by one before a pattern could be asked about them
+_FEW = 32  # values that are read one by one before a column of polars is made of them
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,36})$"
 _PLAIN_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _PLAIN_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
@@ -74,6 +76,8 @@ def _column(raw: pa.Table, source: str, field: SyncField, system: System) -> pa.
     values = raw.column(source)
     if values.null_count == len(values) and field.rule.type is not FieldType.BOOLEAN:  # as most columns of a few rows
         return pa.nulls(len(values), pa.large_string())
+    if len(values) <= _FEW and not pa.types.is_floating(values.type):
+        return pa.array(_one_by_one(values.to_pylist(), field, system), pa.large_string())
     column = pl.Series(source, values)
     if column.dtype.is_float():
         column = _refuse_nan(column, system, source)
@@ -84,11 +88,30 @@ def _column(raw: pa.Table, source: str, field: SyncField, system: System) -> pa.
     return spelled.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
+def _one_by_one(values: Iterable[object], field: SyncField, system: System) -> list[Canonical]:
+    """What a column of polars comes to, without its passes."""
+    texts = [None if value is None else _text(value) for value in values]
+    if system is System.DYNAMICS and field.rule.type in _CHOICE:
+        label = _label(field)
+        return [None if text is None else label(text) for text in texts]
+    return [spell(field, text) for text in texts]
+
+
+def _text(value: object) -> str:
+    """As polars spells values of the types that columns come in."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
 def _labels(column: pl.Series, field: SyncField) -> pl.Series:
     """Dynamics' numbers (or its text of numbers) as labels."""
+    return by_distinct(column.cast(pl.String), _label(field))
+
+
+def _label(field: SyncField) -> Callable[[str], Canonical]:
     table = choices(field)
-    read = table.labels if field.rule.type is FieldType.MULTI_CHOICE else _single(table.label)
-    return by_distinct(column.cast(pl.String), read)
+    return table.labels if field.rule.type is FieldType.MULTI_CHOICE else _single(table.label)
 
 
 def _single(label: Callable[[int], str]) -> Callable[[str], Canonical]:
@@ -125,12 +148,9 @@ def _refuse_nan(column: pl.Series, system: System, source: str) -> pl.Series:
 
 def by_distinct(column: pl.Series, read: Callable[[str], Canonical], plain: str | None = None) -> pl.Series:
     """Apply `read` once per distinct text; texts that match the pattern `plain` are canonical already."""
-    if column.len() <= _FEW:
-        texts = list(dict.fromkeys(column.to_list()))
-    else:
-        odd = column if plain is None else column.filter(~column.str.contains(plain))
-        texts = odd.unique().to_list()
-    changed = {text: spelled for text in texts if text is not None and (spelled := read(text)) != text}
+    odd = column if plain is None else column.filter(~column.str.contains(plain))
+    texts = odd.unique().drop_nulls().to_list()
+    changed = {text: spelled for text in texts if (spelled := read(text)) != text}
     if not changed:
         return column
     return column.replace(list(changed), pl.Series(list(changed.values()), dtype=pl.String))

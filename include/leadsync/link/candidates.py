@@ -12,6 +12,7 @@ from include.leadsync.context import Engine
 from include.leadsync.extract.identity import CONTACT
 from include.leadsync.fields import Wire, canonical_rows
 from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.no_rows import frame_of
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
@@ -121,7 +122,7 @@ class Candidates:
     def _read(self, entity: Entity, raw: pa.Table) -> Iterable[tuple[str, Candidate]]:
         if raw.num_rows == 0:
             return
-        rows: pl.DataFrame = pl.from_arrow(canonical_rows(raw, self._schema.map(entity)))  # type: ignore[assignment]
+        rows = frame_of(canonical_rows(raw, self._schema.map(entity)))
         allowed = self._schema.filters[entity].allows_rows(raw).to_list()
         ids = rows["id"].to_list()
         kept = [row for row in self._links.by_crm(ids).to_pylist() if row["link_id"] not in self._left]

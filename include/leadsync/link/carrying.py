@@ -18,7 +18,7 @@ from include.leadsync.link.fates import Event, Fates
 from include.leadsync.link.people import People
 from include.leadsync.link.resolution import Move
 from include.leadsync.model import Entity, FieldMap, Flow, LinkStatus
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
@@ -95,7 +95,7 @@ def hand_over(engine: Engine, schema: Schema, people: People, fates: Fates) -> t
         return nothing, []
     store = Links(engine.store)
     layouts = store.layouts()
-    links: pl.DataFrame = pl.from_arrow(store.by_id(sorted(targets)))  # type: ignore[assignment]
+    links = frame_of(store.by_id(sorted(targets)))
     links = links.filter(pl.col("status") != LinkStatus.SUSPENDED)  # what waits behind a filter goes nowhere
     raw = people.by_id(links["person_id"].drop_nulls().to_list())
     parts = [no_rows(PENDING)]
@@ -104,7 +104,7 @@ def hand_over(engine: Engine, schema: Schema, people: People, fates: Fates) -> t
         parts.append(pending(mine, layouts, people.canonical(raw, entity), schema.map(entity)))
     waiting = pl.concat(parts)
     kept = {i: move.claim.link_id for i, move in ends.items()}
-    survivors: pl.DataFrame = pl.from_arrow(store.by_id(sorted(set(kept.values()))))  # type: ignore[assignment]
+    survivors = frame_of(store.by_id(sorted(set(kept.values()))))
     carried = [nothing]
     for entity in Entity:
         mine = survivors.filter(pl.col("entity") == entity.value)

@@ -16,7 +16,7 @@ CLOSED_SCHEMA = {"link_id": pl.Int64, "message": pl.String}
 
 def closed_pairs(pairs: pl.DataFrame | None = None, entity: Entity = Entity.LEAD) -> pl.DataFrame:
     """link_id and the reason in words, of pairs (`frames`) whose record exists and is not open."""
-    if pairs is None:
+    if pairs is None or not (pairs["crm_state"] != OPEN).any():
         return no_rows(CLOSED_SCHEMA)
     closed = pairs.filter((pl.col("crm_state") != OPEN) & pl.col("create").is_null())
     reason = pl.lit(f"the {entity.value} is inactive in Dynamics; reopen it, and what waits is written")

@@ -18,7 +18,7 @@ def with_requests(store: StateStore, pairs: pl.DataFrame) -> tuple[pl.DataFrame,
     The second frame holds an event for each request whose record turned out to exist: the attempt had
     succeeded, only its answer was lost.
     """
-    begun = pairs.filter(pl.col("status") == LinkStatus.CREATING)["link_id"].to_list()
+    begun = pairs["link_id"].filter(pairs["status"] == LinkStatus.CREATING).to_list()
     asked = _asked(store, begun) if begun else {}
     if not asked:
         return pairs, events([])

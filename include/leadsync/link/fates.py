@@ -22,6 +22,7 @@ from include.leadsync.link.resolution import Claim, End, Move, Successor, resolv
 from include.leadsync.link.returning import Returning
 from include.leadsync.link.successors import Successors
 from include.leadsync.model import Entity, FieldMap, LinkStatus, OperationKind, OperationState
+from include.leadsync.no_rows import frame_from
 from include.leadsync.schema import Schema
 from include.leadsync.settings.lifecycle import Lifecycle
 from include.leadsync.state import Links, Outbox
@@ -81,7 +82,8 @@ class Fates:
 
     def links(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Stored links as they will be; those that end are left out."""
-        frame = frame.filter(~pl.col("link_id").is_in(list(self.ends)))
+        if self.ends:
+            frame = frame.filter(~pl.col("link_id").is_in(list(self.ends)))
         if not self.moves:
             return frame
         begun_anew = pl.col("link_id").is_in(list(self.begun_anew))
@@ -111,6 +113,8 @@ class Fates:
         """Pairs of moved links, ready to be merged; those whose new side could not be read wait for the next run."""
         records = [i for i, move in self.moves.items() if move.successor]
         persons = [i for i, move in self.moves.items() if move.person_moved]
+        if not records and not persons:
+            return pairs
         unread = (pl.col("link_id").is_in(records) & ~pl.col("c_fresh")) | (
             pl.col("link_id").is_in(persons) & ~pl.col("p_fresh")
         )
@@ -131,17 +135,16 @@ class Fates:
 
     def merging_frame(self) -> pl.DataFrame:
         """Merges to be carried out in Marketo: link_id, winner, loser."""
-        schema = {"link_id": pl.Int64, "winner": pl.Int64, "loser": pl.Int64}
-        return pl.DataFrame(self.merging, schema=schema, orient="row")
+        return frame_from(self.merging, {"link_id": pl.Int64, "winner": pl.Int64, "loser": pl.Int64})
 
     def merging_rows_frame(self) -> pl.DataFrame:
         """Merges to be carried out in Dynamics: link_id, entity, crm_id, loser."""
         schema = {"link_id": pl.Int64, "entity": pl.String, "crm_id": pl.String, "loser": pl.String}
-        return pl.DataFrame(self.merging_rows, schema=schema, orient="row")
+        return frame_from(self.merging_rows, schema)
 
     def versions_frame(self) -> pl.DataFrame:
         """Ended links whose records changed and are left alone: link_id, crm_etag."""
-        return pl.DataFrame([*self.versions.items()], schema={"link_id": pl.Int64, "crm_etag": pl.String}, orient="row")
+        return frame_from([*self.versions.items()], {"link_id": pl.Int64, "crm_etag": pl.String})
 
     @property
     def touched(self) -> set[int]:

@@ -94,6 +94,11 @@ def events(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
     return pl.DataFrame([{name: row.get(name) for name in EVENT_SCHEMA} for row in rows], schema=EVENT_SCHEMA)
 
 
+def without_link(rows: pl.DataFrame) -> pl.DataFrame:
+    """Those of extracted records that no link has; as a rule there are none."""
+    return rows.filter(pl.col("link_id").is_null()) if rows["link_id"].null_count() else rows.clear()
+
+
 def unlinked_pairs(
     fixed: pl.DataFrame, persons: pl.DataFrame, rows: pl.DataFrame, names: Sequence[str]
 ) -> pl.DataFrame:

@@ -36,26 +36,27 @@ def known_pairs(
     unchanged = ((pl.Series(seen_hash) == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())).fill_null(
         value=False
     )
-    status = _filtered(wide, rows, persons)
+    record = _said(wide, "crm_id", rows, ["etag", "@state", "allowed"])
+    person = _said(wide, "person_id", persons, [*SYSTEM, "sys_allowed"])
+    status = _filtered(wide, record["allowed"], person["sys_allowed"])
     turned = (status == LinkStatus.SUSPENDED) != (wide["status"] == LinkStatus.SUSPENDED)
     keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | turned | wide["link_id"].is_in(list(forced))
-    fixed = wide.with_columns(status, *_beside(wide, rows, persons), pl.lit(int(lane)).alias("lane"))
+    fixed = wide.with_columns(status, *_beside(wide, record, person), pl.lit(int(lane)).alias("lane"))
     empty = pl.col("create").eq_missing("person") & ~pl.col("c_fresh")  # gone before its person could be made
     value_columns = [
         name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}
     ]
-    ordered = [pl.col(name).cast(dtype) for name, dtype in PAIR_SCHEMA.items()]
-    return fixed.filter(keep & ~empty).select(*ordered, *value_columns)
+    return fixed.filter(keep & ~empty)[[*PAIR_SCHEMA, *value_columns]].cast(PAIR_SCHEMA)  # type: ignore[arg-type]
 
 
-def _beside(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> list[pl.Series | pl.Expr]:
+def _said(wide: pl.DataFrame, key: str, fresh: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """What freshly read records say of themselves, row by row beside the pairs; null for those that were not read."""
+    told = fresh.select(pl.col("id").alias(key), *columns)
+    return wide.select(key).join(told, on=key, how="left", maintain_order="left")
+
+
+def _beside(wide: pl.DataFrame, record: pl.DataFrame, person: pl.DataFrame) -> list[pl.Series | pl.Expr]:
     """The columns of `PAIR_SCHEMA` that are no values: what the records say of themselves, which one is missing."""
-    record = wide.select("crm_id").join(
-        rows.select("id", "etag", "@state"), left_on="crm_id", right_on="id", how="left", maintain_order="left"
-    )
-    system = wide.select("person_id").join(
-        persons.select("id", *SYSTEM), left_on="person_id", right_on="id", how="left", maintain_order="left"
-    )
     creating = pl.col("status") == LinkStatus.CREATING
     missing = (
         pl.when(pl.col("person_id").is_null())
@@ -69,21 +70,18 @@ def _beside(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> li
         missing.alias("create"),
         pl.lit(None, pl.String).alias("request_id"),
         pl.lit(None, pl.String).alias("binds"),
-        *(system[name] for name in SYSTEM),
+        *(person[name] for name in SYSTEM),
     ]
 
 
-def _filtered(wide: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> pl.Series:
+def _filtered(wide: pl.DataFrame, row_allowed: pl.Series, person_allowed: pl.Series) -> pl.Series:
     """Status after the filters: suspended while either side is kept out (R113, R116, D70, D73).
 
     A side that was not read keeps the verdict it had.
     """
-    by_row = wide.select(id="crm_id").join(rows.select("id", "allowed"), on="id", how="left", maintain_order="left")
-    of_person = persons.select("id", "sys_allowed")
-    by_person = wide.select(id="person_id").join(of_person, on="id", how="left", maintain_order="left")
     was = pl.col("status") == LinkStatus.SUSPENDED
-    row_fine = pl.coalesce(by_row["allowed"], ~was)
-    person_fine = pl.coalesce(by_person["sys_allowed"], ~was | pl.col("person_id").is_null())
+    row_fine = pl.coalesce(row_allowed, ~was)
+    person_fine = pl.coalesce(person_allowed, ~was | pl.col("person_id").is_null())
     being_made = (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_not_null()
     status = (
         pl.when(~(row_fine & person_fine) & ~being_made)

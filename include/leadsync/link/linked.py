@@ -18,7 +18,7 @@ from include.leadsync.link.landed import LANDED_SCHEMA, landed_entries, with_lan
 from include.leadsync.link.partners import outgrown, persons_to_add, resuming, rows_to_add
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Lane, LinkStatus
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Links
@@ -34,14 +34,25 @@ class LinkedPairs:
     """`events`, `landed` and `moved_on` (links that another run has changed) fill up with each slice."""
 
     def __init__(
-        self, engine: Engine, run: RunRequest, schema: Schema, people: People, fates: Fates, *, ended: Collection[int]
+        self,
+        engine: Engine,
+        run: RunRequest,
+        schema: Schema,
+        people: People,
+        fates: Fates,
+        *,
+        raw_persons: pa.Table,
+        ended: Collection[int],
     ) -> None:
-        """`ended`: links with one side gone: nothing is planned for them, the other side collects nowhere (D46)."""
+        """`raw_persons`: as this run has read them.
+
+        `ended`: links with one side gone: nothing is planned for them, the other side collects nowhere (D46).
+        """
         self._engine, self._run, self._schema = engine, run, schema
         self._people, self._fates, self._links = people, fates, Links(engine.store)
         staging = engine.staging(run)
-        self._raw_persons: pa.Table = staging.read("persons").to_arrow()
-        self._by_person: pl.DataFrame = pl.from_arrow(self._links.by_person(self._raw_persons["id"].to_pylist()))  # type: ignore[assignment]
+        self._raw_persons = raw_persons
+        self._by_person = frame_of(self._links.by_person(raw_persons["id"].to_pylist()))
         self._selection = staging.read("selection")
         # Persons that others were merged into may have taken over values, also in the fields that are ours.
         self._told = [*_persons(staging, "overwritten", "opt_outs"), *fates.survivors.values()]
@@ -53,7 +64,8 @@ class LinkedPairs:
         self.moved_on: list[int] = []
 
     def of(self, entity: Entity, rows: pl.DataFrame, changed: Collection[int]) -> Iterator[pl.DataFrame]:
-        """`rows`: extracted records with a link. `changed`: links to be read afresh, whatever was extracted."""
+        """`rows`: extracted records. `changed`: links to be read afresh, whatever was extracted."""
+        rows = rows.filter(pl.col("link_id").is_not_null()) if rows["link_id"].null_count() else rows
         of_entity, forced = list[int](), set(changed)
         if self._by_person.height:
             of_entity = self._by_person.filter(pl.col("entity") == entity.value)["link_id"].to_list()
@@ -65,8 +77,9 @@ class LinkedPairs:
         link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list(), *changed})
         layouts = self._links.layouts() if link_ids else {}
         for start in range(0, len(link_ids), SLICE):
-            links: pl.DataFrame = pl.from_arrow(self._links.by_id(link_ids[start : start + SLICE]))  # type: ignore[assignment]
-            links = self._fates.links(self._still_there(links, chosen)).filter(self._somewhere)
+            links = frame_of(self._links.by_id(link_ids[start : start + SLICE]))
+            links = self._fates.links(self._still_there(links, chosen))
+            links = links.filter(self._somewhere, pl.col("entity") == entity.value)
             yield self._slice(entity, links, rows, layouts, changed, forced)
 
     def _slice(
@@ -79,7 +92,7 @@ class LinkedPairs:
         forced: Collection[int],
     ) -> pl.DataFrame:
         store, field_map = self._engine.store, self._schema.map(entity)
-        links, extra = self._found_again(links.filter(pl.col("entity") == entity.value))
+        links, extra = self._found_again(links)
         late = outgrown(links, layouts, field_map)
         if self._schema.filters[entity].blocked:  # what the records show cannot be known now (D68)
             unknown = pl.col("link_id").is_in(late["link_id"].to_list()) | pl.col("dirty").is_not_null()
@@ -116,10 +129,11 @@ class LinkedPairs:
 
     def _found_again(self, links: pl.DataFrame) -> tuple[pl.DataFrame, pa.Table]:
         """Creations in Marketo whose answer was lost: the person is looked up by its CRM id before anything else."""
-        lost = links.filter(
-            (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_null() & pl.col("dirty").is_not_null()
-        )
         nobody = pa.table({})
+        creating = links["status"] == LinkStatus.CREATING
+        if not creating.any():
+            return links, nobody
+        lost = links.filter(creating & pl.col("person_id").is_null() & pl.col("dirty").is_not_null())
         if lost.is_empty():
             return links, nobody
         too_early = lost.filter(pl.col("changed_at") > self._engine.now() - _SETTLING)["link_id"].to_list()
@@ -141,6 +155,8 @@ def _persons(staging: Staging, *names: str) -> list[int]:
 
 
 def _of(raw_persons: pa.Table, links: pl.DataFrame) -> pa.Table:
+    if raw_persons.num_rows == 0:
+        return raw_persons
     wanted = pa.array(links["person_id"].drop_nulls().to_list(), pa.int64())
     return raw_persons.filter(pa.compute.is_in(raw_persons["id"], value_set=wanted))
 
@@ -150,6 +166,8 @@ def _as_backfill(pairs: pl.DataFrame, links: pl.DataFrame, besides: Collection[i
 
     `besides`: links whose first record has just arrived.
     """
+    if not links["layout_id"].null_count():
+        return pairs
     blank = links.filter(pl.col("layout_id").is_null() & (pl.col("status") != LinkStatus.CREATING))["link_id"].to_list()
     first = pl.col("link_id").is_in(sorted({*blank} - {*besides}))
     return pairs.with_columns(pl.when(first).then(int(Lane.BACKFILL)).otherwise(pl.col("lane")).alias("lane"))

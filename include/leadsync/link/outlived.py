@@ -22,6 +22,7 @@ from include.leadsync.extract.identity import QUALIFIED, canonical_records, reco
 from include.leadsync.link.removals import ending_first
 from include.leadsync.load.outcome import Fate
 from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.no_rows import frame_of
 from include.leadsync.schema import Schema
 from include.leadsync.staging import Staging
 from include.leadsync.state import Links
@@ -79,7 +80,7 @@ def outlived(
     if not deleted or Eraser(engine).enabled:
         return found
     at = {**deleted, **{loser: deleted[left] for loser, left in survivors.items() if left in deleted}}
-    links: pl.DataFrame = pl.from_arrow(Links(engine.store).by_person(sorted(at), statuses=_EXISTING))  # type: ignore[assignment]
+    links = frame_of(Links(engine.store).by_person(sorted(at), statuses=_EXISTING))
     in_doubt = pl.col("dirty").str.starts_with(Fate.UNKNOWN.value).fill_null(value=False)  # our last write may be it
     links = links.filter(~pl.col("link_id").is_in(list(besides)) & ~in_doubt).select(
         "entity",

@@ -21,12 +21,17 @@ from include.leadsync.schema import Schema
 
 def outgrown(links: pl.DataFrame, layouts: Mapping[int, Sequence[str]], field_map: FieldMap) -> pl.DataFrame:
     """Links whose stored baseline lacks a field of the map."""
-    complete = [number for number, names in layouts.items() if set(field_map.names) <= set(names)]
-    return links.filter(~pl.col("layout_id").is_in(complete).fill_null(value=False))
+    wanted = set(field_map.names)
+    complete = {number for number, names in layouts.items() if wanted <= set(names)}
+    if complete.issuperset(links["layout_id"].to_list()):
+        return links.clear()
+    return links.filter(~pl.col("layout_id").is_in(list(complete)).fill_null(value=False))
 
 
 def persons_to_add(people: People, links: pl.DataFrame, known: pl.DataFrame) -> pa.Table:
     """Raw persons of links that `known` (column `id`) lacks."""
+    if links.is_empty():
+        return pa.table({})
     wanted = links.filter(~pl.col("person_id").is_in(known["id"].to_list()))["person_id"].drop_nulls().to_list()
     return people.by_id(wanted) if wanted else pa.table({})
 
@@ -36,6 +41,8 @@ def resuming(links: pl.DataFrame, rows: pl.DataFrame, persons: pl.DataFrame) -> 
 
     `rows`: CRM records with `allowed`; `persons` with `sys_allowed`.
     """
+    if not (links["status"] == LinkStatus.SUSPENDED).any():
+        return links.clear()
     fine_rows = rows.filter(pl.col("allowed"))["id"].to_list()
     fine_persons = persons.filter(pl.col("sys_allowed"))["id"].to_list()
     may = pl.col("crm_id").is_in(fine_rows) | pl.col("person_id").is_in(fine_persons)
@@ -47,11 +54,12 @@ def rows_to_add(
 ) -> pl.DataFrame:
     """Canonical CRM records of links that `known` lacks, in the columns that both have; `known` with them."""
     field_map, reference = schema.map(entity), engine.settings.lifecycle.conversion_reference
-    columns = record_columns(schema, entity, reference)
     shared = ["id", "etag", "allowed", "@state", *field_map.names]
-    known = known.select(shared)
+    known = known[shared]
+    if links.is_empty():
+        return known
     wanted = links.filter(~pl.col("crm_id").is_in(known["id"].to_list()))["crm_id"].drop_nulls().to_list()
-    raw = engine.dynamics.rows(entity, wanted, columns) if wanted else None
+    raw = engine.dynamics.rows(entity, wanted, record_columns(schema, entity, reference)) if wanted else None
     if raw is None or raw.num_rows == 0:
         return known
     more = canonical_records(raw, schema, entity, reference)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 import polars as pl
 import pyarrow as pa
@@ -12,10 +13,16 @@ from include.leadsync.fields import Wire, canonical_persons
 from include.leadsync.link.frames import SYSTEM, empty_side
 from include.leadsync.link.named import named_records
 from include.leadsync.model import Entity
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.schema import Schema
 
 _PARTITION = "leadPartitionId"
+
+
+@lru_cache(maxsize=16)
+def _nobody(names: tuple[str, ...]) -> pl.DataFrame:
+    beside = {"sys_email": pl.String, "sys_partition": pl.Int64, "sys_allowed": pl.Boolean}
+    return empty_side(names, pl.Int64).select("id", *names, *SYSTEM).hstack(no_rows(beside))
 
 
 class People:
@@ -26,9 +33,13 @@ class People:
         self._names = engine.settings.marketo.system_fields
         self.settings = engine.settings.creation
         self.placing = any(one.used for one in schema.partitions.values())
-        known = {field.name for field in schema.marketo}
+        self._partition_ids: dict[str, int] | None = None
+
+    @cached_property
+    def columns(self) -> dict[str, Wire]:
+        """What is read of a person."""
         wanted: dict[str, Wire] = {
-            **schema.person_columns(),
+            **self._schema.person_columns(),
             self._names.id: "text",
             self._names.type: "text",
             self._names.is_deleted: "boolean",
@@ -36,10 +47,8 @@ class People:
             "email": "text",
             **({_PARTITION: "integer"} if self.placing else {}),
         }
-        self.columns = {name: wire for name, wire in wanted.items() if name in known}
-        self._partition_ids: dict[str, int] | None = None
-        self._nobody: dict[Entity, pl.DataFrame] = {}
-        self.keyed = self._names.id in known
+        known = {field.name for field in self._schema.marketo}
+        return {name: wire for name, wire in wanted.items() if name in known}
 
     def canonical(self, raw: pa.Table, entity: Entity) -> pl.DataFrame:
         """`id`, one column per field of the entity, and the `sys_` columns.
@@ -50,7 +59,7 @@ class People:
         if raw.num_rows == 0:
             return self.nobody(entity)
         field_map = self._schema.map(entity)
-        frame: pl.DataFrame = pl.from_arrow(canonical_persons(raw, field_map))  # type: ignore[assignment]
+        frame = frame_of(canonical_persons(raw, field_map))
         texts = {
             "sys_id": (self._names.id, pl.String),
             "sys_type": (self._names.type, pl.String),
@@ -73,16 +82,13 @@ class People:
 
     def nobody(self, entity: Entity) -> pl.DataFrame:
         """No person at all, in the shape of `canonical`."""
-        if entity not in self._nobody:
-            names = self._schema.map(entity).names
-            beside = {"sys_email": pl.String, "sys_partition": pl.Int64, "sys_allowed": pl.Boolean}
-            side = empty_side(names, pl.Int64).select("id", *names, *SYSTEM)
-            self._nobody[entity] = side.hstack(no_rows(beside))
-        return self._nobody[entity]
+        return _nobody(self._schema.map(entity).names)
 
     def by_microsoft_id(self, crm_ids: Sequence[str]) -> pa.Table | None:
         """Persons that carry one of these CRM ids (D11); None when the instance has no such field."""
-        return self._engine.marketo.persons(self._names.id, crm_ids, self.columns) if self.keyed and crm_ids else None
+        if not crm_ids or self._names.id not in self.columns:
+            return None
+        return self._engine.marketo.persons(self._names.id, crm_ids, self.columns)
 
     def named_records(self, persons: pl.DataFrame) -> dict[int, frozenset[str]]:
         """`named.named_records` of canonical persons."""

@@ -11,6 +11,7 @@ from include.leadsync.errors import AccessRefused
 from include.leadsync.link.frames import DELETED_UNTOLD, FLAGGED, events
 from include.leadsync.link.reports import PROPOSAL
 from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.no_rows import frame_of
 from include.leadsync.state import Links
 from include.leadsync.state.schema import LIVE
 
@@ -28,7 +29,7 @@ def removed_rows(
     read either: then it is rights that are lost, not rows.
     """
     links = Links(engine.store)
-    linked: pl.DataFrame = pl.from_arrow(links.by_crm(sorted({*reported, *absent})))  # type: ignore[assignment]
+    linked = frame_of(links.by_crm(sorted({*reported, *absent})))
     # A record that is still to be created is absent too, and must not be taken for deleted, unless its deletion is
     # reported: then it existed. One whose person is to be created existed, unless that person may exist by now.
     waiting = (pl.col("status") == LinkStatus.CREATING) & pl.col("person_id").is_null() & pl.col("dirty").is_null()
@@ -80,8 +81,9 @@ def removed_persons(engine: Engine, deleted: Sequence[int], missing: Sequence[in
     somebody new (R77, R80).
     """
     persons = sorted({*deleted, *missing})
-    found = Links(engine.store).by_person(persons, statuses=[*LIVE, LinkStatus.CRM_DELETED])
-    linked: pl.DataFrame = pl.from_arrow(found)  # type: ignore[assignment]
+    if not persons:
+        return events([])
+    linked = frame_of(Links(engine.store).by_person(persons, statuses=[*LIVE, LinkStatus.CRM_DELETED]))
     gone = set(deleted)
     rows: list[dict[str, object]] = []
     for link in linked.iter_rows(named=True):

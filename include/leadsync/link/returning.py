@@ -12,6 +12,7 @@ from include.leadsync.context import Engine
 from include.leadsync.erasing import Eraser
 from include.leadsync.extract.identity import OPEN, QUALIFIED
 from include.leadsync.link import reports
+from include.leadsync.link.frames import without_link
 from include.leadsync.link.outlived import updated_later
 from include.leadsync.model import Entity, LinkStatus
 from include.leadsync.state import Links, PersonMerges
@@ -53,7 +54,7 @@ class Returning:
         self.of_survivors: list[dict[str, object]] = []
         self.versions: dict[int, str] = {}
         self.events: list[dict[str, object]] = []
-        unlinked = {entity: frame.filter(pl.col("link_id").is_null()) for entity, frame in rows.items()}
+        unlinked = {entity: without_link(frame) for entity, frame in rows.items()}
         for entity, frame in unlinked.items():
             if frame.is_empty():
                 continue

@@ -19,7 +19,7 @@ from include.leadsync.link.carrying import hand_over
 from include.leadsync.link.closed import closed_pairs
 from include.leadsync.link.creations import ended_requests, orphaned_requests, vanished_requests
 from include.leadsync.link.fates import decide
-from include.leadsync.link.frames import events
+from include.leadsync.link.frames import events, without_link
 from include.leadsync.link.linked import SLICE, LinkedPairs
 from include.leadsync.link.outlived import Outlived, ids_met, outlived
 from include.leadsync.link.people import People
@@ -63,7 +63,7 @@ class _LinkStep:
         self._counts: dict[str, Json] = {"pairs": 0}
 
     def stage(self) -> dict[str, Json]:
-        raw_persons: pa.Table = self._staging.read("persons").to_arrow()
+        raw_persons = self._staging.read_table("persons")
         deleted = dict(self._staging.read("persons_deleted").iter_rows())
         missing = self._staging.read("persons_missing")["id"].to_list()
         read = {entity: self._rows(entity) for entity in Entity}
@@ -79,7 +79,8 @@ class _LinkStep:
         self._freed |= self._fates.freed
         without_person = removed_persons(self._engine, [*deleted], missing)
         vacated = pl.col("link_id").is_in(list(self._fates.vacated))
-        unwanted, said = unwanted_records(self._engine, self._schema, without_person.filter(~vacated))
+        leaving = without_person.filter(~vacated) if without_person.height else without_person
+        unwanted, said = unwanted_records(self._engine, self._schema, leaving)
         self._outlived = self._updated_later(read, deleted, unwanted)
         others = {*self._fates.vacated, *self._outlived.link_ids, *unwanted["link_id"].to_list()}
         self._vacant = Vacant(self._engine, pl.concat([without_person, events(self._fates.events)]), others)
@@ -93,10 +94,12 @@ class _LinkStep:
         arriving = self._new(rows)
         back = {self._fates.restored.get(crm_id) for frame in arriving.values() for crm_id in frame["id"]}
         ended = [*self._without_row, *self._outlived.link_ids, *self._fates.lost]
-        linked = LinkedPairs(self._engine, self._run, self._schema, self._people, self._fates, ended=ended)
+        linked = LinkedPairs(
+            self._engine, self._run, self._schema, self._people, self._fates, raw_persons=raw_persons, ended=ended
+        )
         for entity in Entity:
             changed = self._fates.changed(entity) | self._surviving.links[entity]
-            for pairs in linked.of(entity, rows[entity].filter(pl.col("link_id").is_not_null()), changed):
+            for pairs in linked.of(entity, rows[entity], changed):
                 self._publish(entity, pairs)
             self._arrived(entity, arriving[entity], {person for person in back if person})
         self._requested(raw_persons)
@@ -116,8 +119,9 @@ class _LinkStep:
 
     def _new(self, rows: Mapping[Entity, pl.DataFrame]) -> dict[Entity, pl.DataFrame]:
         """Those of the extracted records that appear for the first time, or as if they did."""
-        new = pl.col("link_id").is_null() & pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
-        return {entity: frame.filter(new) if frame.height else frame for entity, frame in rows.items()}
+        new = pl.col("allowed") & ~pl.col("id").is_in(list(self._fates.away))
+        unlinked = {entity: without_link(frame) for entity, frame in rows.items()}
+        return {entity: frame.filter(new) if frame.height else frame for entity, frame in unlinked.items()}
 
     def _write_down(self, linked: LinkedPairs) -> int:
         """Stage what was decided; returns the number of events."""
@@ -148,7 +152,8 @@ class _LinkStep:
         gone = self._staging.read(f"crm_deleted.{entity.value}")["id"].to_list()
         if rows.is_empty():
             return rows
-        return rows.unique("id", keep="last", maintain_order=True).filter(~pl.col("id").is_in(gone))
+        rows = rows.unique("id", keep="last", maintain_order=True)
+        return rows.filter(~pl.col("id").is_in(gone)) if gone else rows
 
     def _updated_later(
         self, read: Mapping[Entity, pl.DataFrame], deleted: Mapping[int, datetime], unwanted: pl.DataFrame
@@ -228,8 +233,9 @@ class _LinkStep:
         if pairs.is_empty():
             return
         number = len(self._slices)
-        again = pairs.filter((pl.col("link_id") < 0) & pl.col("person_id").is_in(list(self._freed)))
-        self._renewed |= dict(again.select("person_id", "crm_id").iter_rows())
+        if self._freed:
+            again = pairs.filter((pl.col("link_id") < 0) & pl.col("person_id").is_in(list(self._freed)))
+            self._renewed |= dict(again.select("person_id", "crm_id").iter_rows())
         self._closed.append(closed_pairs(pairs, entity))
         self._staging.write(f"pairs.{entity.value}.{number}", pairs)
         self._slices.append((entity.value, number))

@@ -120,7 +120,7 @@ class Successors:
             born = contacts.filter(pl.col("origin").is_not_null()).sort("id")
             for contact, lead in born.select("id", "origin").iter_rows():
                 named.setdefault(lead, []).append(contact)
-        if leads.height:
+        if (leads["@state"] == QUALIFIED).any():  # only these name a contact
             # A merge points leads to the contact that is left; the one born from a lead says more of where it went.
             into = leads.filter(pl.col("@contact").is_not_null())
             for lead, contact in into.select("id", "@contact").iter_rows():
@@ -135,6 +135,8 @@ class Successors:
 
     def _contacts_of(self, leads: Sequence[str]) -> list[tuple[str, str]]:
         """(contact, lead) for leads whose contact this run did not bring, for whatever reason."""
+        if not leads:
+            return []
         columns = record_columns(self._schema, Entity.CONTACT, self._reference)
         names = [ORIGIN, *filter(None, [reference_column(self._schema, self._reference)])]
         found: list[tuple[str, str]] = []
@@ -148,6 +150,8 @@ class Successors:
     def _beyond(self, ends: Mapping[str, Entity]) -> dict[str, Successor]:
         """Successors of successors: of records read now, and of those that ended in an earlier run."""
         more: dict[str, Successor] = {}
+        if not ends:
+            return more
         for entity in Entity:
             mine = [crm_id for crm_id, kind in ends.items() if kind is entity]
             for crm_id, facts in self.read(entity, mine).items():

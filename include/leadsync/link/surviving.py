@@ -14,7 +14,7 @@ from include.leadsync.context import Engine
 from include.leadsync.extract.feed import OVERWRITTEN_SCHEMA
 from include.leadsync.link.carrying import PENDING, handed_over
 from include.leadsync.model import Entity, FieldMap, Flow
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.state import Links
 
@@ -32,19 +32,19 @@ class Survivors:
     ) -> None:
         """`ended`: stored links of the records, with `person_id` of the one that is left in the end."""
         self._store, self._schema = Links(engine.store), schema
-        self._layouts = self._store.layouts()
         self.carried = no_rows(OVERWRITTEN_SCHEMA)
         self.links: dict[Entity, set[int]] = {entity: set() for entity in Entity}
         self.bases: dict[Entity, pl.DataFrame] = {}
         if not ended:
             return
+        self._layouts = self._store.layouts()
         waiting = [self._changed(entity, rows[entity], ended) for entity in Entity]
         self._carry(pl.concat([no_rows(PENDING), *waiting]), engine)
 
     def _changed(self, entity: Entity, rows: pl.DataFrame, ended: Sequence[Row]) -> pl.DataFrame:
         """What the records of one entity show and their link did not know."""
-        schema: pl.DataFrame = pl.from_arrow(self._store.by_id([]))  # type: ignore[assignment]
-        links = pl.DataFrame([row for row in ended if row["entity"] == entity], schema=schema.schema)
+        schema = frame_of(self._store.by_id([])).schema
+        links = pl.DataFrame([row for row in ended if row["entity"] == entity], schema=schema)
         field_map = self._schema.map(entity)
         names = field_map.names
         wide = refresh(decode_links(links, self._layouts, names), rows, "crm_id", "id", "c", names)
@@ -54,7 +54,7 @@ class Survivors:
 
     def _carry(self, waiting: pl.DataFrame, engine: Engine) -> None:
         persons = waiting["person_id"].unique().to_list()
-        links: pl.DataFrame = pl.from_arrow(self._store.by_person(persons))  # type: ignore[assignment]
+        links = frame_of(self._store.by_person(persons))
         by_person = dict(links.select("person_id", "link_id").iter_rows())
         pairs = waiting.select("link_id", "person_id").unique().iter_rows()
         kept = {link_id: by_person[person] for link_id, person in pairs if person in by_person}

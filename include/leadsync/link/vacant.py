@@ -20,10 +20,12 @@ class Vacant:
 
     def __init__(self, engine: Engine, deleted: pl.DataFrame, besides: Collection[int]) -> None:
         """`deleted`: events of `removed_persons`. `besides`: links whose records go on, or go away, otherwise."""
-        gone = (pl.col("kind") == "person_deleted") & ~pl.col("link_id").is_in(list(besides))
-        left = deleted.filter(gone & pl.col("crm_id").is_not_null() & pl.lit(not Eraser(engine).enabled))
-        self._left: list[tuple[str, int]] = left.select("crm_id", "link_id").rows()  # also those that ended before
+        self._left: list[tuple[str, int]] = []
         self._taken: set[int] = set()
+        if deleted.height and not Eraser(engine).enabled:
+            gone = (pl.col("kind") == "person_deleted") & ~pl.col("link_id").is_in(list(besides))
+            left = deleted.filter(gone & pl.col("crm_id").is_not_null())
+            self._left = left.select("crm_id", "link_id").rows()  # also those that ended before
 
     @property
     def link_ids(self) -> Collection[int]:
