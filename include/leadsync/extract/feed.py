@@ -60,22 +60,36 @@ def explain(rows: pl.DataFrame, echoes: pl.DataFrame, fields: dict[str, SyncFiel
     if rows.is_empty():
         return Explained([], no_rows(OVERWRITTEN_SCHEMA), no_rows(MATCHED_SCHEMA), no_rows(OPT_OUTS_SCHEMA))
     changes = _canonical(rows.filter(pl.col("field").is_in(list(fields))), fields)
+    own = _own(changes, echoes)
+    foreign = changes.join(own.select("guid"), on="guid", how="anti") if own.height else changes
+    opt_outs = _opt_outs(changes, own, [name for name, field in fields.items() if field.rule.consent])
+    matched = own.select("person_id", "field", "op_id")
+    return Explained(sorted(set(foreign["person_id"].to_list())), _overwritten(own), matched, opt_outs)
+
+
+def _own(changes: pl.DataFrame, echoes: pl.DataFrame) -> pl.DataFrame:
+    """Changes that a write of ours explains, each by another one, with what its echo says."""
     expected = echoes.select("person_id", "field", "before", "after", "written_at", "op_id")
     candidates = changes.join(
         expected, left_on=["person_id", "field", "new"], right_on=["person_id", "field", "after"], nulls_equal=True
     ).filter(pl.col("at") >= pl.col("written_at") - CLOCK_SKEW)
-    own = (
+    if candidates.is_empty():
+        return candidates
+    return (
         candidates.sort("at", "guid")
         .unique(["person_id", "field", "op_id"], keep="first", maintain_order=True)
         .unique("guid", keep="first", maintain_order=True)
     )
+
+
+def _overwritten(own: pl.DataFrame) -> pl.DataFrame:
+    """`OVERWRITTEN_SCHEMA`: what our writes found changed since it was read."""
+    if own.is_empty():
+        return no_rows(OVERWRITTEN_SCHEMA)
     lost = own.filter(pl.col("old").ne_missing(pl.col("before")) & pl.col("old").ne_missing(pl.col("new")))
-    overwritten = lost.select(
+    return lost.select(
         "person_id", "field", "before", pl.col("old").alias("value"), pl.col("new").alias("after"), "op_id", "at"
     ).cast(OVERWRITTEN_SCHEMA)
-    foreign = changes.join(own.select("guid"), on="guid", how="anti")["person_id"].unique().sort().to_list()
-    opt_outs = _opt_outs(changes, own, [name for name, field in fields.items() if field.rule.consent])
-    return Explained(foreign, overwritten, own.select("person_id", "field", "op_id"), opt_outs)
 
 
 def _opt_outs(changes: pl.DataFrame, own: pl.DataFrame, consent: list[str]) -> pl.DataFrame:
@@ -83,9 +97,10 @@ def _opt_outs(changes: pl.DataFrame, own: pl.DataFrame, consent: list[str]) -> p
 
     Which of two lifts is ours cannot be told when they are close together; then the opt-out stands.
     """
-    ordered = changes.filter(pl.col("field").is_in(consent)).sort("at", maintain_order=True).with_row_index("place")
-    if ordered.is_empty():
+    consents = changes.filter(pl.col("field").is_in(consent))
+    if consents.is_empty():
         return no_rows(OPT_OUTS_SCHEMA)
+    ordered = consents.sort("at", maintain_order=True).with_row_index("place")
     key = ["person_id", "field"]
     out = ordered.filter(pl.col("new") == "true").join(own.select("guid"), on="guid", how="anti")
     out = out.unique(key, keep="last", maintain_order=True).select(*key, pl.col("place").alias("_out"), "at")

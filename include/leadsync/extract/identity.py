@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.leadsync.fields import Wire, canonical_rows, row_hash
 from include.leadsync.model import Entity
@@ -60,33 +61,39 @@ def canonical_records(raw: pa.Table, schema: Schema, entity: Entity, reference: 
     """Records as read → `IDENTITY_SCHEMA` without link_id, then the fields in canonical form; each once."""
     field_map = schema.map(entity)
     frame = frame_of(canonical_rows(raw, field_map))
-    contact = entity is Entity.CONTACT
-    named = reference_column(schema, reference) if contact else None
-    origin = _text(raw, ORIGIN) if contact else _text(raw, "")
-    if named:  # a text may have braces around the id, or say something else altogether
-        of_its_own = _text(raw, named).str.extract(_GUID)
-        origin = pl.select(pl.coalesce(origin, of_its_own)).to_series()
-    merged = _column(raw, MERGED, pl.Boolean).fill_null(value=False)
-    state = _column(raw, STATE, pl.Int64)
-    nothing = _text(raw, "")
-    qualified = _text(raw, CONTACT).zip_with((state == QUALIFIED).fill_null(value=False), nothing)
-    master = _text(raw, MASTER).zip_with(merged, nothing)
+    merged = pc.fill_null(_column(raw, MERGED, pa.bool_()), fill_value=False)
+    state = _column(raw, STATE, pa.int64())
+    qualified = pc.fill_null(pc.equal(state, QUALIFIED), fill_value=False)
+    nothing = pa.nulls(raw.num_rows, pa.string())
+    origin = pl.Series(nothing)
+    if entity is Entity.CONTACT:
+        origin = _origin(raw, reference_column(schema, reference))
     return frame.with_columns(
         pl.Series("hash", row_hash(frame, field_map.names), dtype=pl.Int64),
-        origin.str.to_lowercase().alias("origin"),
+        origin.alias("origin"),
         schema.filters[entity].allows_rows(raw).alias("allowed"),
-        state.alias("@state"),
-        merged.alias("@merged"),
-        master.alias("@master"),
-        qualified.alias("@contact"),
+        pl.Series("@state", state),
+        pl.Series("@merged", merged),
+        pl.Series("@master", pc.if_else(merged, _text(raw, MASTER), nothing)),
+        pl.Series("@contact", pc.if_else(qualified, _text(raw, CONTACT), nothing)),
         schema.partitions[entity].of_rows(raw).alias(PLACE),
     ).unique("id", keep="last", maintain_order=True)
 
 
-def _column(raw: pa.Table, name: str, dtype: type[pl.DataType]) -> pl.Series:
-    values = raw[name].combine_chunks() if name in raw.column_names else pa.nulls(raw.num_rows)
-    return pl.Series(name, values).cast(dtype)
+def _origin(raw: pa.Table, named: str | None) -> pl.Series:
+    """The lead that contacts came from: their own look-up, or else the configured column says it."""
+    origin = pl.Series(_text(raw, ORIGIN))
+    if named:  # a text may have braces around the id, or say something else altogether
+        of_its_own = pl.Series(_text(raw, named)).str.extract(_GUID)
+        origin = pl.select(pl.coalesce(origin, of_its_own)).to_series()
+    return origin.str.to_lowercase()
 
 
-def _text(raw: pa.Table, name: str) -> pl.Series:
-    return _column(raw, name, pl.String)
+def _column(raw: pa.Table, name: str, kind: pa.DataType) -> pa.Array:
+    if name not in raw.column_names:
+        return pa.nulls(raw.num_rows, kind)
+    return raw[name].combine_chunks().cast(kind)
+
+
+def _text(raw: pa.Table, name: str) -> pa.Array:
+    return _column(raw, name, pa.string())

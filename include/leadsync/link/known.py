@@ -32,21 +32,26 @@ def known_pairs(
     wide = decode_links(links, layouts, field_map.layout_names)
     wide = refresh(wide, rows, "crm_id", "id", "c", names)
     wide = refresh(wide, persons, "person_id", "id", "p", names)
-    seen_hash = row_hash(side_values(wide, "p", names), names)
-    unchanged = ((pl.Series(seen_hash) == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())).fill_null(
-        value=False
-    )
     record = _said(wide, "crm_id", rows, ["etag", "@state", "allowed"])
     person = _said(wide, "person_id", persons, [*SYSTEM, "sys_allowed"])
     status = _filtered(wide, record["allowed"], person["sys_allowed"])
     turned = (status == LinkStatus.SUSPENDED) != (wide["status"] == LinkStatus.SUSPENDED)
-    keep = wide["c_fresh"] | (wide["p_fresh"] & ~unchanged) | turned | wide["link_id"].is_in(list(forced))
+    keep = wide["c_fresh"] | _person_changed(wide, names) | turned | wide["link_id"].is_in(list(forced))
     fixed = wide.with_columns(status, *_beside(wide, record, person), pl.lit(int(lane)).alias("lane"))
     empty = pl.col("create").eq_missing("person") & ~pl.col("c_fresh")  # gone before its person could be made
     value_columns = [
         name for name in fixed.columns if name[:2] in {"b.", "n.", "p.", "c."} or name[:3] in {"ps.", "cs."}
     ]
     return fixed.filter(keep & ~empty)[[*PAIR_SCHEMA, *value_columns]].cast(PAIR_SCHEMA)  # type: ignore[arg-type]
+
+
+def _person_changed(wide: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+    """Pairs whose person was read and does not show what it showed last."""
+    if not wide["p_fresh"].any():
+        return wide["p_fresh"]
+    shown = pl.Series(row_hash(side_values(wide, "p", names), names))
+    unchanged = (shown == wide["person_hash"]) & (wide["hash_tag"] == hash_tag())
+    return wide["p_fresh"] & ~unchanged.fill_null(value=False)
 
 
 def _said(wide: pl.DataFrame, key: str, fresh: pl.DataFrame, columns: list[str]) -> pl.DataFrame:

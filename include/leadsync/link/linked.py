@@ -52,7 +52,8 @@ class LinkedPairs:
         self._people, self._fates, self._links = people, fates, Links(engine.store)
         staging = engine.staging(run)
         self._raw_persons = raw_persons
-        self._by_person = frame_of(self._links.by_person(raw_persons["id"].to_pylist()))
+        found = self._links.by_person(raw_persons["id"].to_pylist())
+        self._by_person = frame_of(found.select(["link_id", "entity", "person_id"]))
         self._selection = staging.read("selection")
         # Persons that others were merged into may have taken over values, also in the fields that are ours.
         self._told = [*_persons(staging, "overwritten", "opt_outs"), *fates.survivors.values()]
