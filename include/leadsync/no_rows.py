@@ -28,11 +28,6 @@ def left_joined(frame: pl.DataFrame, others: pl.DataFrame, on: str) -> pl.DataFr
     return frame.join(others, on=on, how="left", maintain_order="left")
 
 
-@lru_cache(maxsize=256)
-def _made_arrow(columns: tuple[tuple[str, pl.DataType], ...]) -> pa.Table:
-    return pl.DataFrame(schema=list(columns)).to_arrow()
-
-
 def frame_from(rows: Sequence[tuple[object, ...]], schema: Mapping[str, _Type]) -> pl.DataFrame:
     """Rows as a table; they may be none."""
     return pl.DataFrame(rows, schema=schema, orient="row") if rows else no_rows(schema)
@@ -56,3 +51,8 @@ def _converted(table: pa.Table) -> pl.DataFrame:
 @lru_cache(maxsize=256)
 def _made(columns: tuple[tuple[str, _Type], ...]) -> pl.DataFrame:
     return pl.DataFrame(schema=list(columns))
+
+
+@lru_cache(maxsize=256)
+def _made_arrow(columns: tuple[tuple[str, pl.DataType], ...]) -> pa.Table:
+    return pl.DataFrame(schema=list(columns)).to_arrow()

@@ -10,6 +10,7 @@ from include.leadsync.baseline import decode_links, refresh, side_values
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.link.frames import PAIR_SCHEMA, SYSTEM
 from include.leadsync.model import FieldMap, FieldType, Lane, LinkStatus
+from include.leadsync.no_rows import left_joined
 
 
 def known_pairs(
@@ -56,8 +57,7 @@ def _person_changed(wide: pl.DataFrame, names: Sequence[str]) -> pl.Series:
 
 def _said(wide: pl.DataFrame, key: str, fresh: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """What freshly read records say of themselves, row by row beside the pairs; null for those that were not read."""
-    told = fresh.select(pl.col("id").alias(key), *columns)
-    return wide.select(key).join(told, on=key, how="left", maintain_order="left")
+    return left_joined(wide.select(key), fresh.select(pl.col("id").alias(key), *columns), key)
 
 
 def _beside(wide: pl.DataFrame, record: pl.DataFrame, person: pl.DataFrame) -> list[pl.Series | pl.Expr]:
