@@ -42,7 +42,8 @@ DECISION_SCHEMA = {
 }
 """One row per field of a pair that differs from its baseline; `row` is the pair's position."""
 
-_FEW = 1000
+FEW = 1000
+"""Rows of which it is asked at once, field by field, whether anything differs at all."""
 _OUT, _IN = Direction.OUTBOUND.value, Direction.INBOUND.value
 _BY_TYPE = {Entity.LEAD: (System.MARKETO, "R40"), Entity.CONTACT: (System.DYNAMICS, "R41")}
 
@@ -62,7 +63,7 @@ def merge(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | None = 
 
 def _decisions(pairs: pl.DataFrame, field_map: FieldMap, first_link: System | None) -> Iterator[pl.DataFrame]:
     columns = set(pairs.columns)
-    fields = [field for field in field_map.fields if pairs.height > _FEW or _differs(pairs, field.name, columns)]
+    fields = [field for field in field_map.fields if pairs.height > FEW or _differs(pairs, field.name, columns)]
     if not fields:
         return
     # All fields in one query: polars spreads them over the cores.

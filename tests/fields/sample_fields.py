@@ -37,6 +37,11 @@ def many(each: st.SearchStrategy[Value]) -> st.SearchStrategy[list[Value]]:
     return st.integers(1, 40).flatmap(lambda length: st.lists(each, min_size=length, max_size=length))
 
 
+def few_and_many(values: list[Value]) -> list[list[Value]]:
+    """The values as they are, and so often in a row that they are read as a long column."""
+    return [values, values * (40 // len(values) + 1)]
+
+
 RATING = (Option(1, "Hot"), Option(2, "Warm", ("lukewarm",)), Option(3, "Cold"))
 AWKWARD = (
     Option(1, "2"),

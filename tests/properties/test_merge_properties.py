@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.leadsync.merge import merge
+from include.leadsync.merge import FEW, merge
 from include.leadsync.model import Entity, FieldMap, Flow, SyncField, Winner
 from tests.engine.maps import consent_field, text_field
 from tests.engine.oracle import decide
@@ -52,6 +52,20 @@ def test_every_cell_is_decided_as_the_rules_say(
             if decided is not None:
                 want[row] = tuple(decided)
         assert got == want, field.name
+
+
+@settings(max_examples=20)
+@given(st.lists(CELLS, min_size=1, max_size=30), st.sampled_from(list(Entity)))
+def test_many_rows_are_decided_as_few(
+    cells: list[tuple[str | None, str | None, str | None, bool]], entity: Entity
+) -> None:
+    field_map = FieldMap(entity, tuple(fields(entity)))
+    few = pl.DataFrame([column for field in field_map.fields for column in frame(field.name, cells)])
+    copies = FEW // few.height + 1
+    found = merge(pl.concat([few] * copies), field_map).sort("row", "field")
+    once = merge(few, field_map)
+    rows = [once.with_columns((pl.col("row") + copy * few.height).cast(pl.UInt32)) for copy in range(copies)]
+    assert found.equals(pl.concat(rows).sort("row", "field"))
 
 
 @given(st.lists(CELLS, min_size=1, max_size=30), st.sampled_from(list(Entity)))
