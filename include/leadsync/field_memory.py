@@ -20,6 +20,7 @@ from include.leadsync.state import (
     ActivityLog,
     FieldJob,
     FieldJobs,
+    Layouts,
     Links,
     Outbox,
     StateStore,
@@ -106,7 +107,7 @@ class _Changes:
         """Fields that links have a baseline of, from a time when nobody kept this table."""
         links = Links(self._store)
         newest = links.after(self._entity, 0, 1, tx=self._tx)
-        layouts = links.layouts(self._tx)
+        layouts = Layouts(self._store).all(self._tx)
         return {name for number in newest["layout_id"].to_pylist() for name in layouts.get(number, ())}
 
     def _begins(self, name: str, shape: str, before: set[str], *, first: bool) -> bool:

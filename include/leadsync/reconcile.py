@@ -29,7 +29,7 @@ from include.leadsync.model import Entity, FieldMap, LinkStatus
 from include.leadsync.no_rows import no_rows
 from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema, staged_schema
-from include.leadsync.state import Cursors, Links
+from include.leadsync.state import Cursors, Layouts, Links
 
 KIND = "reconcile"
 TWINS = "twins"
@@ -53,7 +53,7 @@ class _Compare:
     def __init__(self, engine: Engine, run: RunRequest, schema: Schema) -> None:
         self._engine, self._run, self._schema = engine, run, schema
         self._links, self._people = Links(engine.store), People(engine, schema)
-        self._layouts = self._links.layouts()
+        self._layouts = Layouts(engine.store).all()
         self._counts = {"links": 0, "records": 0, "persons": 0}
         self._chosen: list[pl.DataFrame] = [no_rows(_SUSPECT)]
         self._number = 0

@@ -14,7 +14,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from include.leadsync.clock import SystemClock
-from include.leadsync.state import Links, StateStore
+from include.leadsync.state import Layouts, Links, StateStore
 from scripts.bench.figures import Bar, Figure, ratio
 from scripts.bench.timing import interleaved, medians
 
@@ -89,7 +89,7 @@ def _bare_change(connection: sqlite3.Connection, changed: pa.Table) -> None:
 
 def _fill(store: StateStore, links: int) -> None:
     api = Links(store)
-    layout = api.layout("lead", [(f"field{number:02}", "string") for number in range(_FIELDS)])
+    layout = Layouts(store).id_of("lead", [(f"field{number:02}", "string") for number in range(_FIELDS)])
     base = _base("before")
     for start in range(1, links + 1, _INSERT_AT_ONCE):
         numbers = list(range(start, min(start + _INSERT_AT_ONCE, links + 1)))

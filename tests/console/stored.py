@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from include.leadsync.clock import FakeClock
 from include.leadsync.model import DynamicsAttribute, Entity, MarketoField
-from include.leadsync.state import ActivityLog, Ledger, Links, Metadata, Outbox, Requests, Runs, StateStore
+from include.leadsync.state import ActivityLog, Layouts, Ledger, Links, Metadata, Outbox, Requests, Runs, StateStore
 from tests.state.rows import guid
 
 HELD = "00112233445566aa"
@@ -34,7 +34,7 @@ def make_store(path: Path) -> None:
 def fill(store: StateStore) -> None:
     """See `make_store`."""
     links = Links(store)
-    layout = links.layout("lead", [("email", "email"), ("title", "string"), ("phone", "phone")])
+    layout = Layouts(store).id_of("lead", [("email", "email"), ("title", "string"), ("phone", "phone")])
     rows: list[dict[str, Any]] = [
         {"entity": "lead", "person_id": number, "crm_id": guid(number), "status": "active", "layout_id": layout}
         | {"base": json.dumps({"v": [f"p{number}@example.com", "old", None]})}

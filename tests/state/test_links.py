@@ -186,17 +186,6 @@ def test_every_live_link_is_on_one_page(store: StateStore) -> None:
     assert pages == [ids[:3], ids[4:]]
 
 
-def test_a_layout_is_stored_once_and_a_changed_map_is_a_new_row(store: StateStore) -> None:
-    links = Links(store)
-    first = links.layout("lead", [("email", "email"), ("näme", "string")])
-    assert links.layout("lead", [("email", "email"), ("näme", "string")]) == first
-    swapped = links.layout("lead", [("näme", "string"), ("email", "email")])
-    other = links.layout("contact", [("email", "email"), ("näme", "string")])
-    assert len({first, swapped, other}) == 3
-    assert links.layouts()[first] == ["email", "näme"]
-    assert links.layouts()[swapped] == ["näme", "email"]
-
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=8))
 def test_any_text_comes_back_as_it_was_stored(store: StateStore, texts: list[str | None]) -> None:

@@ -25,7 +25,7 @@ from include.leadsync.merge import merge
 from include.leadsync.model import Direction, Entity, FieldMap, LinkStatus, SyncField, System
 from include.leadsync.no_rows import no_rows
 from include.leadsync.plan.refresh import refreshed
-from include.leadsync.state import Links, StateStore
+from include.leadsync.state import Layouts, Links, StateStore
 from include.leadsync.state.schema import activity, link
 from include.leadsync.state.store import fetch
 
@@ -122,7 +122,7 @@ def of_synced(store: StateStore, change: MapChange) -> dict[str, Any]:
     """
     entity, name = change.entity, change.name
     links = _spread(store, entity, _STORED_SAMPLE)
-    wide = decode_links(links, Links(store).layouts(), [name])
+    wide = decode_links(links, Layouts(store).all(), [name])
     both = [pl.col(f"{side}.{name}") for side in "pc"]
     with_value = wide.filter(pl.any_horizontal(one.is_not_null() for one in both)).height
     found = collisions(store, Wanted(field=name, entity=entity.value)).rows

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from include.leadsync.baseline import open_base
 from include.leadsync.console.asking import LARGEST
-from include.leadsync.state import Links, StateStore, Transaction
+from include.leadsync.state import Layouts, StateStore, Transaction
 from include.leadsync.state.arrow import to_micros
 from include.leadsync.state.schema import LIVE, OPEN, activity, ledger, link, operation, request
 from include.leadsync.state.store import fetch
@@ -87,7 +87,7 @@ def sides(store: StateStore, row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _layout(store: StateStore, row: Mapping[str, Any]) -> list[str]:
-    return Links(store).layouts().get(row["layout_id"] or 0, [])
+    return Layouts(store).all().get(row["layout_id"] or 0, [])
 
 
 def timeline(

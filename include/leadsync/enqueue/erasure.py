@@ -12,7 +12,7 @@ from include.leadsync.baseline import open_base
 from include.leadsync.context import Engine
 from include.leadsync.erasing import Eraser
 from include.leadsync.model import LinkStatus
-from include.leadsync.state import Erasures, Links, PersonMerges, Transaction
+from include.leadsync.state import Erasures, Layouts, Links, PersonMerges, Transaction
 from include.leadsync.state.links import HISTORY
 
 _EMAIL = "email"
@@ -31,7 +31,7 @@ def erase(engine: Engine, link_ids: Sequence[int], tx: Transaction) -> None:
     persons = {row["person_id"] for row in rows if row["person_id"] is not None}
     losers = PersonMerges(engine.store).losers(persons, tx)  # the same human being
     rows += links.by_person(sorted(losers), tx, statuses=HISTORY).to_pylist() if losers else []
-    layouts = links.layouts(tx)
+    layouts = Layouts(engine.store).all(tx)
     known = [(row["crm_id"], email) for row in rows for email in _emails(row, layouts)]
     eraser.remember(known, tx)
     Erasures(engine.store).forget([row["link_id"] for row in rows], sorted(persons | losers), tx)
@@ -48,7 +48,7 @@ def welcome(engine: Engine, stored: pa.Table, tx: Transaction) -> None:
     eraser = Eraser(engine)
     if not eraser.enabled:
         return
-    layouts = Links(engine.store).layouts(tx)
+    layouts = Layouts(engine.store).all(tx)
     rows = [row for row in stored.to_pylist() if row["person_id"] is not None]
     eraser.welcome([(row["crm_id"], email) for row in rows for email in _emails(row, layouts)], tx)
 

@@ -38,6 +38,7 @@ from include.leadsync.state import (
     ActivityLog,
     Cursors,
     Echoes,
+    Layouts,
     Ledger,
     Links,
     Outbox,
@@ -134,7 +135,7 @@ class _Enqueue:
         ledgers: list[pl.DataFrame] = []
         for entity, number in slices(self._engine, self._run):
             field_map = self._schema.map(entity)
-            layout = self._links.layout(entity, field_map.layout, tx)
+            layout = Layouts(self._store).id_of(entity, field_map.layout, tx)
             pairs = self._staging.read(f"pairs.{entity.value}.{number}")
             decisions = self._staging.read(f"decisions.{entity.value}.{number}")
             rows = link_rows(pairs, decisions, field_map, layout, self._now)
@@ -156,7 +157,8 @@ class _Enqueue:
         for entity, field_map in self._schema.maps.items():
             name = f"survivor_bases.{entity.value}"
             if self._staging.exists(name) and (bases := self._staging.read(name)).height:
-                layout = self._links.layout(entity, [(f.name, f.rule.type.value) for f in field_map.fields], tx)
+                fields = [(f.name, f.rule.type.value) for f in field_map.fields]
+                layout = Layouts(self._store).id_of(entity, fields, tx)
                 nothing = [pl.lit(None, pl.String).alias(column) for column in ("crm_side", "crm_open")]
                 known = bases.select("link_id", encode_base(bases, field_map.names), pl.lit(layout).alias("layout_id"))
                 self._links.update(to_arrow(known.with_columns(*nothing)), tx)

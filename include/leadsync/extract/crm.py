@@ -30,7 +30,7 @@ from include.leadsync.no_rows import frame_of
 from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema, current_schema, stage_schema, staged_schema
 from include.leadsync.staging import Staging
-from include.leadsync.state import Cursors, Links
+from include.leadsync.state import Cursors, Layouts, Links
 from include.leadsync.turn import take_turn
 
 _SEEN = pa.schema([("link_id", pa.int64()), ("etag", pa.string())])
@@ -186,7 +186,7 @@ class CrmReader:
         links = frame_of(self._links.by_crm(rows["id"].to_list()))
         kept = ("link_id", "status", "crm_id", "crm_hash", "crm_etag", "hash_tag", "dirty", "crm_state", "version")
         known = links.select(*kept)
-        as_before = unchanged_under_older_map(rows, links, self._links.layouts(), self._map)
+        as_before = unchanged_under_older_map(rows, links, Layouts(self._engine.store).all(), self._map)
         joined = rows.join(known, left_on="id", right_on="crm_id", how="left", maintain_order="left")
         same = (
             (

@@ -20,7 +20,7 @@ from include.leadsync.link.resolution import Move
 from include.leadsync.model import Entity, FieldMap, Flow, LinkStatus
 from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.schema import Schema
-from include.leadsync.state import Links
+from include.leadsync.state import Layouts, Links
 
 PENDING = {"link_id": pl.Int64, "person_id": pl.Int64, "field": pl.String, "value": pl.String}
 CARRIED = "carried:"
@@ -94,7 +94,7 @@ def hand_over(engine: Engine, schema: Schema, people: People, fates: Fates) -> t
     if not targets:
         return nothing, []
     store = Links(engine.store)
-    layouts = store.layouts()
+    layouts = Layouts(engine.store).all()
     links = frame_of(store.by_id(sorted(targets)))
     links = links.filter(pl.col("status") != LinkStatus.SUSPENDED)  # what waits behind a filter goes nowhere
     raw = people.by_id(links["person_id"].drop_nulls().to_list())

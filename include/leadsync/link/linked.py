@@ -21,7 +21,7 @@ from include.leadsync.model import Entity, Lane, LinkStatus
 from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.schema import Schema
 from include.leadsync.staging import Staging
-from include.leadsync.state import Links
+from include.leadsync.state import Layouts, Links
 
 SLICE = 50_000
 """Pairs held in memory at once; each slice is a staged dataset of its own."""
@@ -76,7 +76,7 @@ class LinkedPairs:
             chosen = chosen.filter((pl.col("entity") == entity.value) & pl.col("link_id").is_not_null())
             forced |= set(chosen["link_id"].to_list())
         link_ids = sorted({*rows["link_id"].to_list(), *of_entity, *chosen["link_id"].to_list(), *changed})
-        layouts = self._links.layouts() if link_ids else {}
+        layouts = Layouts(self._engine.store).all() if link_ids else {}
         for start in range(0, len(link_ids), SLICE):
             links = frame_of(self._links.by_id(link_ids[start : start + SLICE]))
             links = self._fates.links(self._still_there(links, chosen))

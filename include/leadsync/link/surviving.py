@@ -16,7 +16,7 @@ from include.leadsync.link.carrying import PENDING, handed_over
 from include.leadsync.model import Entity, FieldMap, Flow
 from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.schema import Schema
-from include.leadsync.state import Links
+from include.leadsync.state import Layouts, Links
 
 Row = Mapping[str, object]
 
@@ -37,7 +37,7 @@ class Survivors:
         self.bases: dict[Entity, pl.DataFrame] = {}
         if not ended:
             return
-        self._layouts = self._store.layouts()
+        self._layouts = Layouts(engine.store).all()
         waiting = [self._changed(entity, rows[entity], ended) for entity in Entity]
         self._carry(pl.concat([no_rows(PENDING), *waiting]), engine)
 

@@ -19,7 +19,7 @@ from include.leadsync.load.outcome import Fate, Outcome
 from include.leadsync.model import STANDING, Entity, OperationKind, OperationState
 from include.leadsync.requests.answers import Answer, answer
 from include.leadsync.schema import Schema
-from include.leadsync.state import ActivityLog, Echoes, Lease, Leases, Ledger, Links, Outbox, Transaction
+from include.leadsync.state import ActivityLog, Echoes, Layouts, Lease, Leases, Ledger, Links, Outbox, Transaction
 
 _STATES = {
     Fate.DONE: OperationState.DONE,
@@ -81,7 +81,7 @@ class Settling:
         written = [o for o in done if o.operation.link_id in rows and o.operation.kind not in STANDING]
         elsewhere = {o.operation.link_id for o in written if _went_on(rows[o.operation.link_id], o)}
         links.set_dirty(sorted(elsewhere), "written to the record it had before", tx)
-        layouts = links.layouts(tx)
+        layouts = Layouts(self.engine.store).all(tx)
         states: dict[int, LinkState] = {}
         for outcome in written:
             row = rows[outcome.operation.link_id]
@@ -100,7 +100,7 @@ class Settling:
     def _link_rows(self, entity: Entity, states: list[LinkState], tx: Transaction) -> pa.Table:
         field_map = self.schema.map(entity)
         names = field_map.names
-        layout = Links(self.engine.store).layout(entity, field_map.layout, tx)
+        layout = Layouts(self.engine.store).id_of(entity, field_map.layout, tx)
         digests = _hashes([state.seen(side) for side in ("person", "crm") for state in states], names)
         hashes = {"person": digests[: len(states)], "crm": digests[len(states) :]}
         rows: list[dict[str, Any]] = []

@@ -12,6 +12,7 @@ from include.leadsync.state.echoes import Echoes, SeenActivities
 from include.leadsync.state.erasures import Erasures
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.fields import FieldJob, FieldJobs, SyncedField, SyncedFields
+from include.leadsync.state.layouts import Layouts
 from include.leadsync.state.leases import WRITER, Lease, Leases
 from include.leadsync.state.ledger import Ledger
 from include.leadsync.state.links import Links
@@ -35,6 +36,7 @@ __all__ = [
     "Erasures",
     "FieldJob",
     "FieldJobs",
+    "Layouts",
     "Lease",
     "Leases",
     "Ledger",

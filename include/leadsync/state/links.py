@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from include.leadsync.state.arrow import conform, empty_table, filled, with_all_
 from include.leadsync.state.column_kinds import MOMENT, NUMBER
 from include.leadsync.state.errors import LinkTaken
 from include.leadsync.state.link_counts import LinkCounts
-from include.leadsync.state.schema import LIVE, layout, link, synced_field
+from include.leadsync.state.schema import LIVE, link
 from include.leadsync.state.statements import Prepared, among
 from include.leadsync.state.store import StateStore, Transaction, fetch, is_writing
 
@@ -41,13 +39,6 @@ _DIRTY = Prepared(
     .limit(sa.bindparam("most", type_=sa.Integer()))
 )
 _SET_DIRTY = Prepared(sa.update(link).where(among(link.c.link_id, "link_ids")).values(dirty=sa.bindparam("reason")))
-_LAYOUTS = Prepared(sa.select(layout.c.layout_id, layout.c.entity, layout.c.fields_json))
-_LAYOUT = Prepared(sa.select(layout.c.layout_id).where(layout.c.digest == sa.bindparam("of_digest")))
-_BEGUN_AGAIN = Prepared(
-    sa.select(synced_field.c.entity, synced_field.c.name, synced_field.c.generation).where(
-        synced_field.c.generation > 1
-    )
-)
 _VERSIONS = Prepared(
     sa.select(link.c.link_id, link.c.version)
     .where(among(link.c.link_id, "link_ids"))
@@ -274,37 +265,6 @@ class Links:
             last = page["link_id"][-1].as_py()
             yield page
 
-    def layout(self, entity: Entity | str, fields: Sequence[tuple[str, str]], tx: Transaction | None = None) -> int:
-        """The id of a layout: the ordered (field id, type) pairs that a base array of an entity holds."""
-        generations = self._generations(tx)
-        marked = [[name, _marked(kind, generations.get((str(entity), name), 1))] for name, kind in fields]
-        text = json.dumps(marked, ensure_ascii=False, separators=(",", ":"))
-        digest = hashlib.sha256(f"{entity}\n{text}".encode()).hexdigest()
-        known = {"of_digest": digest}
-        with self._store.within(tx) as connection:
-            found = _LAYOUT.value(connection, known)
-            if found is None:
-                row = {"entity": str(entity), "fields_json": text, "digest": digest}
-                self._store.insert_if_absent(connection, layout, row, ("digest",))
-                found = _LAYOUT.value(connection, known)
-        return int(found)
-
-    def layouts(self, tx: Transaction | None = None) -> dict[int, list[str]]:
-        """Field ids of every layout, in order; one of an older generation is named so that nobody asks for it."""
-        with self._store.look(tx) as connection:
-            rows = _LAYOUTS.rows(connection)
-            now = self._generations(connection)
-        return {
-            key: [_current(name, kind, now.get((entity, name), 1)) for name, kind in json.loads(text)]
-            for key, entity, text in rows
-        }
-
-    def _generations(self, tx: Transaction | None) -> dict[tuple[str, str], int]:
-        """Fields that began more than once, by entity and name, with how often."""
-        with self._store.look(tx) as connection:
-            again = _BEGUN_AGAIN.rows(connection)
-        return {(entity, name): generation for entity, name, generation in again}
-
     def after(
         self,
         entity: Entity | str,
@@ -338,12 +298,3 @@ def _lower_guids(rows: pa.Table) -> pa.Table:
     if "crm_id" not in rows.column_names:
         return rows
     return rows.set_column(rows.column_names.index("crm_id"), "crm_id", pc.utf8_lower(rows["crm_id"]))
-
-
-def _marked(kind: str, generation: int) -> str:
-    return kind if generation == 1 else f"{kind}#{generation}"
-
-
-def _current(name: str, kind: str, now: int) -> str:
-    generation = int(kind.partition("#")[2] or 1)
-    return name if generation == now else f"{name}#{generation}"

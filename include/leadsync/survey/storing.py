@@ -15,7 +15,7 @@ from include.leadsync.link.arrivals import CLAIMED_TWICE
 from include.leadsync.model import LinkStatus
 from include.leadsync.plan.first_sync import ACCEPTED, ACCEPTING
 from include.leadsync.schema import current_schema
-from include.leadsync.state import ActivityLog, Cursors, Links, Metadata, Runs, Transaction
+from include.leadsync.state import ActivityLog, Cursors, Layouts, Links, Metadata, Runs, Transaction
 from include.leadsync.survey import matching
 from include.leadsync.survey.run import OUTCOME, fields_of
 from include.leadsync.turn import end_turn, take_turn
@@ -57,7 +57,8 @@ def store(engine: Engine, surveyed: str, run_id: str) -> dict[str, Json]:
         rows = engine.staging(RunRequest(surveyed)).read(f"survey.links.{entity}.{number}")
         with engine.store.begin() as tx:
             new = _without_taken(engine, rows if not behind else _read_afresh(rows), tx)
-            layout = Links(engine.store).layout(entity, [(name, kind) for name, kind in outcome["fields"][entity]], tx)
+            fields = [(name, kind) for name, kind in outcome["fields"][entity]]
+            layout = Layouts(engine.store).id_of(entity, fields, tx)
             new = new.with_columns(
                 pl.when(pl.col("base").is_not_null()).then(pl.lit(layout)).alias("layout_id"),
                 created_run=pl.lit(run_id),
