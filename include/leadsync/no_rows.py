@@ -22,7 +22,10 @@ def to_arrow(frame: pl.DataFrame) -> pa.Table:
 
 
 def left_joined(frame: pl.DataFrame, others: pl.DataFrame, on: str) -> pl.DataFrame:
-    """The rows of `frame` in their order with the columns of the one row of `others` that fits, or nulls."""
+    """The rows of `frame` in their order with the columns of the one row of `others` that fits, or nulls.
+
+    No column but `on` is in both.
+    """
     if others.is_empty():
         return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in others.schema.items() if name != on)
     return frame.join(others, on=on, how="left", maintain_order="left")

@@ -77,7 +77,8 @@ def recover(engine: Engine, run: RunRequest) -> dict[str, Json]:
             _release(engine, run.approve)
     asked_inside = Channels(engine).collect(run) if run.incremental and not run.dry_run else {}
     stage_schema(engine, run, schema)
-    selection, requests = _read_again(engine, run, schema), _requests(engine, run)
+    requests = _requests(engine, run)  # before what is read again leaves its mark: a claim may fail
+    selection = _read_again(engine, run, schema)
     engine.staging(run).write("selection", pl.concat([selection, _asked(requests)]))
     engine.staging(run).write("requests", requests)
     return {

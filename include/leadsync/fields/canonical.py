@@ -76,7 +76,7 @@ def _column(raw: pa.Table, source: str, field: SyncField, system: System) -> pa.
     values = raw.column(source)
     if values.null_count == len(values) and field.rule.type is not FieldType.BOOLEAN:  # as most columns of a few rows
         return pa.nulls(len(values), pa.large_string())
-    if len(values) <= _FEW and not pa.types.is_floating(values.type):
+    if len(values) <= _FEW and not (pa.types.is_floating(values.type) or pa.types.is_temporal(values.type)):
         return pa.array(_one_by_one(values.to_pylist(), field, system), pa.large_string())
     column = pl.Series(source, values)
     if column.dtype.is_float():
