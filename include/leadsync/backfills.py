@@ -18,6 +18,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.field_memory import new_job
 from include.leadsync.logs import logger
 from include.leadsync.model import Entity, LinkStatus
+from include.leadsync.no_rows import frame_of
 from include.leadsync.schema import Schema
 from include.leadsync.state import FieldJob, FieldJobs, Links, StateStore, Transaction
 from include.leadsync.state.fields import OPEN
@@ -76,7 +77,7 @@ def take_stretch(engine: Engine, run: RunRequest, schema: Schema) -> pl.DataFram
     if job is None or not limit:
         return nothing
     among = _in_window(engine, job) if job.window_on else None
-    links: pl.DataFrame = pl.from_arrow(Links(engine.store).after(job.entity, job.position, limit, among))  # type: ignore[assignment]
+    links = frame_of(Links(engine.store).after(job.entity, job.position, limit, among))
     ids = links["link_id"].to_list()
     document = {**asdict(job), "links": ids, "finished": len(ids) < limit}
     engine.staging(run).write_json(DATASET, document)

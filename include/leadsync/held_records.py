@@ -12,7 +12,7 @@ import polars as pl
 from include.leadsync.context import Engine, RunRequest
 from include.leadsync.link.by_email import SEVERAL, UNPLACED
 from include.leadsync.link.frames import SEVERAL_CARRY
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.state import ActivityLog, Metadata
 
 _EVERY = timedelta(hours=1)
@@ -26,7 +26,7 @@ def held_records(engine: Engine, run: RunRequest) -> pl.DataFrame:
     if not run.incremental or run.dry_run:
         return nobody
     codes = (SEVERAL, UNPLACED, SEVERAL_CARRY)
-    waiting: pl.DataFrame = pl.from_arrow(ActivityLog(engine.store).waiting_records(codes, _AT_ONCE))  # type: ignore[assignment]
+    waiting = frame_of(ActivityLog(engine.store).waiting_records(codes, _AT_ONCE))
     if waiting.is_empty():
         return nobody
     kept = Metadata(engine.store)

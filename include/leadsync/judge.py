@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.model import Direction, Entity, OperationKind
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.quiet import is_quiet
 from include.leadsync.schema import staged_schema
 from include.leadsync.validate import ReportSection, render_report, validate_writes
@@ -42,7 +42,7 @@ def validate(engine: Engine, run: RunRequest) -> dict[str, Json]:
         verdicts = validate_writes(writes, field_map, OperationKind(kind), Direction(direction), on_invalid)
         sections.append(ReportSection(Entity(entity), OperationKind(kind), Direction(direction), verdicts))
         if on_invalid == "field":
-            kept: pl.DataFrame = pl.from_arrow(verdicts.accepted(writes).select(["op", "field"]))  # type: ignore[assignment]
+            kept = frame_of(verdicts.accepted(writes).select(["op", "field"]))
             lost = rows.select("op_id", "field").join(
                 kept, left_on=["op_id", "field"], right_on=["op", "field"], how="anti"
             )
@@ -80,7 +80,6 @@ def _closed(plan: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
 
 def _collected(sections: list[ReportSection]) -> tuple[pl.DataFrame, list[str]]:
     refused = [op for section in sections for op in section.verdicts.failed_ops]
-    tables = [pl.from_arrow(section.verdicts.failures) for section in sections if section.verdicts.failures.num_rows]
-    frames = [frame.rename({"op": "op_id"}) for frame in tables if isinstance(frame, pl.DataFrame)]
-    empty = no_rows(FAILURE_SCHEMA)
-    return pl.concat([empty, *(frame.select(list(FAILURE_SCHEMA)) for frame in frames)]), refused
+    found = [section.verdicts.failures for section in sections if section.verdicts.failures.num_rows]
+    failures = [frame_of(table).rename({"op": "op_id"}).select(list(FAILURE_SCHEMA)) for table in found]
+    return pl.concat([no_rows(FAILURE_SCHEMA), *failures]), refused

@@ -1,4 +1,4 @@
-"""Tables without rows: most of a quiet cycle."""
+"""Tables without rows, most of a quiet cycle: made once, and converted and joined without asking polars."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def frame_from(rows: Sequence[tuple[object, ...]], schema: Mapping[str, _Type]) 
     return pl.DataFrame(rows, schema=schema, orient="row") if rows else no_rows(schema)
 
 
-def frame_of(table: pa.Table) -> pl.DataFrame:
-    """A table of Arrow as a frame; those without rows are made once."""
+def frame_of(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
+    """A table of Arrow, or a batch of one, as a frame; those without rows are made once."""
     return _converted(table) if table.num_rows else _empty(table.schema)
 
 
@@ -46,7 +46,7 @@ def _empty(schema: pa.Schema) -> pl.DataFrame:
     return _converted(schema.empty_table())
 
 
-def _converted(table: pa.Table) -> pl.DataFrame:
+def _converted(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
     frame: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
     return frame
 

@@ -26,7 +26,7 @@ from include.leadsync.extract.identity import QUALIFIED, record_columns
 from include.leadsync.fields import hash_tag, row_hash
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, FieldMap, LinkStatus
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema, staged_schema
 from include.leadsync.state import Cursors, Layouts, Links
@@ -132,7 +132,7 @@ class _Compare:
     def _pages(self, entity: Entity) -> Iterator[pl.DataFrame]:
         """Links that stand still: one that is being made or waits to be read afresh is a cycle's affair."""
         for page in self._links.pages(entity, _PAGE):
-            links: pl.DataFrame = pl.from_arrow(page)  # type: ignore[assignment]
+            links = frame_of(page)
             both = pl.col("person_id").is_not_null() & pl.col("crm_id").is_not_null()
             links = links.filter(pl.col("status").is_in(_STANDING) & pl.col("dirty").is_null() & both)
             if not links.is_empty():

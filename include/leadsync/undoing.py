@@ -18,6 +18,7 @@ from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.errors import FixConfiguration
 from include.leadsync.load.outcome import Fate
 from include.leadsync.model import OperationKind
+from include.leadsync.no_rows import frame_of
 from include.leadsync.staging import Staging
 from include.leadsync.state import Ledger, Links, Outbox, Runs
 
@@ -53,7 +54,7 @@ _UNSETTLED = f"^({Fate.UNKNOWN.value} |{Fate.CONFLICT.value} |{APPROVED})"
 
 def stage_undo(engine: Engine, run: RunRequest) -> pl.DataFrame:
     """Stage what `run.undoes` wrote; returns its links: link_id, entity, person_id, crm_id, reason, version."""
-    entries: pl.DataFrame = pl.from_arrow(Ledger(engine.store).of_run(run.undoes or ""))  # type: ignore[assignment]
+    entries = frame_of(Ledger(engine.store).of_run(run.undoes or ""))
     written = entries.filter(pl.col("op_id").is_not_null())
     updates = (pl.col("kind") == OperationKind.UPDATE.value) & pl.col("field").is_not_null()
     cells = (
@@ -72,7 +73,7 @@ def stage_undo(engine: Engine, run: RunRequest) -> pl.DataFrame:
         .select(*_SUBJECT, pl.lit(None, pl.String).alias("field"), "direction", pl.lit(fate).alias("fate"))
         for fate, of_kind in kinds.items()
     ]
-    waiting: pl.DataFrame = pl.from_arrow(Outbox(engine.store).under_way(run.undoes or ""))  # type: ignore[assignment]
+    waiting = frame_of(Outbox(engine.store).under_way(run.undoes or ""))
     waiting = waiting.filter(pl.col("kind") != OperationKind.ACTIVITY.value)
     parts.append(listed(waiting.with_columns(pl.lit(WAITS).alias("fate"))).select(parts[0].columns))
     staging = engine.staging(run)
@@ -92,7 +93,7 @@ def listed(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _selection(engine: Engine, run: RunRequest, link_ids: list[int]) -> pl.DataFrame:
     """Links to be read afresh; not those of which a cycle has to find out first what became of a write."""
-    links: pl.DataFrame = pl.from_arrow(Links(engine.store).by_id(link_ids))  # type: ignore[assignment]
+    links = frame_of(Links(engine.store).by_id(link_ids))
     approved = f"{APPROVED}{run.approve}"
     unsettled = pl.col("dirty").str.contains(_UNSETTLED).fill_null(value=False) & pl.col("dirty").ne_missing(approved)
     engine.staging(run).write_json(BUSY, links.filter(unsettled)["link_id"].to_list())

@@ -23,7 +23,7 @@ from include.leadsync.context import Engine
 from include.leadsync.fields import canonical_persons, canonical_rows, dynamics_columns, marketo_columns
 from include.leadsync.merge import merge
 from include.leadsync.model import Direction, Entity, FieldMap, LinkStatus, SyncField, System
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.plan.refresh import refreshed
 from include.leadsync.state import Layouts, Links, StateStore
 from include.leadsync.state.schema import activity, link
@@ -95,7 +95,7 @@ def _pairs(engine: Engine, links: pl.DataFrame, field_map: FieldMap, field: Sync
 
 
 def _side(table: pa.Table, column: str, name: str) -> pl.DataFrame:
-    frame: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
+    frame = frame_of(table)
     return frame.select("id", pl.col(name).alias(column)).unique("id", keep="last")
 
 
@@ -146,16 +146,14 @@ def _spread(store: StateStore, entity: Entity, most: int) -> pl.DataFrame:
     with store.read() as tx:
         first, last = tx.execute(sa.select(sa.func.min(link.c.link_id), sa.func.max(link.c.link_id))).one()
         if first is None:
-            return _frame(fetch(tx, sa.select(*link.columns).where(sa.false())))
+            return frame_of(fetch(tx, sa.select(*link.columns).where(sa.false())))
         active = (link.c.entity == entity.value) & (link.c.status == LinkStatus.ACTIVE.value)
         few = Links(store).count(entity, LinkStatus.ACTIVE, tx) <= most
         starts = [first] if few else [first + (last - first) * place // _PLACES for place in range(_PLACES)]
         take = most if few else most // _PLACES
         lowest = sa.select(*link.columns).where(active).order_by(link.c.link_id).limit(take)
         bounds = zip(starts, [*starts[1:], last + 1], strict=True)  # no stretch is looked through twice
-        parts = [_frame(fetch(tx, lowest.where(link.c.link_id >= at, link.c.link_id < until))) for at, until in bounds]
+        parts = [
+            frame_of(fetch(tx, lowest.where(link.c.link_id >= at, link.c.link_id < until))) for at, until in bounds
+        ]
     return pl.concat(parts).unique("link_id", keep="first", maintain_order=True)
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.from_arrow(table)  # type: ignore[return-value]

@@ -13,6 +13,8 @@ from functools import cache
 import polars as pl
 import pyarrow as pa
 
+from include.leadsync.no_rows import frame_of
+
 _ALGORITHM = "rows1"
 _FIXED = {"": ["", None, "a", "Z\u00fcrich \U0001f600", "10000", "2026-01-05T10:00:00Z"], "b": [None, "", "b"] * 2}
 
@@ -31,8 +33,7 @@ def row_hash(table: pa.Table | pl.DataFrame, names: Iterable[str]) -> pa.Array:
     rows = len(table)
     if not ordered or not rows:
         return pa.array([0] * rows, pa.int64())
-    found = table[ordered] if isinstance(table, pl.DataFrame) else pl.from_arrow(table.select(ordered))
-    frame: pl.DataFrame = found  # type: ignore[assignment]
+    frame = table[ordered] if isinstance(table, pl.DataFrame) else frame_of(table.select(ordered))
     if set(frame.dtypes) != {pl.String}:
         frame = frame.cast(pl.String)
     return _hash(frame, ordered).to_arrow()

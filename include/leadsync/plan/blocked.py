@@ -16,7 +16,7 @@ import pyarrow as pa
 from include.leadsync.extract.feed import CLOCK_SKEW
 from include.leadsync.merge import Change
 from include.leadsync.model import Direction, Entity
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 
 CODE, RULE = "blocked_update", "R45"
 DATASET = "blocked"
@@ -68,7 +68,7 @@ def expected(echoes: pa.Table, matched: pl.DataFrame) -> pl.DataFrame:
     """Echoes that this run's feed did not show either."""
     if echoes.num_rows == 0:
         return pl.DataFrame()
-    frame: pl.DataFrame = pl.from_arrow(echoes)  # type: ignore[assignment]
+    frame = frame_of(echoes)
     return frame.join(matched, on=["person_id", "field", "op_id"], how="anti")
 
 

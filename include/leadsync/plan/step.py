@@ -12,7 +12,7 @@ from include.leadsync.link.by_email import SEVERAL
 from include.leadsync.link.step import slices
 from include.leadsync.merge import DECISION_SCHEMA, Change
 from include.leadsync.model import Direction, Lane, LinkStatus, OperationState
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.plan.backfill_marks import Unfinished, with_marks
 from include.leadsync.plan.blocked import DATASET as BLOCKED
 from include.leadsync.plan.brake import HELD_SCHEMA, Held, Limit, again, apply_brake
@@ -136,7 +136,7 @@ def _held_now(engine: Engine, plan: pl.DataFrame) -> pl.DataFrame:
     found = Outbox(engine.store).of_links(links, states=states)
     if found.num_rows == 0:
         return no_rows(HELD_SCHEMA)
-    frame: pl.DataFrame = pl.from_arrow(found)  # type: ignore[assignment]
+    frame = frame_of(found)
     against = pl.col("code").is_in([REJECTED, UNANSWERED]) & pl.col("plan_hash").is_not_null()
     parked = again(frame.filter((pl.col("state") == OperationState.PARKED.value) & against), plan)
     waiting = pl.concat([frame.filter(pl.col("state") == OperationState.HELD.value), parked])

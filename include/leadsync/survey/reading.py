@@ -21,7 +21,7 @@ from include.leadsync.extract.identity import MASTER, MERGED, PLACE, STATE_SEEN,
 from include.leadsync.fields import Wire
 from include.leadsync.link.people import People
 from include.leadsync.model import Entity, Window
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.progress import Progress, once
 from include.leadsync.schema import Schema
 from include.leadsync.staging import DatasetWriter, Staging
@@ -125,7 +125,7 @@ class Reading:
 
     def _keys(self, raw: pa.Table, records: pl.DataFrame) -> pl.DataFrame:
         own = self._engine.settings.creation.person_id_column
-        raw_frame: pl.DataFrame = pl.from_arrow(raw)  # type: ignore[assignment]
+        raw_frame = frame_of(raw)
         keys = raw_frame.select(
             "id",
             pl.col("emailaddress1").str.to_lowercase().alias("email"),
@@ -156,7 +156,7 @@ class Reading:
             yield marketo.persons("email", emails, self._columns)
 
     def _keep(self, page: pa.Table, persons: DatasetWriter, claims: DatasetWriter) -> None:
-        frame: pl.DataFrame = pl.from_arrow(page)  # type: ignore[assignment]
+        frame = frame_of(page)
         once = frame.unique("id", keep="last", maintain_order=True)
         new = once.filter(pl.Series([person not in self._seen for person in once["id"]], dtype=pl.Boolean))
         if new.is_empty():

@@ -13,7 +13,7 @@ from include.leadsync.clock import iso
 from include.leadsync.context import Engine, Json, RunRequest
 from include.leadsync.link.by_email import place_of
 from include.leadsync.model import Entity
-from include.leadsync.no_rows import no_rows
+from include.leadsync.no_rows import frame_of, no_rows
 from include.leadsync.recover import require_setup
 from include.leadsync.schema import Schema, current_schema, stage_schema
 from include.leadsync.staging import Staging
@@ -99,18 +99,14 @@ def _matched(engine: Engine, asked: Survey, staging: Staging) -> Matched:
     wanted = ["id", "email", names.type, *(["leadPartitionId"] if places is not None else [])]
     persons = pl.concat(
         [no_rows({"id": pl.Int64, "email": pl.String, "type": pl.String, "place": pl.Int64})]
-        + [_person_keys(batch, names.type) for batch in map(_polars, staging.batches("survey.persons", wanted))]
+        + [_person_keys(batch, names.type) for batch in map(frame_of, staging.batches("survey.persons", wanted))]
     )
     linked = pl.concat(
         [no_rows({"person_id": pl.Int64, "crm_id": pl.String})]
-        + [_polars(page.select(["person_id", "crm_id"])) for page in Links(engine.store).pages()]
+        + [frame_of(page.select(["person_id", "crm_id"])) for page in Links(engine.store).pages()]
     )
     by_email = asked.by_email and engine.settings.creation.when_found == "link"
     return match(every, persons, staging.read("survey.claims"), linked, by_email=by_email)
-
-
-def _polars(table: object) -> pl.DataFrame:
-    return pl.from_arrow(table)  # type: ignore[return-value]
 
 
 def _person_keys(batch: pl.DataFrame, type_field: str) -> pl.DataFrame:
